@@ -1,0 +1,7 @@
+//! Who are you: secrets, time-limited credentials, static accounts, nonces, API keys. Pure computation.
+
+pub mod api_key;
+pub mod credential;
+pub mod key;
+pub mod nonce;
+pub mod secret;

@@ -1,0 +1,1 @@
+//! Builds everything from the config, runs it, stops it in order.

@@ -1,0 +1,134 @@
+//! Every bound in the program, with its unit and what happens when it is reached.
+
+use std::time::Duration;
+
+// Lifetimes of RFC 8656 and RFC 8489.
+
+/// Lifetime of an allocation whose client asked for nothing, or for less (RFC 8656 §7.2).
+pub const ALLOCATION_LIFETIME_DEFAULT: Duration = Duration::from_secs(600);
+/// Longest lifetime granted; more is cut to it (RFC 8656 §7.2 recommends at most an hour).
+pub const ALLOCATION_LIFETIME_MAX: Duration = Duration::from_secs(3600);
+/// Lifetime of a permission, not negotiable (RFC 8656 §9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// Lifetime of a channel binding (RFC 8656 §12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// An expired channel number and its peer stay reserved for each other this long (RFC 8656 §12).
+pub const CHANNEL_RESERVED: Duration = Duration::from_secs(300);
+/// Age at which a nonce is answered with 438. An hour is the most RFC 8656 §5 allows.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
+/// Clock skew forgiven when the expiry in a username is checked, seconds.
+pub const CREDENTIAL_SKEW_S: i64 = 30;
+
+// The relay.
+
+/// Permissions of one allocation; the next new address is 508.
+pub const PERMISSIONS_PER_ALLOCATION_MAX: usize = 1024;
+/// Channel bindings of one allocation, reserved ones included; the next new one is 508.
+pub const CHANNELS_PER_ALLOCATION_MAX: usize = 1024;
+/// XOR-PEER-ADDRESS attributes read from one CreatePermission; a longer list is 400.
+pub const PEERS_PER_REQUEST_MAX: usize = 128;
+/// New peer addresses an allocation may name per second, after the burst; over it the request is
+/// not answered, so that retransmission paces it (a 508 would end some browsers' TURN client).
+pub const NEW_PEERS_PER_S: u32 = 20;
+/// New peer addresses an allocation may name at once.
+pub const NEW_PEERS_BURST: u32 = 200;
+/// Unknown attribute types listed in one 420; the rest is left out.
+pub const UNKNOWN_ATTRIBUTES_MAX: usize = 16;
+/// Longest USERNAME that is looked at, bytes (RFC 8489 §14.3); longer is 401.
+pub const USERNAME_BYTES_MAX: usize = 508;
+/// Longest realm in the config, bytes. It is repeated in every 401; longer would let a spoofed
+/// request be answered with more than three times its size on the wire.
+pub const REALM_BYTES_MAX: usize = 24;
+/// Wire bytes out per wire byte in for an unauthenticated request, IP and UDP headers counted.
+pub const AMPLIFICATION_MAX: usize = 3;
+/// Secrets that verify credentials at the same time (rotation).
+pub const SECRETS_MAX: usize = 8;
+/// Static `user:password` accounts in the config.
+pub const STATIC_USERS_MAX: usize = 10_000;
+/// Authentication failures turned into facts per second, after the burst; the rest is counted.
+pub const AUTH_FAILURE_FACTS_PER_S: u32 = 10;
+/// Authentication failures turned into facts at once.
+pub const AUTH_FAILURE_FACTS_BURST: u32 = 100;
+
+// Ports and quotas (defaults; the config may say otherwise within these).
+
+/// Allocations of one user; the next is 486.
+pub const ALLOCATIONS_PER_USER_DEFAULT: u32 = 64;
+/// Ports tried when a relay port turns out to be taken by another program; then 508.
+pub const RELAY_PORT_TRIES: usize = 16;
+/// How long a relay port that another program holds is left alone.
+pub const RELAY_PORT_REST: Duration = Duration::from_secs(60);
+/// Relay addresses of the daemon (v4 and v6 together).
+pub const RELAY_ADDRESSES_MAX: usize = 8;
+/// Listening sockets of one shard.
+pub const LISTENERS_MAX: usize = 64;
+
+// The packet path.
+
+/// Largest datagram payload that UDP can carry over IPv4, bytes.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+/// Room kept in front of a received datagram for the header that is written in place, bytes.
+pub const HEADROOM_BYTES: usize = 48;
+/// Room kept behind a received datagram for padding, bytes.
+pub const TAILROOM_BYTES: usize = 4;
+/// Datagrams read from one listening socket before others get their turn.
+pub const LISTENER_BATCH: usize = 64;
+/// Datagrams read from one relay socket before others get their turn.
+pub const RELAY_BATCH: usize = 16;
+/// Readiness events taken from the kernel per loop turn.
+pub const EVENTS_PER_TURN: usize = 256;
+/// Receive slots of a shard: datagrams in hand before everything collected is sent.
+pub const SLOTS: usize = 128;
+/// Commands waiting for a shard; a sender waits for room.
+pub const COMMANDS_QUEUED_MAX: usize = 64;
+/// Longest a shard sleeps without an event; the watchdog is fed from finished turns.
+pub const TURN_IDLE_MAX: Duration = Duration::from_secs(1);
+
+// The record.
+
+/// Entries waiting for the writer; more are dropped and counted.
+pub const RECORD_QUEUED_MAX: usize = 16_384;
+/// Rows written in one transaction.
+pub const RECORD_BATCH_ROWS: usize = 64;
+/// Longest an entry waits for its transaction to fill.
+pub const RECORD_BATCH_DELAY: Duration = Duration::from_millis(50);
+/// Authentication failures stored per minute; the rest is counted in one row.
+pub const AUTH_FAILURE_ROWS_PER_MINUTE: u32 = 600;
+/// Longest text taken from the network into a row or a log line, bytes.
+pub const TEXT_BYTES_MAX: usize = 128;
+/// Rows a query returns at the most.
+pub const QUERY_ROWS_MAX: usize = 10_000;
+
+// The edge.
+
+/// HTTP connections at once; the next waits in the kernel's queue.
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Longest a client may take to send its request head.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest a request may take from its head to its answer.
+pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest request head, bytes; larger is 431.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Largest request body, bytes; larger is 413.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// API keys that may exist.
+pub const API_KEYS_MAX: usize = 10_000;
+/// Connections to the control socket at once.
+pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+/// Longest request line on the control socket, bytes.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Shortest lifetime of an issued credential.
+pub const TTL_MIN: Duration = Duration::from_secs(60);
+/// Longest lifetime of an issued credential.
+pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Longest `user` in a request for credentials, bytes.
+pub const USER_BYTES_MAX: usize = 128;
+/// URLs one client is handed before start-up warns that gathering gets slow.
+pub const ICE_URLS_WARN: usize = 4;
+
+const _: () = assert!(CHANNELS_PER_ALLOCATION_MAX <= 0x1000, "0x4000..=0x4FFF are 4096 numbers");
+const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
+const _: () =
+    assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");
+const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for an IPv6 peer");
+const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);

@@ -1,0 +1,3 @@
+//! The binary: parses arguments, runs, maps the error to an exit code.
+
+fn main() {}

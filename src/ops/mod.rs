@@ -1,0 +1,1 @@
+//! What the machine looks like and what it is told: addresses, ports, logs, systemd.

@@ -1,0 +1,1 @@
+//! The world of packets: shards, sockets, the ledger.

@@ -1,0 +1,1 @@
+//! May you: pure decisions about peers, quotas and rates.

@@ -1,0 +1,123 @@
+//! What happened, with named fields. The record, metrics and diagnostics read facts; a full reader
+//! costs a counted fact, never a packet.
+
+use std::net::SocketAddr;
+
+use crate::auth::credential::AuthFailure;
+
+/// Number of an allocation, unique within one run of the daemon, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AllocationNumber(pub u64);
+
+/// How a client reaches the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// Plain UDP.
+    Udp,
+}
+
+impl Transport {
+    /// A stable word for the record and for people.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+        }
+    }
+
+    /// IANA protocol number, as REQUESTED-TRANSPORT and the nonce use it.
+    #[must_use]
+    pub fn protocol(self) -> u8 {
+        match self {
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// What an allocation relayed: application bytes, without any header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Datagrams from the client to peers.
+    pub packets_to_peers: u64,
+    /// Their payload, bytes.
+    pub bytes_to_peers: u64,
+    /// Datagrams from peers to the client.
+    pub packets_to_client: u64,
+    /// Their payload, bytes.
+    pub bytes_to_client: u64,
+}
+
+/// Why an allocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// The client said so (Refresh with lifetime 0).
+    Client,
+    /// Its lifetime ran out without a refresh.
+    Expired,
+    /// The daemon stopped.
+    Shutdown,
+}
+
+impl EndReason {
+    /// A stable word for the record. The store adds `crash` for rows it finds open at start.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Expired => "expired",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Something a reader may want to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A client was given a relayed transport address.
+    AllocationOpened {
+        /// Which one.
+        number: AllocationNumber,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// User by which quotas count.
+        user: Box<str>,
+        /// USERNAME as the client sent it.
+        username: Box<str>,
+        /// The client's side of the five-tuple.
+        client: SocketAddr,
+        /// Our side of the five-tuple.
+        server: SocketAddr,
+        /// How the client reaches us.
+        transport: Transport,
+        /// Relayed transport address as the client was told.
+        relayed: SocketAddr,
+        /// Granted lifetime, seconds.
+        lifetime_s: u32,
+    },
+    /// An allocation is gone.
+    AllocationClosed {
+        /// Which one.
+        number: AllocationNumber,
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// Why.
+        reason: EndReason,
+        /// What it relayed in all.
+        traffic: Traffic,
+    },
+    /// A request with credentials was refused.
+    AuthenticationFailed {
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// Where it came from.
+        client: SocketAddr,
+        /// How it came.
+        transport: Transport,
+        /// USERNAME as claimed: unverified text from the network, cut to a bound, may hold anything.
+        username: Box<str>,
+        /// The true cause, which the client is not told.
+        cause: AuthFailure,
+        /// Failures since the previous such fact that were not turned into facts (flood bound).
+        suppressed: u64,
+    },
+}

@@ -1,0 +1,1 @@
+//! Bytes <-> STUN/TURN words; no state.

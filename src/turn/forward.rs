@@ -165,22 +165,23 @@ pub(super) fn to_peer(
     peer: AllowedPeer,
     range: Range<usize>,
 ) -> Forward {
-    let inside = match peer.route() {
-        Route::Kernel => None,
-        Route::InProcess | Route::InProcessElseKernel => relay_addresses.relay_port(peer.addr()),
-    };
-    allocation.traffic.packets_to_peers += 1;
-    allocation.traffic.bytes_to_peers += range.len() as u64;
     let relay = allocation.relay;
-    match inside {
-        Some(to) => Forward::ToRelay {
+    let forward = match (peer.route(), relay_addresses.relay_port(peer.addr())) {
+        (Route::Kernel, _) | (Route::InProcessElseKernel, None) => {
+            Forward::ToPeer { relay, peer: peer.addr(), range: range.clone() }
+        }
+        (Route::InProcess | Route::InProcessElseKernel, Some(to)) => Forward::ToRelay {
             relay,
             to,
             from: allocation.relayed,
             peer: peer.addr(),
-            range,
+            range: range.clone(),
             else_kernel: peer.route() == Route::InProcessElseKernel,
         },
-        None => Forward::ToPeer { relay, peer: peer.addr(), range },
-    }
+        // Policy knows an advertised address that the relay does not: never out by the kernel.
+        (Route::InProcess, None) => return Forward::Discard(Discard::NoSuchRelay),
+    };
+    allocation.traffic.packets_to_peers += 1;
+    allocation.traffic.bytes_to_peers += range.len() as u64;
+    forward
 }

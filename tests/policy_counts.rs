@@ -12,7 +12,7 @@ use turnbell::policy::rate::TokenBucket;
 use turnbell::time::Now;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
     #[test]
     fn quota_counts_are_conserved_whatever_is_taken_and_given_back(

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
         #[test]
         fn a_set_holds_exactly_the_addresses_that_share_the_bits_of_one_of_its_prefixes(

@@ -42,6 +42,8 @@ pub const USERNAME_BYTES_MAX: usize = 508;
 pub const REALM_BYTES_MAX: usize = 24;
 /// Wire bytes out per wire byte in for an unauthenticated request, IP and UDP headers counted.
 pub const AMPLIFICATION_MAX: usize = 3;
+/// Allocates whose relay socket is being opened; the next one is 508.
+pub const PENDING_ALLOCATIONS_MAX: usize = 1024;
 /// Secrets that verify credentials at the same time (rotation).
 pub const SECRETS_MAX: usize = 8;
 /// Static `user:password` accounts in the config.

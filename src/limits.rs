@@ -118,6 +118,11 @@ pub const RECORD_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const RECORD_TEND_INTERVAL: Duration = Duration::from_secs(60);
 /// Rows deleted by one retention step, and pages given back to the file system after it.
 pub const RETENTION_BATCH_ROWS: usize = 256;
+/// Largest step forward of the wall clock by which rows grow old at once; a larger one is believed
+/// after CLOCK_DOUBT only (a clock that is wrong for a minute must not empty the record).
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(3600);
+/// How long a larger step must last to be believed.
+pub const CLOCK_DOUBT: Duration = Duration::from_secs(24 * 3600);
 /// Corrupt databases kept beside the live one; one more is not moved aside, the record stays
 /// degraded (a failing disk must not be filled with copies).
 pub const CORRUPT_FILES_MAX: usize = 5;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::schema;
+use super::{keys, schema};
 use crate::limits::{CORRUPT_FILES_MAX, RECORD_CHECK_BYTES_MAX, RECORD_LOCK_WAIT};
 use crate::time::Now;
 
@@ -27,51 +27,94 @@ pub(super) enum Purpose {
     Commands,
 }
 
-/// A connection that may write, and the lock that keeps other daemons out.
+/// A connection that may write.
 #[derive(Debug)]
 pub(super) struct Database {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: Identity,
-    /// Released by the kernel when the process ends, however it ends.
-    _lock: File,
+}
+
+/// Keeps other daemons out. Released by the kernel when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+    path: PathBuf,
+    identity: Identity,
 }
 
 /// Which file it is, whatever its name (device, inode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity(u64, u64);
 
-impl Database {
-    /// Opens the database of `directory`, which is made (mode 0700) if it is missing.
+impl Lock {
+    /// Makes `directory` (mode 0700) if it is missing and takes the lock in it. The lock lies
+    /// beside the database and never on it: closing any handle of that file would drop SQLite's
+    /// own locks. A daemon is alone; commands share.
     ///
     /// # Errors
-    /// A sentence with its cure. For the daemon, damage is no error as long as the file can be
-    /// moved aside; the second value is then where it went.
-    pub(super) fn open(
-        directory: &Path,
-        purpose: Purpose,
-        now: Now,
-    ) -> Result<(Self, Option<PathBuf>), StoreError> {
+    /// `InUse`, or `Io` if the directory is not ours to write.
+    pub(super) fn take(directory: &Path, purpose: Purpose) -> Result<Self, StoreError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|source| {
+            StoreError::Io { what: "created", path: directory.to_owned(), source }
+        })?;
+        let path = directory.join(LOCK_NAME);
+        let io = |source| StoreError::Io { what: "opened", path: path.clone(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        let taken = match purpose {
+            Purpose::Daemon => file.try_lock(),
+            Purpose::Commands => file.try_lock_shared(),
+        };
+        match taken {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let identity = identity(&path).map_err(io)?;
+        Ok(Self { _file: file, path, identity })
+    }
+
+    /// Whether the path still names the file that is locked.
+    pub(super) fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
+}
+
+impl Database {
+    /// Opens the database of `directory`, or makes it.
+    ///
+    /// # Errors
+    /// A sentence with its cure; `Corrupt` if the file is damaged.
+    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         if rusqlite::version_number() < SQLITE_VERSION_MIN {
             return Err(StoreError::OldSqlite(rusqlite::version()));
         }
-        let lock = lock(directory, purpose)?;
         let path = directory.join(FILE_NAME);
-        match connect(&path) {
-            Ok((connection, identity)) => {
-                Ok((Self { connection, path, identity, _lock: lock }, None))
-            }
-            Err(StoreError::Corrupt { detail, .. }) if purpose == Purpose::Daemon => {
-                let aside = move_aside(&path, now)?;
-                tracing::error!(
-                    database = %path.display(), aside = %aside.display(), %detail,
-                    "the record was damaged; it is moved aside and a new one started"
-                );
-                let (connection, identity) = connect(&path)?;
-                Ok((Self { connection, path, identity, _lock: lock }, Some(aside)))
-            }
-            Err(error) => Err(error),
-        }
+        let (connection, identity) = connect(&path)?;
+        Ok(Self { connection, path, identity })
+    }
+
+    /// Moves a damaged database aside and starts a new one, with the keys that can still be read.
+    ///
+    /// # Errors
+    /// `CorruptAgain`, or why the files cannot be moved or made.
+    pub(super) fn replace(directory: &Path, now: Now, detail: &str) -> Result<Self, StoreError> {
+        let path = directory.join(FILE_NAME);
+        let aside = move_aside(&path, now)?;
+        let database = Self::open(directory)?;
+        let keys = salvage_keys(&aside, &database.connection);
+        tracing::error!(
+            database = %path.display(), aside = %aside.display(), detail, keys,
+            "the record was damaged; it is moved aside and a new one started with its keys"
+        );
+        Ok(database)
     }
 
     /// Whether the path still names the file that is open. SQLite would go on writing to a file
@@ -87,14 +130,12 @@ impl Database {
 }
 
 /// A connection for one query. It sees what was committed and keeps no lock afterwards.
-pub(super) fn connect_read_only(directory: &Path) -> Result<Connection, StoreError> {
-    let path = directory.join(FILE_NAME);
-    let wrap = |error| StoreError::sqlite(&path, error);
+pub(super) fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags).map_err(wrap)?;
-    connection.busy_timeout(RECORD_LOCK_WAIT).map_err(wrap)?;
-    connection.pragma_update(None, "query_only", true).map_err(wrap)?;
-    connection.pragma_update(None, "mmap_size", 0).map_err(wrap)?;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(RECORD_LOCK_WAIT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
     Ok(connection)
 }
 
@@ -105,35 +146,6 @@ pub(super) fn file_bytes(directory: &Path) -> u64 {
         .filter_map(|suffix| fs::metadata(directory.join(format!("{FILE_NAME}{suffix}"))).ok())
         .map(|metadata| metadata.len())
         .sum()
-}
-
-/// Takes the lock beside the database (never on it: closing any handle of that file would drop
-/// SQLite's own locks). A daemon is alone; commands share.
-fn lock(directory: &Path, purpose: Purpose) -> Result<File, StoreError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|source| StoreError::Io { what: "created", path: directory.to_owned(), source })?;
-    let path = directory.join(LOCK_NAME);
-    let io = |source| StoreError::Io { what: "opened", path: path.clone(), source };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io)?;
-    let taken = match purpose {
-        Purpose::Daemon => file.try_lock(),
-        Purpose::Commands => file.try_lock_shared(),
-    };
-    match taken {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-        Err(TryLockError::Error(source)) => Err(io(source)),
-    }
 }
 
 fn connect(path: &Path) -> Result<(Connection, Identity), StoreError> {
@@ -233,4 +245,11 @@ fn move_aside(path: &Path, now: Now) -> Result<PathBuf, StoreError> {
         }
     }
     Ok(name(&suffix, ""))
+}
+
+/// Copies what can be read of the keys, so that a damaged log does not lock every caller of `/ice`
+/// out. Returns how many.
+fn salvage_keys(aside: &Path, to: &Connection) -> usize {
+    let found = connect_read_only(aside).and_then(|from| keys::list(&from)).unwrap_or_default();
+    found.iter().filter(|key| keys::insert(to, key).is_ok()).count()
 }

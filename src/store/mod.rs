@@ -186,8 +186,10 @@ impl Store {
         &self,
         ask: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let connection = database::connect_read_only(&self.directory)?;
-        ask(&connection).map_err(|error| StoreError::sqlite(&self.directory.join(FILE_NAME), error))
+        let path = self.directory.join(FILE_NAME);
+        database::connect_read_only(&path)
+            .and_then(|connection| ask(&connection))
+            .map_err(|error| StoreError::sqlite(&path, error))
     }
 
     fn with_writer(directory: PathBuf, queue: Arc<Queue>, writer: Writer) -> (Self, WriterHandle) {

@@ -1,14 +1,13 @@
 //! What people ask: who is connected, who was, and what happened when.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::entry::IssuedBy;
 use crate::limits::QUERY_ROWS_MAX;
 use crate::turn::fact::Traffic;
 
 /// Which allocations are wanted, newest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionQuery {
     /// Only this user's.
     pub user: Option<String>,
@@ -16,6 +15,13 @@ pub struct SessionQuery {
     pub open_only: bool,
     /// At most so many; QUERY_ROWS_MAX at the most.
     pub limit: usize,
+}
+
+impl Default for SessionQuery {
+    /// All of them.
+    fn default() -> Self {
+        Self { user: None, open_only: false, limit: QUERY_ROWS_MAX }
+    }
 }
 
 /// One allocation.
@@ -50,7 +56,7 @@ pub struct SessionRow {
 }
 
 /// What the log is asked for, newest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LogQuery {
     /// Only what concerns this user. A failed authentication concerns the user it claimed.
     pub user: Option<String>,
@@ -60,6 +66,13 @@ pub struct LogQuery {
     pub since_unix_ms: Option<i64>,
     /// At most so many; QUERY_ROWS_MAX at the most.
     pub limit: usize,
+}
+
+impl Default for LogQuery {
+    /// All of it.
+    fn default() -> Self {
+        Self { user: None, kind: None, since_unix_ms: None, limit: QUERY_ROWS_MAX }
+    }
 }
 
 /// Kinds of log rows.
@@ -168,20 +181,23 @@ pub enum LogEvent {
     },
 }
 
+const SESSIONS: &str = "SELECT run, number, user, username, client, server, transport, relayed,
+    lifetime_s, started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
+    packets_to_client, bytes_to_client FROM allocations ";
+
 pub(super) fn sessions(
     connection: &Connection,
     query: &SessionQuery,
 ) -> rusqlite::Result<Vec<SessionRow>> {
+    let sql = [
+        SESSIONS,
+        if query.open_only { "WHERE ended_at_ms IS NULL " } else { "WHERE TRUE " },
+        of_user(query.user.as_deref()),
+        " ORDER BY started_at_ms DESC, id DESC LIMIT ?2",
+    ];
     connection
-        .prepare(
-            "SELECT run, number, user, username, client, server, transport, relayed, lifetime_s,
-                started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
-                packets_to_client, bytes_to_client
-             FROM allocations
-             WHERE (?1 IS NULL OR user = ?1) AND (NOT ?2 OR ended_at_ms IS NULL)
-             ORDER BY started_at_ms DESC, id DESC LIMIT ?3",
-        )?
-        .query_map(params![query.user, query.open_only, limit(query.limit)], session)?
+        .prepare(&sql.concat())?
+        .query_map(params![query.user, limit(query.limit)], session)?
         .collect()
 }
 
@@ -205,53 +221,44 @@ fn of_kind(
     kind: LogKind,
     query: &LogQuery,
 ) -> rusqlite::Result<Vec<LogRow>> {
-    let parameters = [
-        query.user.clone().map_or(Value::Null, Value::Text),
-        query.since_unix_ms.map_or(Value::Null, Value::Integer),
-        Value::Integer(limit(query.limit)),
-    ];
-    let mut statement = connection.prepare(match kind {
-        LogKind::Credential => {
+    let (from, order) = match kind {
+        LogKind::Credential => (
             "SELECT at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client
-             FROM credentials_issued
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR at_ms >= ?2)
-             ORDER BY at_ms DESC, id DESC LIMIT ?3"
-        }
+             FROM credentials_issued WHERE at_ms >= ?3 ",
+            " ORDER BY at_ms DESC, id DESC LIMIT ?2",
+        ),
         LogKind::Opened => {
-            "SELECT run, number, user, username, client, server, transport, relayed, lifetime_s,
-                started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
-                packets_to_client, bytes_to_client
-             FROM allocations
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR started_at_ms >= ?2)
-             ORDER BY started_at_ms DESC, id DESC LIMIT ?3"
+            ("WHERE started_at_ms >= ?3 ", " ORDER BY started_at_ms DESC, id DESC LIMIT ?2")
         }
-        LogKind::Closed => {
-            "SELECT run, number, user, username, client, server, transport, relayed, lifetime_s,
-                started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
-                packets_to_client, bytes_to_client
-             FROM allocations
-             WHERE ended_at_ms IS NOT NULL
-               AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR ended_at_ms >= ?2)
-             ORDER BY ended_at_ms DESC, id DESC LIMIT ?3"
-        }
-        LogKind::AuthFailure => {
+        LogKind::Closed => (
+            "WHERE ended_at_ms IS NOT NULL AND ended_at_ms >= ?3 ",
+            " ORDER BY ended_at_ms DESC, id DESC LIMIT ?2",
+        ),
+        LogKind::AuthFailure => (
             "SELECT at_ms, user, username, client, transport, cause, expired_ago_s, suppressed
-             FROM auth_failures
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR at_ms >= ?2)
-             ORDER BY at_ms DESC, id DESC LIMIT ?3"
-        }
-        LogKind::Run => {
+             FROM auth_failures WHERE at_ms >= ?3 ",
+            " ORDER BY at_ms DESC, id DESC LIMIT ?2",
+        ),
+        // A run is nobody's: with a user asked for, NULL matches none.
+        LogKind::Run => (
             "SELECT at_ms, version, end_reason, rows_dropped FROM (
-                SELECT started_at_ms AS at_ms, version, NULL AS end_reason, rows_dropped, id
-                FROM runs
-                UNION ALL SELECT ended_at_ms, version, end_reason, rows_dropped, id
-                FROM runs WHERE ended_at_ms IS NOT NULL)
-             WHERE ?1 IS NULL AND (?2 IS NULL OR at_ms >= ?2)
-             ORDER BY at_ms DESC, id DESC LIMIT ?3"
-        }
-    })?;
-    let rows = statement.query_map(params_from_iter(parameters), |row| log_row(kind, row))?;
-    rows.collect()
+                SELECT started_at_ms AS at_ms, version, NULL AS end_reason, rows_dropped, id,
+                    NULL AS user FROM runs
+                UNION ALL SELECT ended_at_ms, version, end_reason, rows_dropped, id, NULL
+                    FROM runs WHERE ended_at_ms IS NOT NULL)
+             WHERE at_ms >= ?3 ",
+            " ORDER BY at_ms DESC, id DESC LIMIT ?2",
+        ),
+    };
+    let head = match kind {
+        LogKind::Opened | LogKind::Closed => SESSIONS,
+        LogKind::Credential | LogKind::AuthFailure | LogKind::Run => "",
+    };
+    let since = query.since_unix_ms.unwrap_or(i64::MIN);
+    connection
+        .prepare(&[head, from, of_user(query.user.as_deref()), order].concat())?
+        .query_map(params![query.user, limit(query.limit), since], |row| log_row(kind, row))?
+        .collect()
 }
 
 fn log_row(kind: LogKind, row: &Row<'_>) -> rusqlite::Result<LogRow> {
@@ -329,6 +336,14 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
             bytes_to_client: count(row, 15)?,
         },
     })
+}
+
+/// The clause for a user, apart for each case so that the index of users is of use.
+fn of_user(user: Option<&str>) -> &'static str {
+    match user {
+        Some(_) => "AND user = ?1",
+        None => "AND ?1 IS NULL",
+    }
 }
 
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

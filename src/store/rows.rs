@@ -59,7 +59,8 @@ pub(super) fn write(
     let mut transaction = |connection: &mut Connection| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut written = Written::default();
-        let mut batch = Batch { connection: &transaction, context, minute: next, uncounted: 0 };
+        let mut batch =
+            Batch { connection: &transaction, context, minute: next, uncounted: 0, suppressed: 0 };
         for entry in entries {
             match batch.entry(entry) {
                 Ok(true) => written.stored += 1,
@@ -68,7 +69,8 @@ pub(super) fn write(
                 Err(error) => return Err(error),
             }
         }
-        written.suppressed = batch.count_the_rest(now)?;
+        batch.count_the_rest(now)?;
+        written.suppressed = batch.suppressed;
         next = batch.minute;
         if let Some(run) = context.run {
             transaction
@@ -100,6 +102,8 @@ struct Batch<'a> {
     minute: FailureMinute,
     /// Failures of this transaction that are to be added to the minute's counting row.
     uncounted: u64,
+    /// Failures of this transaction without a row of their own, wherever they are counted.
+    suppressed: u64,
 }
 
 impl Batch<'_> {
@@ -216,7 +220,9 @@ impl Batch<'_> {
         else {
             return Ok(false);
         };
+        self.suppressed = self.suppressed.saturating_add(*suppressed);
         if self.minute.rows >= AUTH_FAILURE_ROWS_PER_MINUTE {
+            self.suppressed = self.suppressed.saturating_add(1);
             self.uncounted = self.uncounted.saturating_add(1).saturating_add(*suppressed);
             return Ok(true);
         }
@@ -249,9 +255,9 @@ impl Batch<'_> {
 
     /// Adds what got no row to the minute's one counting row. Written with the transaction, so
     /// that the count is as durable as a row.
-    fn count_the_rest(&mut self, now: Now) -> rusqlite::Result<u64> {
+    fn count_the_rest(&mut self, now: Now) -> rusqlite::Result<()> {
         if self.uncounted == 0 {
-            return Ok(0);
+            return Ok(());
         }
         let count = signed(self.uncounted);
         if let Some(row) = self.minute.counting_row {
@@ -263,7 +269,7 @@ impl Batch<'_> {
                 )?
                 .execute(params![row, now.unix_ms, count])?;
             if changed == 1 {
-                return Ok(self.uncounted);
+                return Ok(());
             }
         }
         self.connection
@@ -273,7 +279,7 @@ impl Batch<'_> {
             )?
             .execute(params![now.unix_ms, count])?;
         self.minute.counting_row = Some(self.connection.last_insert_rowid());
-        Ok(self.uncounted)
+        Ok(())
     }
 }
 

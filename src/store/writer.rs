@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::database::{Database, Purpose};
+use super::database::{Database, Lock, Purpose};
 use super::entry::Entry;
 use super::error::StoreError;
 use super::queue::{Order, Queue};
+use super::retention::Retention;
 use super::rows::{Context, FailureMinute, write};
-use super::{Options, keys, retention, run};
+use super::{Options, keys, run};
 use crate::limits::{
     RECORD_BATCH_ROWS, RECORD_BATCH_TRIES, RECORD_CLOSE_TRIES, RECORD_RETRY_MAX, RECORD_RETRY_MIN,
     RECORD_TEND_INTERVAL,
@@ -21,7 +22,11 @@ pub(super) struct Writer {
     purpose: Purpose,
     queue: Arc<Queue>,
     started: Now,
+    /// Kept through failures: a run that cannot write is still the one that is on.
+    lock: Option<Lock>,
     database: Option<Database>,
+    /// What SQLite said of a file that it found damaged while it was open.
+    damage: Option<String>,
     /// The row of this run.
     run: Option<i64>,
     /// Entries taken from the queue and not yet settled.
@@ -29,6 +34,9 @@ pub(super) struct Writer {
     minute: FailureMinute,
     /// Failures in a row of the transaction in hand.
     failures: u32,
+    retention: Retention,
+    /// Whether retention has more to do at once.
+    too_much: bool,
     tend_at: Option<Instant>,
     dropped_reported: u64,
 }
@@ -49,11 +57,15 @@ impl Drop for Ending {
 impl Writer {
     pub(super) fn new(options: Options, purpose: Purpose, queue: Arc<Queue>, started: Now) -> Self {
         Self {
+            retention: Retention::new(options.retention_days, options.bytes_max),
+            too_much: false,
             options,
             purpose,
             queue,
             started,
+            lock: None,
             database: None,
+            damage: None,
             run: None,
             batch: Vec::with_capacity(RECORD_BATCH_ROWS),
             minute: FailureMinute::default(),
@@ -121,8 +133,9 @@ impl Writer {
 
     fn try_write(&mut self, now: Now) -> Result<(), StoreError> {
         self.open(now)?;
-        // A failure that is over shows only by a commit, so an empty batch is tried as well.
-        if self.batch.is_empty() && self.failures == 0 {
+        // A failure that is over, or one that has come while nothing happened, shows only by a
+        // commit: an empty batch is written then as well.
+        if self.batch.is_empty() && self.failures == 0 && !self.is_tend_due(now) {
             return Ok(());
         }
         let Some(database) = &mut self.database else { return Err(StoreError::Closed) };
@@ -139,17 +152,30 @@ impl Writer {
 
     /// Opens the file unless it is open and in place, and notes this run in it.
     fn open(&mut self, now: Now) -> Result<(), StoreError> {
+        let directory = &self.options.directory;
         if let Some(database) = &self.database {
             if database.is_in_place() {
                 return Ok(());
             }
             tracing::warn!(
-                directory = %self.options.directory.display(),
+                directory = %directory.display(),
                 "the record's file was deleted or replaced; it is opened anew"
             );
             self.database = None;
         }
-        let (mut database, _) = Database::open(&self.options.directory, self.purpose, now)?;
+        if !self.lock.as_ref().is_some_and(Lock::is_in_place) {
+            self.lock = Some(Lock::take(directory, self.purpose)?);
+        }
+        let opened = match self.damage.take() {
+            Some(detail) => Database::replace(directory, now, &detail),
+            None => match (Database::open(directory), self.purpose) {
+                (Err(StoreError::Corrupt { detail, .. }), Purpose::Daemon) => {
+                    Database::replace(directory, now, &detail)
+                }
+                (opened, Purpose::Daemon | Purpose::Commands) => opened,
+            },
+        };
+        let mut database = opened?;
         self.begin_run(&mut database).map_err(|error| database.error(error))?;
         self.database = Some(database);
         Ok(())
@@ -177,9 +203,11 @@ impl Writer {
         self.failures = self.failures.saturating_add(1);
         self.degraded(now, error);
         if !error.is_lock() {
-            // Everything but a lock is best met by a fresh start; a damaged file is moved aside
-            // by it.
+            // Everything but a lock is best met by a fresh start.
             self.database = None;
+        }
+        if let (StoreError::Corrupt { detail, .. }, Purpose::Daemon) = (error, self.purpose) {
+            self.damage = Some(detail.clone());
         }
         if !error.may_pass() && self.failures >= RECORD_BATCH_TRIES {
             self.queue.give_up(self.batch.len());
@@ -188,30 +216,43 @@ impl Writer {
     }
 
     fn carry_out(&mut self, now: Now, order: Order) {
-        let opened = self.open(now);
-        let database = self.database.as_mut().ok_or(StoreError::Closed);
-        // Nobody listens any more if the wait ran out; the change stands as it is.
+        // A caller that waits no longer does not hear the answer; the change stands as it is.
         match order {
             Order::AddKey { key, reply } => {
-                let done = opened.and(database).and_then(|database| keys::add(database, &key));
-                let _ = reply.try_send(done);
+                let _ = reply.try_send(self.change(now, |database| keys::add(database, &key)));
             }
             Order::RevokeKey { id_or_name, now, reply } => {
-                let done = opened
-                    .and(database)
-                    .and_then(|database| keys::revoke(database, &id_or_name, now));
+                let done = self.change(now, |database| keys::revoke(database, &id_or_name, now));
                 let _ = reply.try_send(done);
             }
         }
     }
 
+    fn change<T>(
+        &mut self,
+        now: Now,
+        change: impl FnOnce(&mut Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let opened = self.open(now);
+        let outcome = opened.and_then(|()| match &mut self.database {
+            Some(database) => change(database),
+            None => Err(StoreError::Closed),
+        });
+        if let Err(error) = &outcome
+            && error.may_pass()
+        {
+            self.fail(now, error);
+        }
+        outcome
+    }
+
     /// Deletes what is too old or too much, one step, and reports losses once a minute.
     fn tend(&mut self, now: Now) {
+        let due = self.is_tend_due(now);
+        let Some(database) = &mut self.database else { return };
         if self.purpose == Purpose::Commands || self.failures > 0 {
             return;
         }
-        let Some(database) = &mut self.database else { return };
-        let due = self.tend_at.is_none_or(|at| at <= now.mono);
         if due {
             self.tend_at = Some(now.mono + RECORD_TEND_INTERVAL);
             let dropped = self.queue.look().1.dropped;
@@ -220,15 +261,9 @@ impl Writer {
                 self.dropped_reported = dropped;
             }
         }
-        let kept = retention::Kept {
-            days: self.options.retention_days,
-            bytes_max: self.options.bytes_max,
-            by_age: due,
-        };
-        match retention::step(&mut database.connection, now, kept) {
-            // More is due at once, but entries that wait come first.
-            Ok(true) => self.tend_at = Some(now.mono),
-            Ok(false) => {}
+        match self.retention.step(&mut database.connection, now, due || self.too_much) {
+            // One step a turn: entries that wait come first.
+            Ok(more) => self.too_much = more,
             Err(error) => {
                 let error = database.error(error);
                 self.fail(now, &error);
@@ -254,12 +289,19 @@ impl Writer {
         }
     }
 
+    fn is_tend_due(&self, now: Now) -> bool {
+        self.tend_at.is_none_or(|at| at <= now.mono)
+    }
+
     fn pause(&self) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(16);
         RECORD_RETRY_MIN.saturating_mul(1 << doublings).min(RECORD_RETRY_MAX)
     }
 
     fn idle(&self) -> Duration {
+        if self.too_much {
+            return Duration::ZERO;
+        }
         let now = Now::read().mono;
         self.tend_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }

@@ -1,1 +1,4 @@
-//! What the machine looks like and what it is told: addresses, ports, logs, systemd.
+//! The machine around the daemon: interfaces, logs, systemd, the state directory.
+
+pub mod interfaces;
+pub mod relay_choice;

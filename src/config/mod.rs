@@ -1,5 +1,15 @@
 //! The configuration as it is meant: every value checked, every default filled in.
 
+mod check;
+mod checker;
+mod ice_url;
+mod load;
+mod problem;
+mod raw;
+mod secrets;
+mod suggest;
+mod value;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -9,6 +19,10 @@ use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
 use crate::limits::ALLOCATIONS_PER_USER_DEFAULT;
+
+pub use load::PLACES;
+pub use problem::{ConfigError, Problem};
+pub use secrets::{SecretFile, read_file as read_secret_file};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +240,15 @@ pub enum AddressPrivacy {
 pub struct Log {
     /// Least severe level that is written.
     pub level: tracing::Level,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
 }
 
 impl Config {
@@ -266,7 +289,7 @@ impl Config {
                 bytes_max: 1 << 30,
                 addresses: AddressPrivacy::Full,
             },
-            log: Log { level: tracing::Level::INFO },
+            log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
         }
     }

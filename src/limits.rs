@@ -99,6 +99,9 @@ pub const TEXT_BYTES_MAX: usize = 128;
 /// Rows a query returns at the most.
 pub const QUERY_ROWS_MAX: usize = 10_000;
 
+/// Longest message or field of one log line, bytes; the rest is cut.
+pub const LOG_FIELD_BYTES_MAX: usize = 1024;
+
 // The edge.
 
 /// HTTP connections at once; the next waits in the kernel's queue.

@@ -105,7 +105,7 @@ mod tests {
             ("turn:a.example:", "1 to 65535"),
             ("turn:a.example:+1", "1 to 65535"),
             ("turn:", "the host"),
-            ("turn:2001:db8::1", "1 to 65535"),
+            ("turn:2001:db8::1", "the host"),
             ("turn:[2001:db8::1", "the host"),
             ("turn:[a.example]:1", "the host"),
             ("turn:a b", "the host"),

@@ -1,4 +1,9 @@
-//! The machine around the daemon: interfaces, logs, systemd, the state directory.
+//! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
 pub mod interfaces;
+pub mod log;
+pub mod port_holder;
+mod reach;
 pub mod relay_choice;
+pub mod state_directory;
+pub mod systemd;

@@ -140,6 +140,9 @@ pub const CORRUPT_FILES_MAX: usize = 5;
 /// corrupt when the damage is met.
 pub const RECORD_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Longest message or field of one log line, bytes; the rest is cut.
+pub const LOG_FIELD_BYTES_MAX: usize = 1024;
+
 // The edge.
 
 /// HTTP connections at once; the next waits in the kernel's queue.
@@ -164,6 +167,18 @@ pub const TTL_MIN: Duration = Duration::from_secs(60);
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `user` in a request for credentials, bytes.
 pub const USER_BYTES_MAX: usize = 128;
+/// Largest config file that is read, bytes; larger is refused.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Problems of a config file shown at once; the rest waits until these are cured.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+/// Shortest shared secret, bytes; shorter can be guessed from one recorded request.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// Longest shared secret, bytes; longer is refused as a wrong file.
+pub const SECRET_BYTES_MAX: usize = 512;
+/// Hosts `/ice` URLs may name.
+pub const ADVERTISE_MAX: usize = 8;
+/// Foreign servers in `/ice`.
+pub const ICE_SERVERS_MAX: usize = 16;
 /// URLs one client is handed before start-up warns that gathering gets slow.
 pub const ICE_URLS_WARN: usize = 4;
 

@@ -1,1 +1,115 @@
-//! HTTP, the control socket and JSON.
+//! HTTP and the control socket: who asks for what, as JSON.
+//!
+//! The record may be down: everything here that serves a call goes on without it.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
+use crate::time::Now;
+
+pub mod access;
+pub mod api_keys;
+mod cors;
+pub mod error;
+mod health;
+pub mod ice;
+pub mod ice_urls;
+pub mod json;
+mod listen;
+mod page;
+pub mod rate;
+mod router;
+
+use api_keys::ApiKeys;
+use ice::IceOptions;
+use json::Health;
+use rate::{Bucket, Rate};
+
+/// What the HTTP side is told; made by the daemon from the config.
+#[derive(Debug)]
+pub struct Options {
+    /// What `/ice` hands out.
+    pub ice: IceOptions,
+    /// Exact origins whose pages may read JSON answers, as a browser writes them
+    /// (`https://app.example.org`, no trailing slash).
+    pub cors_origins: HashSet<String>,
+    /// Pages of any `http://localhost`, `http://127.0.0.1` and `http://[::1]` may, too.
+    pub cors_local: bool,
+    /// A truly local request needs no API key ([`access`] says what that is).
+    pub local_without_key: bool,
+    /// Configs each API key may ask for; also the bound for all local requests together.
+    pub key_rate: Rate,
+    /// Connections at once; the next waits in the kernel's queue.
+    pub connections_max: usize,
+    /// Longest a client may take to send its request head; then the connection is closed.
+    pub head_timeout: Duration,
+    /// Longest a request may take from its head to its answer; then 408.
+    pub request_timeout: Duration,
+}
+
+impl Options {
+    /// The embedded default around `ice`: local requests need no key, no foreign origin.
+    #[must_use]
+    pub fn local(ice: IceOptions) -> Self {
+        const PER_S: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+        const BURST: NonZeroU32 = NonZeroU32::new(100).expect("100 is not 0");
+        Self {
+            ice,
+            cors_origins: HashSet::new(),
+            cors_local: true,
+            local_without_key: true,
+            key_rate: Rate { per_s: PER_S, burst: BURST },
+            connections_max: HTTP_CONNECTIONS_MAX,
+            head_timeout: HTTP_HEAD_TIMEOUT,
+            request_timeout: HTTP_REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// Takes the issued credentials to the record. Must not wait: a full record loses rows, never calls.
+pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
+/// Reads the state of the daemon for `/healthz`.
+pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
+
+/// Everything the HTTP side shares between requests.
+pub struct Edge {
+    options: Options,
+    keys: Arc<ApiKeys>,
+    record: Recorder,
+    health: HealthProbe,
+    local_bucket: Mutex<Bucket>,
+}
+
+impl Edge {
+    /// Puts the parts together; `keys` is shared with the control socket.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        keys: Arc<ApiKeys>,
+        record: Recorder,
+        health: HealthProbe,
+    ) -> Arc<Self> {
+        let local_bucket = Mutex::new(Bucket::full(Now::read()));
+        Arc::new(Self { options, keys, record, health, local_bucket })
+    }
+}
+
+/// Serves HTTP on `listeners` until `shutdown`, then lets requests in flight finish for a moment.
+///
+/// The listeners are bound by the caller, so that all ports are open before the first answer.
+///
+/// # Errors
+/// Only where the runtime cannot take a listener over; an error of one connection ends that one.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    edge: Arc<Edge>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    listen::serve(listeners, edge, shutdown).await
+}

@@ -1,5 +1,6 @@
 //! Every bound in the program, with its unit and what happens when it is reached.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 // Lifetimes of RFC 8656 and RFC 8489.
@@ -54,6 +55,13 @@ pub const AUTH_FAILURE_FACTS_BURST: u32 = 100;
 
 /// Allocations of one user; the next is 486.
 pub const ALLOCATIONS_PER_USER_DEFAULT: u32 = 64;
+/// Allocations of one source (an IPv4 address or IPv6 /64), percent of the relay range; the next
+/// is 486.
+pub const ALLOCATIONS_PER_SOURCE_PERCENT: u32 = 25;
+/// Allocations of everybody, percent of the relay range; the next is 508.
+pub const ALLOCATIONS_TOTAL_PERCENT: u32 = 90;
+/// Ports that relayed transport addresses are taken from (RFC 8656 §7.2: the dynamic ports).
+pub const RELAY_PORTS_DEFAULT: RangeInclusive<u16> = 49_152..=65_535;
 /// Ports tried when a relay port turns out to be taken by another program; then 508.
 pub const RELAY_PORT_TRIES: usize = 16;
 /// How long a relay port that another program holds is left alone.

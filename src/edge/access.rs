@@ -17,10 +17,10 @@ use hyper::Version;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::api_keys::KeyRefusal;
 use super::cors::{self, Claimed};
 use super::error::ApiError;
 use super::{Edge, Options};
+use crate::auth::api_key::ApiKeyHash;
 use crate::time::Now;
 
 /// Source of the TCP connection; the listener puts it into every request.
@@ -30,8 +30,13 @@ pub struct HttpPeer(pub SocketAddr);
 /// On what ground a request passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// The API key of this name.
-    Key(Box<str>),
+    /// With an API key.
+    Key {
+        /// Its id in the record.
+        id: Box<str>,
+        /// Its hash.
+        hash: ApiKeyHash,
+    },
     /// Truly local, without a key.
     Local,
 }
@@ -56,7 +61,11 @@ impl Edge {
     /// 401: no key and not truly local, or a key that nobody made.
     pub(crate) fn identify(&self, parts: &Parts) -> Result<Access, ApiError> {
         match presented_key(&parts.headers) {
-            Presented::Key(key) => self.keys.name_of(key).map(Access::Key).ok_or_else(bad_key),
+            Presented::Key(key) => {
+                let hash = ApiKeyHash::of(key);
+                let id = self.keys.id_of(hash).ok_or_else(bad_key)?;
+                Ok(Access::Key { id, hash })
+            }
             Presented::Nonsense => Err(bad_key()),
             Presented::Nothing => match self.locality(parts) {
                 Ok(()) => Ok(Access::Local),
@@ -70,28 +79,21 @@ impl Edge {
     /// # Errors
     /// 401 as [`Self::identify`]; 429 over the key's rate, or over the one of all local requests.
     pub(crate) fn admit(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
-        let rate = self.options.key_rate;
         let access = self.identify(parts)?;
-        let taken = match (&access, presented_key(&parts.headers)) {
-            (Access::Key(_), Presented::Key(key)) => self.keys.take(now, key, rate).map(|_| ()),
-            (Access::Key(_), Presented::Nothing | Presented::Nonsense) | (Access::Local, _) => self
-                .local_bucket
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(now, rate)
-                .map_err(KeyRefusal::Limited),
+        let (taken, who) = match &access {
+            Access::Key { hash, .. } => (
+                self.keys.take(now, *hash, self.options.rate_per_key),
+                "this API key asks for more configs than its rate",
+            ),
+            Access::Local => {
+                let mut bucket = self.local_bucket.lock().unwrap_or_else(PoisonError::into_inner);
+                (
+                    bucket.take(now.mono, 1),
+                    "programs on this machine ask for more configs than the rate",
+                )
+            }
         };
-        match taken {
-            Ok(()) => Ok(access),
-            Err(KeyRefusal::Unknown) => Err(bad_key()),
-            Err(KeyRefusal::Limited(wait)) => Err(ApiError::too_many(
-                match access {
-                    Access::Key(_) => "this API key asks for more configs than its rate",
-                    Access::Local => "this machine asks for more configs than the rate",
-                },
-                wait,
-            )),
-        }
+        if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
     }
 
     fn locality(&self, parts: &Parts) -> Result<(), NotLocal> {
@@ -142,7 +144,7 @@ fn is_local_host(host: &str) -> bool {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         Some(_) | None => (host, None),
     };
-    if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+    if port.is_some_and(|port| !cors::is_port(port)) {
         return false;
     }
     if let Some(v6) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -253,6 +255,7 @@ mod tests {
             "[::ffff:127.0.0.1]",
             "localhost:",
             "localhost:99999",
+            "localhost:+80",
             "localhost:80:80",
             "user@localhost",
             "localhost, evil",

@@ -1,12 +1,12 @@
 //! API keys in memory: `/ice` asks here, so a broken database refuses nobody.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::bucket;
 use crate::auth::api_key::ApiKeyHash;
-use crate::edge::rate::{Bucket, Rate};
 use crate::limits::API_KEYS_MAX;
+use crate::policy::rate::TokenBucket;
 use crate::time::Now;
 
 /// The keys that pass. Filled from the record at start, changed by the control socket.
@@ -17,8 +17,9 @@ pub struct ApiKeys {
 
 #[derive(Debug)]
 struct Key {
-    name: Box<str>,
-    bucket: Bucket,
+    id: Box<str>,
+    /// Made at the first request.
+    bucket: Option<TokenBucket>,
 }
 
 /// [`API_KEYS_MAX`] keys exist.
@@ -26,30 +27,17 @@ struct Key {
 #[error("there are already {API_KEYS_MAX} API keys; revoke some first")]
 pub struct KeysFull;
 
-/// Why a key gets no config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyRefusal {
-    /// Nobody made it, or somebody revoked it.
-    Unknown,
-    /// Over its rate; one more passes after this long.
-    Limited(Duration),
-}
-
 impl ApiKeys {
-    /// Lets a key pass from here on. A hash that is known keeps its bucket and takes the new name.
+    /// Lets the key with this hash pass from here on; `id` is its name in the record.
     ///
     /// # Errors
     /// [`KeysFull`] at [`API_KEYS_MAX`].
-    pub fn insert(&self, now: Now, hash: ApiKeyHash, name: &str) -> Result<(), KeysFull> {
+    pub fn insert(&self, hash: ApiKeyHash, id: &str) -> Result<(), KeysFull> {
         let mut keys = self.lock();
-        if let Some(key) = keys.get_mut(&hash) {
-            key.name = name.into();
-            return Ok(());
-        }
-        if keys.len() >= API_KEYS_MAX {
+        if keys.len() >= API_KEYS_MAX && !keys.contains_key(&hash) {
             return Err(KeysFull);
         }
-        keys.insert(hash, Key { name: name.into(), bucket: Bucket::full(now) });
+        keys.insert(hash, Key { id: id.into(), bucket: None });
         Ok(())
     }
 
@@ -58,22 +46,20 @@ impl ApiKeys {
         self.lock().remove(&hash).is_some()
     }
 
-    /// The name of the presented key, if it passes.
+    /// The id of a key that passes.
     #[must_use]
-    pub fn name_of(&self, key: &str) -> Option<Box<str>> {
-        self.lock().get(&ApiKeyHash::of(key)).map(|key| key.name.clone())
+    pub fn id_of(&self, hash: ApiKeyHash) -> Option<Box<str>> {
+        self.lock().get(&hash).map(|key| key.id.clone())
     }
 
-    /// Takes one request from the presented key's rate; its name.
-    pub(crate) fn take(&self, now: Now, key: &str, rate: Rate) -> Result<Box<str>, KeyRefusal> {
-        let hash = ApiKeyHash::of(key);
+    /// Takes one request from the key's rate; false if it is used up or the key gone.
+    pub(crate) fn take(&self, now: Now, hash: ApiKeyHash, per_s: u32) -> bool {
         let mut keys = self.lock();
-        let Some(key) = keys.get_mut(&hash) else { return Err(KeyRefusal::Unknown) };
-        key.bucket.take(now, rate).map_err(KeyRefusal::Limited)?;
-        Ok(key.name.clone())
+        let Some(key) = keys.get_mut(&hash) else { return false };
+        key.bucket.get_or_insert_with(|| bucket(per_s)).take(now.mono, 1)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ApiKeyHash, Key>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyHash, Key>> {
         // Every change is one map operation: a panic elsewhere leaves the table whole.
         self.key_by_hash.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,41 +67,48 @@ impl ApiKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::limits::RETRY_AFTER_S;
+
+    fn of(key: &str) -> ApiKeyHash {
+        ApiKeyHash::of(key)
+    }
 
     #[test]
     fn a_key_passes_from_insert_until_remove_and_another_never() {
-        let (keys, now) = (ApiKeys::default(), Now::read());
-        assert_eq!(keys.name_of("tbk_a"), None);
-        keys.insert(now, ApiKeyHash::of("tbk_a"), "shop").unwrap();
-        assert_eq!(keys.name_of("tbk_a").as_deref(), Some("shop"));
-        assert_eq!(keys.name_of("tbk_b"), None);
-        assert!(keys.remove(ApiKeyHash::of("tbk_a")));
-        assert!(!keys.remove(ApiKeyHash::of("tbk_a")));
-        assert_eq!(keys.name_of("tbk_a"), None);
+        let keys = ApiKeys::default();
+        assert_eq!(keys.id_of(of("tbk_a")), None);
+        keys.insert(of("tbk_a"), "k1").unwrap();
+        assert_eq!(keys.id_of(of("tbk_a")).as_deref(), Some("k1"));
+        assert_eq!(keys.id_of(of("tbk_b")), None);
+        assert!(keys.remove(of("tbk_a")));
+        assert!(!keys.remove(of("tbk_a")));
+        assert_eq!(keys.id_of(of("tbk_a")), None);
     }
 
     #[test]
     fn the_last_key_that_fits_is_taken_and_the_next_is_refused() {
-        let (keys, now) = (ApiKeys::default(), Now::read());
+        let keys = ApiKeys::default();
         for n in 0..API_KEYS_MAX {
-            keys.insert(now, ApiKeyHash::of(&n.to_string()), "k").unwrap();
+            keys.insert(of(&n.to_string()), "k").unwrap();
         }
-        assert_eq!(keys.insert(now, ApiKeyHash::of("one more"), "k"), Err(KeysFull));
-        assert_eq!(keys.insert(now, ApiKeyHash::of("0"), "renamed"), Ok(()));
+        assert_eq!(keys.insert(of("one more"), "k"), Err(KeysFull));
+        assert_eq!(keys.insert(of("0"), "again"), Ok(()));
     }
 
     #[test]
-    fn one_key_over_its_rate_leaves_the_other_its_own() {
+    fn a_key_over_its_rate_waits_and_leaves_the_others_theirs() {
         let (keys, now) = (ApiKeys::default(), Now::read());
-        let rate = Rate { per_s: 1.try_into().unwrap(), burst: 1.try_into().unwrap() };
-        keys.insert(now, ApiKeyHash::of("a"), "a").unwrap();
-        keys.insert(now, ApiKeyHash::of("b"), "b").unwrap();
-        assert!(keys.take(now, "a", rate).is_ok());
-        let wait = Duration::from_secs(1);
-        assert_eq!(keys.take(now, "a", rate), Err(KeyRefusal::Limited(wait)));
-        assert!(keys.take(now, "b", rate).is_ok());
-        assert_eq!(keys.take(now, "c", rate), Err(KeyRefusal::Unknown));
-        assert!(keys.take(now.after(wait), "a", rate).is_ok());
+        keys.insert(of("a"), "a").unwrap();
+        keys.insert(of("b"), "b").unwrap();
+        assert!(keys.take(now, of("a"), 1));
+        assert!(keys.take(now, of("a"), 1));
+        assert!(!keys.take(now, of("a"), 1));
+        assert!(keys.take(now, of("b"), 1));
+        assert!(!keys.take(now, of("c"), 1));
+        assert!(!keys.take(now.after(Duration::from_millis(999)), of("a"), 1));
+        assert!(keys.take(now.after(Duration::from_secs(RETRY_AFTER_S)), of("a"), 1));
     }
 }

@@ -50,10 +50,15 @@ pub(crate) fn is_allowed(options: &Options, origin: &str) -> bool {
 pub(crate) fn is_local(origin: &str) -> bool {
     let Some(authority) = origin.strip_prefix("http://") else { return false };
     ["localhost", "127.0.0.1", "[::1]"].into_iter().any(|host| {
-        authority.strip_prefix(host).is_some_and(|rest| {
-            rest.is_empty() || rest.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok())
-        })
+        authority
+            .strip_prefix(host)
+            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
     })
+}
+
+/// Digits of a port number (`parse` alone would take a sign).
+pub(crate) fn is_port(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -78,6 +83,7 @@ mod tests {
             "http://localhost:3000.evil.com",
             "http://localhost:",
             "http://localhost:65536",
+            "http://localhost:+80",
             "http://127.0.0.1.nip.io",
             "http://127.0.0.10",
             "http://[::1].evil.com",

@@ -1,7 +1,6 @@
 //! Every refusal as JSON: `{"error":{"code","message","field"?,"hint"?}}`.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +10,7 @@ use hyper::header::{
 };
 
 use super::json::{ErrorBody, ErrorWord};
+use crate::limits::RETRY_AFTER_S;
 
 /// A refusal. The text goes to the person who reads the answer; nothing in it is secret.
 #[derive(Debug)]
@@ -104,10 +104,9 @@ impl ApiError {
     }
 
     /// 429.
-    pub(crate) fn too_many(what: &'static str, wait: Duration) -> Self {
+    pub(crate) fn too_many(what: &'static str) -> Self {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", what);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        error.header = Some((RETRY_AFTER, HeaderValue::from(seconds.max(1))));
+        error.header = Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S)));
         error
     }
 

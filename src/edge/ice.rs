@@ -4,6 +4,7 @@
 //! in the TURN username (random without one), and `ttl`, seconds. Others are ignored, so that a
 //! client may send what it likes to newer and older servers alike.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,11 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::Edge;
-use super::access::Access;
+use super::access::{Access, HttpPeer};
 use super::error::ApiError;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
-use crate::auth::credential::{User, UserError, issue};
+use crate::auth::credential::{Issued, User, UserError, issue};
 use crate::auth::secret::Secret;
 use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
 use crate::time::Now;
@@ -34,6 +35,8 @@ pub struct IceOptions {
     pub ttl_default: Duration,
     /// What our own URLs are made of.
     pub urls: UrlSources,
+    /// `iceTransportPolicy` is `relay`, else `all`.
+    pub relay_only: bool,
     /// Our own STUN as an entry of its own, first.
     pub stun: bool,
     /// Other people's servers.
@@ -87,8 +90,12 @@ pub struct Issuance {
     pub username: Box<str>,
     /// Its end, Unix seconds.
     pub expires_at: i64,
+    /// Its lifetime, seconds.
+    pub ttl_s: u64,
     /// On what ground.
     pub access: Access,
+    /// Where the request came from.
+    pub peer: Option<IpAddr>,
 }
 
 pub(crate) async fn get(
@@ -98,7 +105,7 @@ pub(crate) async fn get(
     let now = Now::read();
     let (parts, _) = request.into_parts();
     let access = edge.admit(now, &parts)?;
-    answer(&edge, now, access, from_query(&parts)?)
+    answer(&edge, now, &parts, access, from_query(&parts)?)
 }
 
 pub(crate) async fn post(
@@ -109,73 +116,88 @@ pub(crate) async fn post(
     let (parts, body) = request.into_parts();
     let access = edge.admit(now, &parts)?;
     let request = from_body(&parts.headers, body).await?;
-    answer(&edge, now, access, request)
+    answer(&edge, now, &parts, access, request)
 }
 
 fn answer(
     edge: &Edge,
     now: Now,
+    parts: &Parts,
     access: Access,
     request: IceRequest,
 ) -> Result<Response, ApiError> {
-    let (user, ttl_s) = checked(&edge.options.ice, request)?;
+    let options = &edge.options.ice;
+    let (user, ttl_s) = options.checked(request)?;
+    let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
+    let issued = issue(&options.secret, &user, expires_at);
     // A key belongs to a backend that hands the config on; only a page that is here itself can use
     // this machine's loopback address.
     let vantage = match access {
-        Access::Key(_) => Vantage::Elsewhere,
+        Access::Key { .. } => Vantage::Elsewhere,
         Access::Local => Vantage::ThisMachine,
     };
-    let (config, issuance) = config(&edge.options.ice, now, vantage, &user, ttl_s, access);
-    (edge.record)(issuance);
+    let config = IceConfig {
+        ice_servers: options.servers(vantage, &user, &issued),
+        ice_transport_policy: if options.relay_only { "relay" } else { "all" },
+        ttl: ttl_s,
+        expires_at,
+        refresh_after: ttl_s * 4 / 5,
+    };
+    (edge.record)(Issuance {
+        at_unix_ms: now.unix_ms,
+        user: user.as_str().into(),
+        username: issued.username.into_boxed_str(),
+        expires_at,
+        ttl_s,
+        access,
+        peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
+    });
     let mut response = Json(config).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-/// Builds the answer and what the record keeps of it.
-fn config(
-    options: &IceOptions,
-    now: Now,
-    vantage: Vantage,
-    user: &User,
-    ttl_s: u64,
-    access: Access,
-) -> (IceConfig, Issuance) {
-    let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
-    let issued = issue(&options.secret, user, expires_at);
-    let foreign = |place| {
-        let entries = options.foreign.iter().filter(move |server| server.place == place);
-        entries.map(|server| server.entry(user, expires_at))
-    };
-    let mut ice_servers: Vec<IceServer> = foreign(Place::Before).collect();
-    if let Some(url) = options.urls.stun_url(vantage).filter(|_| options.stun) {
-        ice_servers.push(IceServer { urls: vec![url], username: None, credential: None });
+impl IceOptions {
+    /// Checks both parameters; the lifetime comes back in seconds.
+    fn checked(&self, request: IceRequest) -> Result<(User, u64), ApiError> {
+        let user = match &request.user {
+            // Percent-decoding puts U+FFFD where bytes are no UTF-8: two names would become one.
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                return Err(ApiError::field("user", "user must be UTF-8"));
+            }
+            Some(text) => User::parse(text)
+                .map_err(|why: UserError| ApiError::field("user", format!("user {why}")))?,
+            None => User::random().map_err(|_| ApiError::internal())?,
+        };
+        let ttl_s = request.ttl.unwrap_or(self.ttl_default.as_secs());
+        if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&ttl_s) {
+            return Err(bad_ttl());
+        }
+        Ok((user, ttl_s))
     }
-    let urls = options.urls.turn_urls(vantage);
-    // `urls: []` would make the browser throw.
-    if !urls.is_empty() {
-        ice_servers.push(IceServer {
-            urls,
-            username: Some(issued.username.clone()),
-            credential: Some(issued.credential.expose().clone()),
-        });
+
+    /// Foreign entries before, our STUN, our TURN, foreign entries after.
+    fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let foreign = |place| {
+            let entries = self.foreign.iter().filter(move |server| server.place == place);
+            entries.map(|server| server.entry(user, issued.expires_at))
+        };
+        let mut servers: Vec<IceServer> = foreign(Place::Before).collect();
+        if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
+            servers.push(IceServer { urls: vec![url], username: None, credential: None });
+        }
+        let urls = self.urls.turn_urls(vantage);
+        // `urls: []` would make the browser throw.
+        if !urls.is_empty() {
+            servers.push(IceServer {
+                urls,
+                username: Some(issued.username.clone()),
+                credential: Some(issued.credential.expose().clone()),
+            });
+        }
+        servers.extend(foreign(Place::After));
+        servers
     }
-    ice_servers.extend(foreign(Place::After));
-    let issuance = Issuance {
-        at_unix_ms: now.unix_ms,
-        user: user.as_str().into(),
-        username: issued.username.into_boxed_str(),
-        expires_at,
-        access,
-    };
-    let config = IceConfig {
-        ice_servers,
-        ice_transport_policy: "all",
-        ttl: ttl_s,
-        expires_at,
-        refresh_after: ttl_s * 4 / 5,
-    };
-    (config, issuance)
 }
 
 impl ForeignServer {
@@ -192,24 +214,6 @@ impl ForeignServer {
         };
         IceServer { urls: self.urls.clone(), username, credential }
     }
-}
-
-/// Checks both parameters; the lifetime comes back in seconds.
-fn checked(options: &IceOptions, request: IceRequest) -> Result<(User, u64), ApiError> {
-    let user = match &request.user {
-        // Percent-decoding puts U+FFFD where bytes are no UTF-8: two names would become one.
-        Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
-            return Err(ApiError::field("user", "user must be UTF-8"));
-        }
-        Some(text) => User::parse(text)
-            .map_err(|why: UserError| ApiError::field("user", format!("user {why}")))?,
-        None => User::random().map_err(|_| ApiError::internal())?,
-    };
-    let ttl_s = request.ttl.unwrap_or(options.ttl_default.as_secs());
-    if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&ttl_s) {
-        return Err(bad_ttl());
-    }
-    Ok((user, ttl_s))
 }
 
 fn bad_ttl() -> ApiError {

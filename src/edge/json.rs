@@ -10,7 +10,7 @@ pub struct IceConfig {
     /// Servers in the order the browser should try them.
     #[serde(rename = "iceServers")]
     pub ice_servers: Vec<IceServer>,
-    /// Always `all`: whether to relay only is the page's choice.
+    /// `all` or `relay`, as the config says.
     #[serde(rename = "iceTransportPolicy")]
     pub ice_transport_policy: &'static str,
     /// Lifetime of the credential, seconds.

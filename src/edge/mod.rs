@@ -6,12 +6,13 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
-use crate::time::Now;
+use crate::limits::{
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
+};
+use crate::policy::rate::TokenBucket;
 
 pub mod access;
 pub mod api_keys;
@@ -23,13 +24,11 @@ pub mod ice_urls;
 pub mod json;
 mod listen;
 mod page;
-pub mod rate;
 mod router;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
-use rate::{Bucket, Rate};
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -43,8 +42,9 @@ pub struct Options {
     pub cors_local: bool,
     /// A truly local request needs no API key ([`access`] says what that is).
     pub local_without_key: bool,
-    /// Configs each API key may ask for; also the bound for all local requests together.
-    pub key_rate: Rate,
+    /// Configs a second that each API key may ask for, with twice as many at once; also the bound
+    /// for all local requests together.
+    pub rate_per_key: u32,
     /// Connections at once; the next waits in the kernel's queue.
     pub connections_max: usize,
     /// Longest a client may take to send its request head; then the connection is closed.
@@ -57,14 +57,12 @@ impl Options {
     /// The embedded default around `ice`: local requests need no key, no foreign origin.
     #[must_use]
     pub fn local(ice: IceOptions) -> Self {
-        const PER_S: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
-        const BURST: NonZeroU32 = NonZeroU32::new(100).expect("100 is not 0");
         Self {
             ice,
             cors_origins: HashSet::new(),
             cors_local: true,
             local_without_key: true,
-            key_rate: Rate { per_s: PER_S, burst: BURST },
+            rate_per_key: ICE_PER_KEY_S_DEFAULT,
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
@@ -83,7 +81,7 @@ pub struct Edge {
     keys: Arc<ApiKeys>,
     record: Recorder,
     health: HealthProbe,
-    local_bucket: Mutex<Bucket>,
+    local_bucket: Mutex<TokenBucket>,
 }
 
 impl Edge {
@@ -95,9 +93,14 @@ impl Edge {
         record: Recorder,
         health: HealthProbe,
     ) -> Arc<Self> {
-        let local_bucket = Mutex::new(Bucket::full(Now::read()));
+        let local_bucket = Mutex::new(bucket(options.rate_per_key));
         Arc::new(Self { options, keys, record, health, local_bucket })
     }
+}
+
+/// What one key, or all local requests together, may take.
+fn bucket(per_s: u32) -> TokenBucket {
+    TokenBucket::new(per_s, per_s.saturating_mul(2))
 }
 
 /// Serves HTTP on `listeners` until `shutdown`, then lets requests in flight finish for a moment.

@@ -155,6 +155,18 @@ pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest request body, bytes; larger is 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// How long a browser keeps the answer to a preflight.
+pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+/// Longest a client may leave an answer unread; then the kernel ends the connection.
+pub const HTTP_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest pause after an `accept` that failed for want of descriptors or memory.
+pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Longest a stopping daemon waits for requests in flight; then they are cut.
+pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// ICE configs a second for one API key, twice as many at once; more is 429.
+pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Seconds named in `Retry-After`: at one or more a second a token is there after one.
+pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.
 pub const API_KEYS_MAX: usize = 10_000;
 /// Connections to the control socket at once.

@@ -158,3 +158,90 @@ pub(super) fn loopback() -> [IpNet; 2] {
         IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        #[test]
+        fn a_set_holds_exactly_the_addresses_that_share_the_bits_of_one_of_its_prefixes(
+            nets in proptest::collection::vec(prefix(), 0..8),
+            asked in proptest::collection::vec((any::<u128>(), 0..8_usize, 0..=128_u32), 128),
+        ) {
+            let set = AddressSet::new(nets.iter().copied());
+            for (noise, which, keep) in asked {
+                // The first `keep` bits of a prefix, then noise: many lie at an edge.
+                let near = nets.get(which).map_or_else(|| [0; 16].into(), IpNet::addr);
+                let ip = mix(near, noise, keep);
+                let expected = nets.iter().any(|net| shares_bits(*net, ip));
+                prop_assert_eq!(set.contains(ip), expected, "{} in {:?}", ip, &nets);
+            }
+        }
+
+        #[test]
+        fn the_last_address_of_a_prefix_is_held_and_the_next_is_not(net in prefix()) {
+            let set = AddressSet::new([net]);
+            prop_assert!(set.contains(net.network()) && set.contains(net.broadcast()));
+            let next = match net.broadcast() {
+                IpAddr::V4(ip) => ip.to_bits().checked_add(1).map(|ip| Ipv4Addr::from(ip).into()),
+                IpAddr::V6(ip) => ip.to_bits().checked_add(1).map(|ip| Ipv6Addr::from(ip).into()),
+            };
+            prop_assert!(!next.is_some_and(|ip| set.contains(ip)));
+        }
+    }
+
+    #[test]
+    fn prefixes_of_mapped_addresses_count_as_ipv4() {
+        let set = AddressSet::new(["::ffff:10.0.0.9/104".parse().unwrap()]);
+        for (ip, held) in [
+            ("10.0.0.0", true),
+            ("10.255.255.255", true),
+            ("11.0.0.0", false),
+            ("9.255.255.255", false),
+            ("::ffff:10.0.0.9", false),
+        ] {
+            assert_eq!(set.contains(ip.parse().unwrap()), held, "{ip}");
+        }
+    }
+
+    /// The oracle: compares digit by digit.
+    fn shares_bits(net: IpNet, ip: IpAddr) -> bool {
+        let digits = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => format!("{:032b}", ip.to_bits()),
+            IpAddr::V6(ip) => format!("{:0128b}", ip.to_bits()),
+        };
+        let bits = usize::from(net.prefix_len());
+        net.addr().is_ipv4() == ip.is_ipv4() && digits(net.addr())[..bits] == digits(ip)[..bits]
+    }
+
+    // Nothing below ::ffff:0:0/96, which is IPv4.
+    fn prefix() -> impl Strategy<Value = IpNet> {
+        prop_oneof![
+            (any::<u32>(), 0..=32_u8).prop_map(|(ip, bits)| net(Ipv4Addr::from(ip).into(), bits)),
+            (1_u128 << 100.., 0..=128_u8)
+                .prop_map(|(ip, bits)| net(Ipv6Addr::from(ip).into(), bits)),
+        ]
+    }
+
+    fn net(ip: IpAddr, bits: u8) -> IpNet {
+        IpNet::new(ip, bits).unwrap()
+    }
+
+    fn mix(ip: IpAddr, noise: u128, keep: u32) -> IpAddr {
+        match ip {
+            IpAddr::V4(ip) => {
+                let low = u32::MAX.checked_shr(keep % 33).unwrap_or(0);
+                Ipv4Addr::from(ip.to_bits() & !low | noise as u32 & low).into()
+            }
+            IpAddr::V6(ip) => {
+                let low = u128::MAX.checked_shr(keep).unwrap_or(0);
+                Ipv6Addr::from(ip.to_bits() & !low | noise & low).into()
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@
 //! |00 type|length|magic cookie|transaction id (12)|attributes: type, length, value, padding to 4 ...
 //! ```
 
+use std::ops::Range;
+
 use super::attribute::AttributeType;
 use super::integrity;
 
@@ -207,6 +209,19 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn attribute(&self, kind: AttributeType) -> Option<&'a [u8]> {
         self.attributes().find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// Where the value of the first attribute of this type lies in the message.
+    #[must_use]
+    pub fn range_of(&self, kind: AttributeType) -> Option<Range<usize>> {
+        let mut attributes = self.attributes();
+        loop {
+            let start = attributes.at + 4;
+            let (found, value) = attributes.next()?;
+            if found == kind {
+                return Some(start..start + value.len());
+            }
+        }
     }
 
     /// Types that an agent must understand and this one does not, in order, repeats included.

@@ -1,0 +1,149 @@
+//! What is too old or too much goes, oldest first, in steps small enough to stand between two
+//! transactions. Open allocations and keys stay.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::limits::{CLOCK_DOUBT, CLOCK_STEP_MAX, RETENTION_BATCH_ROWS};
+use crate::time::Now;
+
+/// Free pages left in the file for the rows that come next.
+const PAGES_SPARE: u64 = 64;
+const INCREMENTAL_VACUUM: &str = "PRAGMA incremental_vacuum(256)";
+const _: () = assert!(RETENTION_BATCH_ROWS == 256, "the pragma takes no parameter");
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// What may stay.
+#[derive(Debug)]
+pub(super) struct Retention {
+    /// Days after which a row goes; 0 keeps rows of any age.
+    days: u32,
+    /// Bytes of pages in use over which the oldest rows go; 0 is no bound.
+    bytes_max: u64,
+    calendar: Calendar,
+}
+
+impl Retention {
+    pub(super) fn new(days: u32, bytes_max: u64) -> Self {
+        Self { days, bytes_max, calendar: Calendar::default() }
+    }
+
+    /// Deletes up to RETENTION_BATCH_ROWS rows that are too much or, if `by_age`, too old, and
+    /// gives as many pages back. `true`: more is to be done.
+    pub(super) fn step(
+        &mut self,
+        connection: &mut Connection,
+        now: Now,
+        by_age: bool,
+    ) -> rusqlite::Result<bool> {
+        let mut deleted = 0;
+        if by_age && self.days > 0 {
+            let today = self.calendar.unix_ms(now);
+            let before = today.saturating_sub(i64::from(self.days) * DAY_MS);
+            deleted = delete_oldest(connection, before)?;
+            delete_empty_runs(connection, before)?;
+        }
+        if deleted == 0 && self.bytes_max > 0 && bytes_in_use(connection)? > self.bytes_max {
+            deleted = delete_oldest(connection, i64::MAX)?;
+        }
+        let more_pages = give_back(connection)?;
+        Ok(deleted > 0 || more_pages)
+    }
+}
+
+/// The wall clock, doubted when it leaps ahead: what is deleted for being old does not come back.
+#[derive(Debug, Default)]
+struct Calendar {
+    /// Last reading that was believed.
+    believed: Option<Now>,
+    leapt_at: Option<Instant>,
+}
+
+impl Calendar {
+    /// Unix milliseconds by which ages are counted.
+    fn unix_ms(&mut self, now: Now) -> i64 {
+        let Some(believed) = self.believed else {
+            self.believed = Some(now);
+            return now.unix_ms;
+        };
+        let expected = believed.after(now.mono.saturating_duration_since(believed.mono)).unix_ms;
+        let leap = now.unix_ms.saturating_sub(expected);
+        let leapt_at = *self.leapt_at.get_or_insert(now.mono);
+        if leap <= CLOCK_STEP_MAX.as_millis() as i64
+            || now.mono.saturating_duration_since(leapt_at) >= CLOCK_DOUBT
+        {
+            *self = Self { believed: Some(now), leapt_at: None };
+            return now.unix_ms;
+        }
+        expected
+    }
+}
+
+/// Deletes the oldest rows of all tables together that are older than `before` (Unix ms).
+fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<usize> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let oldest: Vec<(i64, i64)> = transaction
+        .prepare_cached(
+            "SELECT * FROM (SELECT 0 AS kind, id, ended_at_ms AS at FROM allocations
+                WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
+                ORDER BY ended_at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 1, id, at_ms FROM credentials_issued
+                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 2, id, at_ms FROM auth_failures
+                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+             ORDER BY at LIMIT ?2",
+        )?
+        .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    for (kind, id) in &oldest {
+        let statement = match kind {
+            0 => "DELETE FROM allocations WHERE id = ?1",
+            1 => "DELETE FROM credentials_issued WHERE id = ?1",
+            _ => "DELETE FROM auth_failures WHERE id = ?1",
+        };
+        transaction.prepare_cached(statement)?.execute([id])?;
+    }
+    transaction.commit()?;
+    Ok(oldest.len())
+}
+
+/// Runs are a handful of rows; the one that is on has no end.
+fn delete_empty_runs(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM runs WHERE ended_at_ms < ?1
+             AND NOT EXISTS (SELECT 1 FROM allocations WHERE run = runs.id)",
+        )?
+        .execute([before])
+}
+
+fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {
+    let pages =
+        number(connection, "page_count")?.saturating_sub(number(connection, "freelist_count")?);
+    Ok(pages.saturating_mul(number(connection, "page_size")?))
+}
+
+/// Returns up to RETENTION_BATCH_ROWS free pages to the file system. `true`: there are more.
+fn give_back(connection: &Connection) -> rusqlite::Result<bool> {
+    let free = number(connection, "freelist_count")?;
+    if free <= PAGES_SPARE {
+        return Ok(false);
+    }
+    {
+        let mut statement = connection.prepare_cached(INCREMENTAL_VACUUM)?;
+        let mut rows = statement.query([])?;
+        // One row a page.
+        while rows.next()?.is_some() {}
+    }
+    let left = number(connection, "freelist_count")?;
+    // A file that was made without auto_vacuum gives nothing back.
+    Ok(left > PAGES_SPARE && left < free)
+}
+
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<u64> {
+    let value: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+    Ok(u64::try_from(value).unwrap_or(0))
+}

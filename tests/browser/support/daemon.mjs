@@ -1,0 +1,110 @@
+// Starts and ends the real daemon for one test: own directory, free ports, its config written here.
+
+import { spawn, execFile } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { watch } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const READY_MS = 20_000;
+const STOP_MS = 10_000;
+export const SECRET = "a secret that only this test knows";
+
+export class Daemon {
+  /** Resolves once the daemon wrote its addresses. `http` holds more lines for the `[http]` table. */
+  static async start({ http = [] } = {}) {
+    const binary = process.env.TURNBELL_BIN;
+    if (!binary) throw new Error("set TURNBELL_BIN to the daemon's binary, for example target/debug/turnbell");
+    const daemon = new Daemon();
+    daemon.binary = binary;
+    daemon.directory = await mkdtemp(join(tmpdir(), "turnbell-page-"));
+    daemon.state = join(daemon.directory, "state");
+    daemon.config = join(daemon.directory, "turnbell.toml");
+    await mkdir(daemon.state, { mode: 0o700 });
+    await writeFile(daemon.config, [
+      'realm = "page.test"',
+      `state_directory = ${JSON.stringify(daemon.state)}`,
+      'listen = ["127.0.0.1:0"]',
+      'relay_addresses = ["127.0.0.1"]',
+      "[auth]",
+      `secrets = [${JSON.stringify(SECRET)}]`,
+      "[http]",
+      'listen = ["127.0.0.1:0"]',
+      ...http,
+      "",
+    ].join("\n"));
+    daemon.output = "";
+    daemon.child = spawn(binary, ["run", "--config", daemon.config], {
+      cwd: daemon.directory, stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [daemon.child.stdout, daemon.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (daemon.output += text));
+    }
+    daemon.ended = new Promise((resolve) => {
+      daemon.child.once("error", (error) => resolve(error.message));
+      daemon.child.once("exit", (code, signal) => resolve(`exit code ${code}, signal ${signal}`));
+    });
+    try {
+      const { http: [address] } = await daemon.#addresses();
+      daemon.url = `http://${address}/`;
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
+    return daemon;
+  }
+
+  /** `<state>/addresses.json`, as soon as it is whole. */
+  async #addresses() {
+    const path = join(this.state, "addresses.json");
+    const given_up = AbortSignal.timeout(READY_MS);
+    const watcher = watch(this.state, { signal: given_up });
+    watcher.on("error", () => {}); // the timeout below says it better
+    this.ended.then((how) => watcher.emit("gone", how));
+    try {
+      for (;;) {
+        const changed = Promise.race([once(watcher, "change", { signal: given_up }), once(watcher, "gone")]);
+        changed.catch(() => {});
+        const text = await readFile(path, "utf8").catch(() => "");
+        if (text.trimEnd().endsWith("}")) return JSON.parse(text);
+        const [how] = await changed.catch(() => [`nothing within ${READY_MS} ms`]);
+        if (how !== "rename" && how !== "change") {
+          throw new Error(`the daemon did not write ${path}: ${how}\n${this.output}`);
+        }
+      }
+    } finally {
+      watcher.close();
+    }
+  }
+
+  /** What a backend that knows the secret would hand out; `expiry` in Unix seconds. */
+  credential(user, expiry) {
+    const username = `${expiry}:${user}`;
+    return { username, credential: createHmac("sha1", SECRET).update(username).digest("base64") };
+  }
+
+  /** Makes an API key by the daemon's own command. */
+  async makeKey() {
+    const { stdout } = await promisify(execFile)(
+      this.binary, ["key", "add", "page-test", "--config", this.config], { cwd: this.directory },
+    );
+    const [key] = /tbk_[A-Za-z0-9_-]{43}/.exec(stdout) ?? [];
+    if (!key) throw new Error(`no key in the output of key add: ${stdout}`);
+    return key;
+  }
+
+  /** Ends the process, by its own handle, and removes its directory. */
+  async stop() {
+    const child = this.child;
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGTERM");
+      const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      await this.ended;
+      clearTimeout(late);
+    }
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}

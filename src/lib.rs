@@ -3,7 +3,7 @@
 //! Floors, lowest first; a module imports from its own floor's leaves and below, never upwards
 //! (`tests/floors.rs` holds the table):
 //!
-//! - leaves: [`time`], [`limits`]
+//! - leaves: [`time`], [`limits`], [`constant_time`]
 //! - 0, words and rules: [`wire`], [`auth`], [`policy`]
 //! - 1, machines: [`turn`]
 //! - 2, the world: [`plane`], [`store`]
@@ -13,6 +13,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod constant_time;
 pub mod daemon;
 pub mod edge;
 pub mod limits;

@@ -1,5 +1,6 @@
 //! Every bound in the program, with its unit and what happens when it is reached.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 // Lifetimes of RFC 8656 and RFC 8489.
@@ -41,6 +42,8 @@ pub const USERNAME_BYTES_MAX: usize = 508;
 pub const REALM_BYTES_MAX: usize = 24;
 /// Wire bytes out per wire byte in for an unauthenticated request, IP and UDP headers counted.
 pub const AMPLIFICATION_MAX: usize = 3;
+/// Allocates whose relay socket is being opened; the next one is 508.
+pub const PENDING_ALLOCATIONS_MAX: usize = 1024;
 /// Secrets that verify credentials at the same time (rotation).
 pub const SECRETS_MAX: usize = 8;
 /// Static `user:password` accounts in the config.
@@ -54,6 +57,13 @@ pub const AUTH_FAILURE_FACTS_BURST: u32 = 100;
 
 /// Allocations of one user; the next is 486.
 pub const ALLOCATIONS_PER_USER_DEFAULT: u32 = 64;
+/// Allocations of one source (an IPv4 address or IPv6 /64), percent of the relay range; the next
+/// is 486.
+pub const ALLOCATIONS_PER_SOURCE_PERCENT: u32 = 25;
+/// Allocations of everybody, percent of the relay range; the next is 508.
+pub const ALLOCATIONS_TOTAL_PERCENT: u32 = 90;
+/// Ports that relayed transport addresses are taken from (RFC 8656 §7.2: the dynamic ports).
+pub const RELAY_PORTS_DEFAULT: RangeInclusive<u16> = 49_152..=65_535;
 /// Ports tried when a relay port turns out to be taken by another program; then 508.
 pub const RELAY_PORT_TRIES: usize = 16;
 /// How long a relay port that another program holds is left alone.
@@ -84,6 +94,9 @@ pub const COMMANDS_QUEUED_MAX: usize = 64;
 /// Longest a shard sleeps without an event; the watchdog is fed from finished turns.
 pub const TURN_IDLE_MAX: Duration = Duration::from_secs(1);
 
+/// Longest that each part is given to stop in order; then the process ends without it.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 // The record.
 
 /// Entries waiting for the writer; more are dropped and counted.
@@ -98,6 +111,40 @@ pub const AUTH_FAILURE_ROWS_PER_MINUTE: u32 = 600;
 pub const TEXT_BYTES_MAX: usize = 128;
 /// Rows a query returns at the most.
 pub const QUERY_ROWS_MAX: usize = 10_000;
+/// Key changes waiting for the writer; the next one is refused as busy.
+pub const RECORD_ORDERS_MAX: usize = 64;
+/// Longest a caller waits until its key change is committed; then it is told that it is not known.
+pub const RECORD_ORDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest SQLite waits for another connection's lock; then the record is degraded and retries.
+pub const RECORD_LOCK_WAIT: Duration = Duration::from_millis(250);
+/// First pause after a failed transaction; it doubles with each further failure.
+pub const RECORD_RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two tries to write to a broken database.
+pub const RECORD_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Tries of one transaction whose failure is nothing that time can cure; then it is dropped.
+pub const RECORD_BATCH_TRIES: u32 = 5;
+/// Tries to write the rest when the record closes; what is left then is dropped and counted.
+pub const RECORD_CLOSE_TRIES: u32 = 3;
+/// Longest a stop waits for the writer; after it the thread is left alone.
+pub const RECORD_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two looks at what has grown too old, and at most this long is a crash's time off.
+pub const RECORD_TEND_INTERVAL: Duration = Duration::from_secs(60);
+/// Rows deleted by one retention step, and pages given back to the file system after it.
+pub const RETENTION_BATCH_ROWS: usize = 256;
+/// Largest step forward of the wall clock by which rows grow old at once; a larger one is believed
+/// after CLOCK_DOUBT only (a clock that is wrong for a minute must not empty the record).
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(3600);
+/// How long a larger step must last to be believed.
+pub const CLOCK_DOUBT: Duration = Duration::from_secs(24 * 3600);
+/// Corrupt databases kept beside the live one; one more is not moved aside, the record stays
+/// degraded (a failing disk must not be filled with copies).
+pub const CORRUPT_FILES_MAX: usize = 5;
+/// Largest database that is checked page by page when it is opened, bytes; a larger one is found
+/// corrupt when the damage is met.
+pub const RECORD_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Longest message or field of one log line, bytes; the rest is cut.
+pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 // The edge.
 
@@ -111,6 +158,18 @@ pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest request body, bytes; larger is 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// How long a browser keeps the answer to a preflight.
+pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+/// Longest a client may leave an answer unread; then the kernel ends the connection.
+pub const HTTP_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest pause after an `accept` that failed for want of descriptors or memory.
+pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Longest a stopping daemon waits for requests in flight; then they are cut.
+pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// ICE configs a second for one API key, twice as many at once; more is 429.
+pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Seconds named in `Retry-After`: at one or more a second a token is there after one.
+pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.
 pub const API_KEYS_MAX: usize = 10_000;
 /// Connections to the control socket at once.
@@ -123,6 +182,18 @@ pub const TTL_MIN: Duration = Duration::from_secs(60);
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `user` in a request for credentials, bytes.
 pub const USER_BYTES_MAX: usize = 128;
+/// Largest config file that is read, bytes; larger is refused.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+/// Problems of a config file shown at once; the rest waits until these are cured.
+pub const CONFIG_PROBLEMS_MAX: usize = 50;
+/// Shortest shared secret, bytes; shorter can be guessed from one recorded request.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// Longest shared secret, bytes; longer is refused as a wrong file.
+pub const SECRET_BYTES_MAX: usize = 512;
+/// Hosts `/ice` URLs may name.
+pub const ADVERTISE_MAX: usize = 8;
+/// Foreign servers in `/ice`.
+pub const ICE_SERVERS_MAX: usize = 16;
 /// URLs one client is handed before start-up warns that gathering gets slow.
 pub const ICE_URLS_WARN: usize = 4;
 
@@ -132,3 +203,9 @@ const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");
 const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for an IPv6 peer");
 const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);
+const _: () = assert!(RECORD_QUEUED_MAX >= RECORD_BATCH_ROWS);
+const _: () = assert!(
+    RETENTION_BATCH_ROWS > RECORD_BATCH_ROWS,
+    "a step after each transaction deletes faster than rows come"
+);
+const _: () = assert!(USER_BYTES_MAX <= TEXT_BYTES_MAX, "a user's name is stored whole");

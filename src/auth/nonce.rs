@@ -12,7 +12,8 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::secret::{equal_constant_time, hex};
+use super::secret::hex;
+use crate::constant_time::equal_constant_time;
 use crate::limits::NONCE_LIFETIME;
 use crate::time::Now;
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A value that must not be printed. `expose` is the one way in, so that uses can be searched for.
@@ -25,13 +24,6 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
-}
-
-/// Compares in time that depends on the lengths only. Every comparison of a MAC, a nonce, a key
-/// hash or a password in the program goes through here (`tests/tidy.rs` guards it).
-#[must_use]
-pub fn equal_constant_time(a: &[u8], b: &[u8]) -> bool {
-    a.ct_eq(b).into()
 }
 
 /// Fills `N` bytes from the operating system's generator.
@@ -82,13 +74,5 @@ mod tests {
         assert_eq!(a.expose().len(), 64);
         assert!(a.expose().bytes().all(|c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()));
         assert_ne!(a.expose(), b.expose());
-    }
-
-    #[test]
-    fn comparison_needs_the_same_length_and_bytes() {
-        assert!(equal_constant_time(b"abc", b"abc"));
-        assert!(!equal_constant_time(b"abc", b"abd"));
-        assert!(!equal_constant_time(b"abc", b"ab"));
-        assert!(equal_constant_time(b"", b""));
     }
 }

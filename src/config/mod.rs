@@ -1,1 +1,332 @@
-//! The configuration: what was typed, and what it means.
+//! The configuration as it is meant: every value checked, every default filled in.
+
+mod check;
+mod checker;
+mod ice_url;
+mod load;
+mod problem;
+mod raw;
+pub mod secrets;
+mod suggest;
+mod value;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::auth::secret::Secret;
+use crate::limits::ALLOCATIONS_PER_USER_DEFAULT;
+
+pub use load::PLACES;
+pub use problem::{ConfigError, Problem};
+pub use secrets::{SecretFile, read_file as read_secret_file};
+
+/// Everything the daemon is told. Only a value that passed every check exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where it came from.
+    pub source: Source,
+    /// Realm of the long-term credentials.
+    pub realm: String,
+    /// Directory of the record, the generated secret, the lock and the control socket.
+    pub state_directory: PathBuf,
+    /// UDP listeners for STUN and TURN; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses relay sockets are bound to; empty: found by itself.
+    pub relay_addresses: Vec<IpAddr>,
+    /// Ports of relayed transport addresses.
+    pub relay_ports: RangeInclusive<u16>,
+    /// What clients are told when this machine is behind NAT; one per family at the most.
+    pub external: Vec<External>,
+    /// Hosts in the URLs `/ice` hands out; empty: the relay addresses.
+    pub advertise: Vec<Advertise>,
+    /// Family of an allocation whose request names none.
+    pub default_relay_family: DefaultRelayFamily,
+    /// Channel numbers that clients may bind.
+    pub channel_numbers: ChannelNumbers,
+    /// Peers allowed although the deny table holds them.
+    pub allow_private_peers: Vec<IpNet>,
+    /// Peers denied although the deny table does not hold them; stronger than the line above.
+    pub deny_peers: Vec<IpNet>,
+    /// Who may allocate.
+    pub auth: Auth,
+    /// How much one of them may take.
+    pub quota: Quota,
+    /// The HTTP side.
+    pub http: Http,
+    /// What `GET /ice` answers.
+    pub ice: Ice,
+    /// What is kept, and how long.
+    pub record: Record,
+    /// What is logged.
+    pub log: Log,
+    /// Sentences for a person: legal, but probably not what was meant.
+    pub warnings: Vec<String>,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// No file was found; the built-in default for trying it out on one's own machine.
+    Embedded,
+    /// This file.
+    File(PathBuf),
+}
+
+/// One address translation in front of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct External {
+    /// What the world sends to.
+    pub public: IpAddr,
+    /// The address of this machine it arrives at; `None`: the relay address of that family.
+    pub private: Option<IpAddr>,
+}
+
+/// A host that `/ice` URLs name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertise {
+    /// Name or address.
+    pub host: Host,
+    /// Port; `None`: the listener's.
+    pub port: Option<u16>,
+}
+
+/// A name or an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A DNS name, lower case, without a final dot.
+    Name(String),
+    /// An address.
+    Address(IpAddr),
+}
+
+/// Family of an allocation whose request names none (R20).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultRelayFamily {
+    /// IPv4, as RFC 8656 §7.2 says.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// The family the client came with.
+    Client,
+}
+
+/// Channel numbers that clients may bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelNumbers {
+    /// 0x4000 to 0x4FFF, as today's clients do.
+    Rfc8656,
+    /// 0x4000 to 0x7FFF, as clients from before 2020 may.
+    Rfc5766,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Auth {
+    /// Shared secrets from `secrets` and `secret_files`, in that order: the first issues, all
+    /// verify. Empty: the one in the state directory, generated at first start.
+    pub secrets: Vec<Secret<String>>,
+    /// Static accounts.
+    pub users: Vec<StaticUser>,
+}
+
+/// A static account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticUser {
+    /// USERNAME.
+    pub name: String,
+    /// Password.
+    pub password: Secret<String>,
+}
+
+/// `[quota]`, all of them numbers of allocations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// One user (the part after the expiry, without `~session`).
+    pub per_user: u32,
+    /// One IPv4 address or IPv6 /64.
+    pub per_source: u32,
+    /// All.
+    pub total: u32,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Listeners; empty: no HTTP at all.
+    pub listen: Vec<SocketAddr>,
+    /// Origins that pages may call from, exactly as browsers send them (`https://app.example`).
+    pub cors_origins: Vec<String>,
+    /// Whether a truly local request to `/ice` needs no key.
+    pub local_without_key: bool,
+    /// Requests a second with one API key.
+    pub rate_per_key: u32,
+}
+
+/// `[ice]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ice {
+    /// Lifetime of a credential whose request names none.
+    pub ttl: Duration,
+    /// `iceTransportPolicy`.
+    pub policy: IcePolicy,
+    /// Whether our own `stun:` URL is handed out, too.
+    pub stun: bool,
+    /// Other people's servers, in the order written.
+    pub servers: Vec<IceServer>,
+}
+
+/// `iceTransportPolicy` of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IcePolicy {
+    /// Every candidate.
+    All,
+    /// Relayed candidates only.
+    Relay,
+}
+
+/// `[[ice.server]]`: somebody else's STUN or TURN server (P12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:`, `turn:` and `turns:` URLs, syntax checked.
+    pub urls: Vec<String>,
+    /// How its credential is made.
+    pub login: IceLogin,
+    /// Where it stands in the answer.
+    pub position: IcePosition,
+}
+
+/// How the credential of a foreign server is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IceLogin {
+    /// None: plain STUN.
+    None,
+    /// The same for everybody.
+    Fixed {
+        /// As it is handed out.
+        username: String,
+        /// As it is handed out.
+        credential: Secret<String>,
+    },
+    /// Issued for each request from a shared secret, `"<expiry>:<user>"` and HMAC-SHA1.
+    Shared(Secret<String>),
+}
+
+/// Where a foreign server stands in `iceServers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IcePosition {
+    /// Before ours.
+    Before,
+    /// After ours.
+    After,
+}
+
+/// `[record]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// Rows older than this many days are deleted.
+    pub retention_days: u32,
+    /// Size of the database above which the oldest rows are deleted.
+    pub bytes_max: u64,
+    /// How much of a client's address is kept.
+    pub addresses: AddressPrivacy,
+}
+
+/// How much of a client's address is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressPrivacy {
+    /// All of it, with the port.
+    Full,
+    /// The /24 or /48.
+    Prefix,
+    /// Nothing.
+    None,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: tracing::Level,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+}
+
+impl Config {
+    /// The built-in default: what `turnbell` without any file does.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self {
+            source: Source::Embedded,
+            realm: "turnbell".to_owned(),
+            state_directory: default_state_directory(),
+            listen: vec![
+                SocketAddr::from(([0; 4], STUN_PORT)),
+                SocketAddr::from(([0; 16], STUN_PORT)),
+            ],
+            relay_addresses: Vec::new(),
+            relay_ports: 49_152..=65_535,
+            external: Vec::new(),
+            advertise: Vec::new(),
+            default_relay_family: DefaultRelayFamily::Ipv4,
+            channel_numbers: ChannelNumbers::Rfc8656,
+            allow_private_peers: Vec::new(),
+            deny_peers: Vec::new(),
+            auth: Auth::default(),
+            quota: Quota::of_range(&(49_152..=65_535)),
+            http: Http {
+                listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                cors_origins: Vec::new(),
+                local_without_key: true,
+                rate_per_key: 50,
+            },
+            ice: Ice {
+                ttl: Duration::from_secs(12 * 3600),
+                policy: IcePolicy::All,
+                stun: true,
+                servers: Vec::new(),
+            },
+            record: Record {
+                retention_days: 30,
+                bytes_max: 1 << 30,
+                addresses: AddressPrivacy::Full,
+            },
+            log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Quota {
+    /// The defaults over a port range: 64 per user, a quarter per source, 90 % in total (R18).
+    #[must_use]
+    pub fn of_range(ports: &RangeInclusive<u16>) -> Self {
+        let count = u32::from(*ports.end()) - u32::from(*ports.start()) + 1;
+        Self {
+            per_user: ALLOCATIONS_PER_USER_DEFAULT,
+            per_source: (count / 4).max(1),
+            total: (count * 9 / 10).max(1),
+        }
+    }
+}
+
+/// The port STUN and TURN are registered for (RFC 8489 §18.6).
+const STUN_PORT: u16 = 3478;
+
+/// `$STATE_DIRECTORY` (systemd sets it; the first of a list), else `./turnbell-data`.
+fn default_state_directory() -> PathBuf {
+    match std::env::var("STATE_DIRECTORY") {
+        Ok(list) if !list.is_empty() => list.split(':').next().unwrap_or(&list).into(),
+        Ok(_) | Err(_) => "turnbell-data".into(),
+    }
+}

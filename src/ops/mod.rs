@@ -1,1 +1,9 @@
-//! What the machine looks like and what it is told: addresses, ports, logs, systemd.
+//! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
+
+pub mod interfaces;
+pub mod log;
+pub mod port_holder;
+mod reach;
+pub mod relay_choice;
+pub mod state_directory;
+pub mod systemd;

@@ -1,1 +1,10 @@
-//! The world of packets: shards, sockets, the ledger.
+//! The world of packets: shards, sockets, the ledger. Floors above see a [`handle::Handle`] only.
+
+pub mod handle;
+pub mod ledger;
+pub mod shard;
+pub mod udp;
+
+mod relay_sockets;
+mod slots;
+mod sys;

@@ -1,1 +1,6 @@
 //! May you: pure decisions about peers, quotas and rates.
+
+pub mod peers;
+pub mod quota;
+mod ranges;
+pub mod rate;

@@ -1,3 +1,22 @@
 //! The relay as a state machine without sockets or clock.
 
+pub mod allocation;
+pub mod channel_binding;
+pub mod contract;
+pub mod counters;
+pub mod expiry;
 pub mod fact;
+pub mod five_tuple;
+pub mod permission;
+pub mod relay;
+pub mod relayed_address;
+pub mod reply;
+
+mod allocate;
+mod authentication;
+mod binding;
+mod channel_bind;
+mod create_permission;
+mod forward;
+mod refresh;
+mod send;

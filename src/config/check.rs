@@ -1,0 +1,343 @@
+//! The one conversion from what was typed to what is meant. It checks everything and stops at
+//! nothing, so that all problems are shown at once.
+
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::checker::Checker;
+use super::problem::Problem;
+use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
+use super::value::{self, Refusal};
+use super::{
+    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
+    IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
+};
+use crate::auth::secret::Secret;
+use crate::limits::{
+    ADVERTISE_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
+    STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
+};
+
+/// Fills `config`, which holds the defaults, with what was typed.
+///
+/// `text` is the file, for line numbers; `directory` is where its relative paths start.
+pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path) -> Checked {
+    let mut at = Checker { text, directory, problems: Vec::new(), warnings: Vec::new() };
+    config.realm = at.text("realm", raw.realm, config.realm, value::realm);
+    config.state_directory =
+        at.text("state_directory", raw.state_directory, config.state_directory, |text| {
+            if text.is_empty() {
+                return Err(Refusal("must be a path, such as \"/var/lib/turnbell\"".to_owned()));
+            }
+            Ok(directory.join(text))
+        });
+    if let Some(listen) =
+        at.list("listen", raw.listen, 1..=LISTENERS_MAX, |t| value::listener(t, 3478))
+    {
+        config.listen = listen;
+    }
+    if let Some(found) = at.list(
+        "relay_addresses",
+        raw.relay_addresses,
+        0..=RELAY_ADDRESSES_MAX,
+        value::relay_address,
+    ) {
+        config.relay_addresses = found;
+    }
+    config.relay_ports =
+        at.text("relay_ports", raw.relay_ports, config.relay_ports, value::relay_ports);
+    at.external(&mut config, raw.external);
+    if let Some(found) = at.list("advertise", raw.advertise, 0..=ADVERTISE_MAX, value::advertise) {
+        config.advertise = found;
+    }
+    config.default_relay_family = at.choice(
+        "default_relay_family",
+        raw.default_relay_family,
+        config.default_relay_family,
+        &[
+            ("ipv4", DefaultRelayFamily::Ipv4),
+            ("ipv6", DefaultRelayFamily::Ipv6),
+            ("client", DefaultRelayFamily::Client),
+        ],
+    );
+    config.channel_numbers = at.choice(
+        "channel_numbers",
+        raw.channel_numbers,
+        config.channel_numbers,
+        &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
+    );
+    at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
+    config.auth = at.auth(raw.auth);
+    config.quota = at.quota(&config, raw.quota);
+    config.http = at.http(config.http, raw.http);
+    config.ice = at.ice(config.ice, raw.ice);
+    config.record.retention_days = at.number(
+        "record.retention_days",
+        raw.record.retention_days,
+        config.record.retention_days,
+        1..=3650,
+    );
+    config.record.bytes_max = at.text(
+        "record.bytes_max",
+        raw.record.bytes_max,
+        config.record.bytes_max,
+        value::record_bytes,
+    );
+    config.record.addresses = at.choice(
+        "record.addresses",
+        raw.record.addresses,
+        config.record.addresses,
+        &[
+            ("full", AddressPrivacy::Full),
+            ("prefix", AddressPrivacy::Prefix),
+            ("none", AddressPrivacy::None),
+        ],
+    );
+    config.log.level = at.choice("log.level", raw.log.level, config.log.level, &LEVELS);
+    config.log.format =
+        at.choice("log.format", raw.log.format, config.log.format, &[("text", LogFormat::Text)]);
+    at.warn_of_overlap(&config);
+    config.warnings = at.warnings;
+    Checked { config, problems: at.problems }
+}
+
+/// What came out of a conversion; the config counts only if there are no problems.
+pub(super) struct Checked {
+    pub(super) config: Config,
+    pub(super) problems: Vec<Problem>,
+}
+
+const LEVELS: [(&str, tracing::Level); 5] = [
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+
+impl Checker<'_> {
+    fn external(&mut self, config: &mut Config, raw: List) {
+        let place = raw.as_ref().map(Spanned::span);
+        let Some(external) = self.list("external", raw, 0..=2, value::external) else { return };
+        let of_v4 = external.iter().filter(|e| e.public.is_ipv4()).count();
+        if of_v4 > 1 || external.len() - of_v4 > 1 {
+            self.refuse(
+                place.unwrap_or(0..0),
+                "external",
+                "there can be one entry for IPv4 and one for IPv6",
+            );
+        }
+        config.external = external;
+    }
+
+    fn peers(&mut self, config: &mut Config, allow: List, deny: List) {
+        let key = "allow_private_peers";
+        if let Some(found) = self.list(key, allow, 0..=PEER_NETWORKS_MAX, value::allowed_network) {
+            config.allow_private_peers = found.iter().map(|(net, _)| *net).collect();
+            self.warnings.extend(found.into_iter().filter_map(|(_, note)| note));
+            for net in &config.allow_private_peers {
+                self.warnings.push(format!(
+                    "allow_private_peers: clients can reach {net} through this relay, whatever \
+                     listens there"
+                ));
+            }
+        }
+        if let Some(found) = self.list("deny_peers", deny, 0..=PEER_NETWORKS_MAX, value::network) {
+            config.deny_peers = found.iter().map(|(net, _)| *net).collect();
+            self.warnings.extend(found.into_iter().filter_map(|(_, note)| note));
+        }
+    }
+
+    fn auth(&mut self, raw: RawAuth) -> Auth {
+        let mut auth = Auth::default();
+        auth.secrets.extend(
+            self.list("auth.secrets", raw.secrets, 0..=SECRETS_MAX, secrets::check)
+                .into_iter()
+                .flatten(),
+        );
+        let directory = self.directory;
+        let place = raw.secret_files.as_ref().map(Spanned::span);
+        let files = self.list("auth.secret_files", raw.secret_files, 0..=SECRETS_MAX, |text| {
+            let read = secrets::read_file(&directory.join(text)).map_err(Refusal)?;
+            Ok((read.secrets, read.warning))
+        });
+        for (found, warning) in files.into_iter().flatten() {
+            auth.secrets.extend(found);
+            self.warnings.extend(warning);
+        }
+        if auth.secrets.len() > SECRETS_MAX {
+            self.refuse(
+                place.unwrap_or(0..0),
+                "auth.secret_files",
+                &format!(
+                    "there are {} secrets in all, at most {SECRETS_MAX} can be active at once",
+                    auth.secrets.len()
+                ),
+            );
+        }
+        let place = raw.users.as_ref().map(Spanned::span);
+        auth.users = self
+            .list("auth.users", raw.users, 0..=STATIC_USERS_MAX, secrets::static_user)
+            .unwrap_or_default();
+        let mut names: Vec<&str> = auth.users.iter().map(|user| user.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let text = format!("user {:?} has two passwords", twice[0]);
+            self.refuse(place.unwrap_or(0..0), "auth.users", &text);
+        }
+        auth
+    }
+
+    fn quota(&mut self, config: &Config, raw: RawQuota) -> Quota {
+        let default = Quota::of_range(&config.relay_ports);
+        let ports = u32::from(*config.relay_ports.end() - *config.relay_ports.start()) + 1;
+        // Each relay address has the whole range, so more than one range can be asked for.
+        let most = ports.saturating_mul(u32::try_from(RELAY_ADDRESSES_MAX).unwrap_or(1));
+        let or = |found: u32, default: u32| if found == 0 { default } else { found };
+        Quota {
+            per_user: self.number("quota.per_user", raw.per_user, default.per_user, 1..=most),
+            per_source: or(
+                self.number("quota.per_source", raw.per_source, 0, 0..=most),
+                default.per_source,
+            ),
+            total: or(self.number("quota.total", raw.total, 0, 0..=most), default.total),
+        }
+    }
+
+    fn http(&mut self, default: Http, raw: RawHttp) -> Http {
+        let http = Http {
+            listen: self
+                .list("http.listen", raw.listen, 0..=LISTENERS_MAX, |t| value::listener(t, 8080))
+                .unwrap_or(default.listen),
+            cors_origins: self
+                .list("http.cors_origins", raw.cors_origins, 0..=ORIGINS_MAX, value::origin)
+                .unwrap_or(default.cors_origins),
+            local_without_key: self.switch(raw.local_without_key, default.local_without_key),
+            rate_per_key: self.number(
+                "http.rate_per_key",
+                raw.rate_per_key,
+                default.rate_per_key,
+                1..=100_000,
+            ),
+        };
+        for listener in http.listen.iter().filter(|listener| !listener.ip().is_loopback()) {
+            self.warnings.push(format!(
+                "http.listen: {listener} is reached from outside without encryption; keys and \
+                 credentials can be read on the way, put a proxy with TLS in front"
+            ));
+        }
+        if http.local_without_key {
+            self.warnings.push(
+                "http.local_without_key: every program on this machine gets credentials, and so \
+                 does everybody behind a reverse proxy on it that adds no forwarding header"
+                    .to_owned(),
+            );
+        }
+        http
+    }
+
+    fn ice(&mut self, default: Ice, raw: RawIce) -> Ice {
+        if raw.server.len() > ICE_SERVERS_MAX {
+            let text =
+                format!("there are {}, at most {ICE_SERVERS_MAX} make sense", raw.server.len());
+            self.refuse(raw.server[ICE_SERVERS_MAX].span(), "ice.server", &text);
+        }
+        let ice = Ice {
+            ttl: self.text("ice.ttl", raw.ttl, default.ttl, |t| {
+                value::duration(t, &(TTL_MIN..=TTL_MAX))
+            }),
+            policy: self.choice(
+                "ice.policy",
+                raw.policy,
+                default.policy,
+                &[("all", IcePolicy::All), ("relay", IcePolicy::Relay)],
+            ),
+            stun: self.switch(raw.stun, default.stun),
+            servers: raw.server.into_iter().filter_map(|server| self.ice_server(server)).collect(),
+        };
+        let foreign: usize = ice.servers.iter().map(|server| server.urls.len()).sum();
+        let all = foreign + 1 + usize::from(ice.stun);
+        if foreign > 0 && all > ICE_URLS_WARN {
+            self.warnings.push(format!(
+                "ice.server: a client is handed {all} URLs; with more than {ICE_URLS_WARN} \
+                 browsers take long to gather candidates"
+            ));
+        }
+        ice
+    }
+
+    fn ice_server(&mut self, raw: Spanned<RawIceServer>) -> Option<IceServer> {
+        let place = raw.span();
+        let raw = raw.into_inner();
+        let before = self.problems.len();
+        let urls = self.list("ice.server.urls", raw.urls, 1..=ICE_URLS_WARN, ice_url::parse);
+        let username = raw.username.map(Spanned::into_inner);
+        let credential = raw.credential.map(|text| Secret::new(text.into_inner()));
+        let secret = raw.secret.map(|text| Secret::new(text.into_inner()));
+        let position = self.choice(
+            "ice.server.position",
+            raw.position,
+            IcePosition::After,
+            &[("before", IcePosition::Before), ("after", IcePosition::After)],
+        );
+        let login = match (username, credential, secret) {
+            (None, None, None) => Ok(IceLogin::None),
+            (Some(username), Some(credential), None) => {
+                Ok(IceLogin::Fixed { username, credential })
+            }
+            (None, None, Some(secret)) => Ok(IceLogin::Shared(secret)),
+            (_, _, Some(_)) => {
+                Err("has `secret` and also `username` or `credential`; keep one way")
+            }
+            (Some(_), None, None) => Err("has `username` but no `credential`"),
+            (None, Some(_), None) => Err("has `credential` but no `username`"),
+        };
+        let login = match login {
+            Ok(login) => login,
+            Err(why) => {
+                self.refuse(place, "ice.server", why);
+                return None;
+            }
+        };
+        let Some(urls) = urls else {
+            if self.problems.len() == before {
+                self.refuse(
+                    place,
+                    "ice.server",
+                    "needs `urls`, such as [\"stun:stun.example.org\"]",
+                );
+            }
+            return None;
+        };
+        let has_turn = urls.iter().any(|url| url.is_turn);
+        if has_turn && login == IceLogin::None {
+            self.refuse(
+                place.clone(),
+                "ice.server",
+                "turn: and turns: need `username` and `credential`, or `secret`; browsers throw \
+                 the whole configuration away without",
+            );
+        }
+        if !has_turn && login != IceLogin::None {
+            self.refuse(place, "ice.server", "stun: takes no credential; remove it");
+        }
+        Some(IceServer { urls: urls.into_iter().map(|url| url.url).collect(), login, position })
+    }
+
+    fn warn_of_overlap(&mut self, config: &Config) {
+        for listener in &config.listen {
+            if config.relay_ports.contains(&listener.port()) {
+                self.warnings.push(format!(
+                    "listen: port {} lies in relay_ports; move one of them",
+                    listener.port()
+                ));
+            }
+        }
+    }
+}
+
+/// Networks in one list of peers.
+const PEER_NETWORKS_MAX: usize = 1024;
+/// Origins pages may call from.
+const ORIGINS_MAX: usize = 256;

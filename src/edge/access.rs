@@ -1,0 +1,266 @@
+//! Who may have a config: an API key, or a request that provably stays on this machine.
+//!
+//! A request is *truly local* if all of this holds:
+//! - its TCP source is a loopback address;
+//! - it is HTTP/1.1 (a reverse proxy that was set up in three lines speaks 1.0 to its backend);
+//! - its Host is `localhost`, `*.localhost`, 127.0.0.0/8 or `[::1]`, so that a name somebody else
+//!   points at 127.0.0.1 opens nothing;
+//! - it carries no header that a proxy would have added;
+//! - if a page made it, the page is a local or a listed one.
+//!
+//! Forwarding headers are never believed; being there is enough to make a request not local.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::PoisonError;
+
+use hyper::Version;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::cors::{self, Claimed};
+use super::error::ApiError;
+use super::{Edge, Options};
+use crate::auth::api_key::ApiKeyHash;
+use crate::time::Now;
+
+/// Source of the TCP connection; the listener puts it into every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpPeer(pub SocketAddr);
+
+/// On what ground a request passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// With an API key.
+    Key {
+        /// Its id in the record.
+        id: Box<str>,
+        /// Its hash.
+        hash: ApiKeyHash,
+    },
+    /// Truly local, without a key.
+    Local,
+}
+
+/// Why a request is not truly local.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotLocal {
+    Source,
+    Version,
+    Host,
+    Forwarded,
+    Page,
+}
+
+const HINT_KEY: &str =
+    "make a key with `turnbell key add <name>` and send it as `Authorization: Bearer tbk_...`";
+
+impl Edge {
+    /// Judges a request without counting it.
+    ///
+    /// # Errors
+    /// 401: no key and not truly local, or a key that nobody made.
+    pub(crate) fn identify(&self, parts: &Parts) -> Result<Access, ApiError> {
+        match presented_key(&parts.headers) {
+            Presented::Key(key) => {
+                let hash = ApiKeyHash::of(key);
+                let id = self.keys.id_of(hash).ok_or_else(bad_key)?;
+                Ok(Access::Key { id, hash })
+            }
+            Presented::Nonsense => Err(bad_key()),
+            Presented::Nothing => match self.locality(parts) {
+                Ok(()) => Ok(Access::Local),
+                Err(why) => Err(not_local(why)),
+            },
+        }
+    }
+
+    /// Judges a request for a config and takes it from its rate.
+    ///
+    /// # Errors
+    /// 401 as [`Self::identify`]; 429 over the key's rate, or over the one of all local requests.
+    pub(crate) fn admit(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
+        let access = self.identify(parts)?;
+        let (taken, who) = match &access {
+            Access::Key { hash, .. } => (
+                self.keys.take(now, *hash, self.options.rate_per_key),
+                "this API key asks for more configs than its rate",
+            ),
+            Access::Local => {
+                let mut bucket = self.local_bucket.lock().unwrap_or_else(PoisonError::into_inner);
+                (
+                    bucket.take(now.mono, 1),
+                    "programs on this machine ask for more configs than the rate",
+                )
+            }
+        };
+        if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
+    }
+
+    fn locality(&self, parts: &Parts) -> Result<(), NotLocal> {
+        // Without the listener's word there is no source, and nothing is local.
+        let peer = parts.extensions.get::<HttpPeer>().ok_or(NotLocal::Source)?;
+        if self.options.local_without_key {
+            locality(&self.options, peer.0, parts)
+        } else {
+            Err(NotLocal::Source)
+        }
+    }
+}
+
+fn locality(options: &Options, source: SocketAddr, parts: &Parts) -> Result<(), NotLocal> {
+    if !source.ip().to_canonical().is_loopback() {
+        return Err(NotLocal::Source);
+    }
+    if parts.version != Version::HTTP_11 {
+        return Err(NotLocal::Version);
+    }
+    // Only a client that takes us for a proxy writes the absolute form; it overrides Host.
+    let mut hosts = parts.headers.get_all(HOST).iter().map(HeaderValue::to_str);
+    let (Some(Ok(host)), None, None) = (hosts.next(), hosts.next(), parts.uri.authority()) else {
+        return Err(NotLocal::Host);
+    };
+    if !is_local_host(host) {
+        return Err(NotLocal::Host);
+    }
+    if parts.headers.keys().any(|name| is_forwarding_header(name.as_str())) {
+        return Err(NotLocal::Forwarded);
+    }
+    let cross_site = parts.headers.get_all("sec-fetch-site").iter().any(|v| v == "cross-site");
+    let page_passes = match cors::claimed(&parts.headers) {
+        Claimed::Nothing => !cross_site,
+        Claimed::One(origin) => {
+            cors::is_local(origin)
+                || cors::is_allowed(options, origin)
+                || origin.strip_prefix("http://").is_some_and(|own| own == host)
+        }
+        Claimed::Nonsense => false,
+    };
+    if page_passes { Ok(()) } else { Err(NotLocal::Page) }
+}
+
+/// A Host header's value that can only mean this machine.
+fn is_local_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        Some(_) | None => (host, None),
+    };
+    if port.is_some_and(|port| !cors::is_port(port)) {
+        return false;
+    }
+    if let Some(v6) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return v6.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback());
+    }
+    let name = name.to_ascii_lowercase();
+    name == "localhost"
+        || name.strip_suffix(".localhost").is_some_and(|sub| !sub.is_empty())
+        || name.parse::<Ipv4Addr>().is_ok_and(|ip| IpAddr::V4(ip).is_loopback())
+}
+
+/// Headers that proxies and CDNs add. A name may stand here that nobody uses; the cost is one 401
+/// on a developer's machine. One that is missing could open a server to the world.
+fn is_forwarding_header(name: &str) -> bool {
+    const EXACT: [&str; 17] = [
+        "via",
+        "forwarded",
+        "forwarded-for",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-remote-ip",
+        "x-remote-addr",
+        "x-originating-ip",
+        "x-proxyuser-ip",
+        "x-envoy-external-address",
+        "true-client-ip",
+        "client-ip",
+        "fly-client-ip",
+        "fastly-client-ip",
+        "cdn-loop",
+        "proxy-connection",
+    ];
+    EXACT.contains(&name)
+        || name.starts_with("x-forwarded")
+        || name.starts_with("cf-")
+        || name.starts_with("x-original-")
+        || name.starts_with("x-azure-")
+        || name.starts_with("x-appengine-")
+        || name.starts_with("x-amzn-")
+        || name.starts_with("cloudfront-")
+}
+
+enum Presented<'a> {
+    Nothing,
+    Key(&'a str),
+    Nonsense,
+}
+
+fn presented_key(headers: &HeaderMap) -> Presented<'_> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let Some(first) = all.next() else { return Presented::Nothing };
+    if all.next().is_some() {
+        return Presented::Nonsense;
+    }
+    match first.to_str().ok().and_then(|value| value.split_once(' ')) {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Presented::Key(key.trim()),
+        Some(_) | None => Presented::Nonsense,
+    }
+}
+
+fn bad_key() -> ApiError {
+    ApiError::unauthorized("this API key does not exist (or is revoked)", HINT_KEY)
+}
+
+fn not_local(why: NotLocal) -> ApiError {
+    let message = match why {
+        NotLocal::Source => "an API key is needed",
+        NotLocal::Version => "an API key is needed: HTTP/1.0 may come through a proxy",
+        NotLocal::Host => "an API key is needed: the Host is not a name of this machine",
+        NotLocal::Forwarded => "an API key is needed: a proxy forwarded this request",
+        NotLocal::Page => "an API key is needed: a page of another origin made this request",
+    };
+    ApiError::unauthorized(message, HINT_KEY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_cannot_leave_this_machine_are_local_hosts() {
+        for yes in [
+            "localhost",
+            "LOCALHOST:8080",
+            "app.localhost:1",
+            "127.0.0.1",
+            "127.255.0.3:8080",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(is_local_host(yes), "{yes}");
+        }
+        for no in [
+            "",
+            ":8080",
+            "evil",
+            "localhost.evil.com",
+            "evil-localhost",
+            ".localhost",
+            "127.0.0.1.nip.io",
+            "128.0.0.1",
+            "127.1",
+            "0.0.0.0",
+            "[::]",
+            "[::1",
+            "::1",
+            "[::ffff:127.0.0.1]",
+            "localhost:",
+            "localhost:99999",
+            "localhost:+80",
+            "localhost:80:80",
+            "user@localhost",
+            "localhost, evil",
+        ] {
+            assert!(!is_local_host(no), "{no}");
+        }
+    }
+}

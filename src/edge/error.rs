@@ -1,0 +1,153 @@
+//! Every refusal as JSON: `{"error":{"code","message","field"?,"hint"?}}`.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+
+use super::json::{ErrorBody, ErrorWord};
+use crate::limits::RETRY_AFTER_S;
+
+/// A refusal. The text goes to the person who reads the answer; nothing in it is secret.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    field: Option<&'static str>,
+    hint: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
+    /// What follows on this connection cannot be trusted to be a request.
+    close: bool,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { status, code, message, field: None, hint: None, header: None, close: false }
+    }
+
+    /// 400, a parameter that is not in its range.
+    pub(crate) fn field(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, "bad_request", message);
+        error.field = Some(field);
+        error
+    }
+
+    /// 400, the request as a whole.
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// 400 and the end of the connection: its framing could be read in two ways.
+    pub(crate) fn framing(message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_framing", message).closing()
+    }
+
+    /// 401.
+    pub(crate) fn unauthorized(message: &'static str, hint: &'static str) -> Self {
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message);
+        error.hint = Some(hint);
+        error.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        error
+    }
+
+    /// 404.
+    pub(crate) fn not_found() -> Self {
+        let mut error = Self::new(StatusCode::NOT_FOUND, "not_found", "nothing lives at this path");
+        error.hint = Some("ICE configs are at /ice");
+        error
+    }
+
+    /// 405; `allow` as the header lists methods.
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let mut error = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("this path takes {allow}"),
+        );
+        error.header = Some((ALLOW, HeaderValue::from_static(allow)));
+        error
+    }
+
+    /// 408.
+    pub(crate) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the request took too long to arrive or to be answered",
+        )
+        .closing()
+    }
+
+    /// 413.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("a request body may have at most {limit} bytes"),
+        )
+        .closing()
+    }
+
+    /// 415.
+    pub(crate) fn not_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "a request body must be application/json",
+        )
+    }
+
+    /// 429.
+    pub(crate) fn too_many(what: &'static str) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", what);
+        error.header = Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S)));
+        error
+    }
+
+    /// 431.
+    pub(crate) fn head_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head_too_large",
+            format!("request line and headers may have at most {limit} bytes together"),
+        )
+        .closing()
+    }
+
+    /// 500. What happened stands in the log, not in the answer.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong here; the log of the daemon says what",
+        )
+    }
+
+    fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self { status, code, message, field, hint, header, close } = self;
+        let body = ErrorBody { error: ErrorWord { code, message, field, hint } };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = header {
+            headers.insert(name, value);
+        }
+        if close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,27 @@
+//! `/healthz`: one word for everyone, details for those who may know.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Request, StatusCode};
+
+use super::Edge;
+use super::json::HealthWord;
+
+pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
+    let health = (edge.health)();
+    let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (parts, _) = request.into_parts();
+    // A bad key is not worth an error here: a load balancer wants the word.
+    let mut response = if edge.identify(&parts).is_ok() {
+        (status, Json(health)).into_response()
+    } else {
+        (status, Json(HealthWord { ok: health.ok })).into_response()
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,264 @@
+//! `GET /ice` (and `/v1/ice`): a config that `new RTCPeerConnection()` takes as it is.
+//!
+//! Parameters, in the query of a GET or the JSON body of a POST: `user`, the name after the expiry
+//! in the TURN username (random without one), and `ttl`, seconds. Others are ignored, so that a
+//! client may send what it likes to newer and older servers alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use hyper::Request;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::Edge;
+use super::access::{Access, HttpPeer};
+use super::error::ApiError;
+use super::ice_urls::{UrlSources, Vantage};
+use super::json::{IceConfig, IceRequest, IceServer};
+use crate::auth::credential::{Issued, User, UserError, issue};
+use crate::auth::secret::Secret;
+use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
+use crate::time::Now;
+
+/// What `/ice` hands out.
+#[derive(Debug)]
+pub struct IceOptions {
+    /// The secret that issues: the first of the active ones.
+    pub secret: Secret<String>,
+    /// Lifetime where the request names none; [`TTL_MIN`]..=[`TTL_MAX`], whole seconds.
+    pub ttl_default: Duration,
+    /// What our own URLs are made of.
+    pub urls: UrlSources,
+    /// `iceTransportPolicy` is `relay`, else `all`.
+    pub relay_only: bool,
+    /// Our own STUN as an entry of its own, first.
+    pub stun: bool,
+    /// Other people's servers.
+    pub foreign: Vec<ForeignServer>,
+}
+
+/// An entry for a server that is not ours.
+#[derive(Debug, Clone)]
+pub struct ForeignServer {
+    /// Before or after our own entries.
+    pub place: Place,
+    /// Its URLs, never empty; checked by the config.
+    pub urls: Vec<String>,
+    /// How a client proves itself there.
+    pub auth: ForeignAuth,
+}
+
+/// Where a foreign entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Tried before ours.
+    Before,
+    /// Tried after ours.
+    After,
+}
+
+/// How a client proves itself to a foreign server.
+#[derive(Debug, Clone)]
+pub enum ForeignAuth {
+    /// Not at all: plain STUN.
+    None,
+    /// With the same words for everyone.
+    Fixed {
+        /// As it stands in the entry.
+        username: String,
+        /// As it stands in the entry.
+        credential: Secret<String>,
+    },
+    /// With a credential issued for each request, from the secret we share with that server.
+    Secret(Secret<String>),
+}
+
+/// A credential that was handed out, for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuance {
+    /// When it was asked for.
+    pub at_unix_ms: i64,
+    /// The name after the expiry.
+    pub user: Box<str>,
+    /// The whole TURN username.
+    pub username: Box<str>,
+    /// Its end, Unix seconds.
+    pub expires_at: i64,
+    /// Its lifetime, seconds.
+    pub ttl_s: u64,
+    /// On what ground.
+    pub access: Access,
+    /// Where the request came from.
+    pub peer: Option<IpAddr>,
+}
+
+pub(crate) async fn get(
+    State(edge): State<Arc<Edge>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let now = Now::read();
+    let (parts, _) = request.into_parts();
+    let access = edge.admit(now, &parts)?;
+    answer(&edge, now, &parts, access, from_query(&parts)?)
+}
+
+pub(crate) async fn post(
+    State(edge): State<Arc<Edge>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let now = Now::read();
+    let (parts, body) = request.into_parts();
+    let access = edge.admit(now, &parts)?;
+    let request = from_body(&parts.headers, body).await?;
+    answer(&edge, now, &parts, access, request)
+}
+
+fn answer(
+    edge: &Edge,
+    now: Now,
+    parts: &Parts,
+    access: Access,
+    request: IceRequest,
+) -> Result<Response, ApiError> {
+    let options = &edge.options.ice;
+    let (user, ttl_s) = options.checked(request)?;
+    let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
+    let issued = issue(&options.secret, &user, expires_at);
+    // A key belongs to a backend that hands the config on; only a page that is here itself can use
+    // this machine's loopback address.
+    let vantage = match access {
+        Access::Key { .. } => Vantage::Elsewhere,
+        Access::Local => Vantage::ThisMachine,
+    };
+    let config = IceConfig {
+        ice_servers: options.servers(vantage, &user, &issued),
+        ice_transport_policy: if options.relay_only { "relay" } else { "all" },
+        ttl: ttl_s,
+        expires_at,
+        refresh_after: ttl_s * 4 / 5,
+    };
+    (edge.record)(Issuance {
+        at_unix_ms: now.unix_ms,
+        user: user.as_str().into(),
+        username: issued.username.into_boxed_str(),
+        expires_at,
+        ttl_s,
+        access,
+        peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
+    });
+    let mut response = Json(config).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+impl IceOptions {
+    /// Checks both parameters; the lifetime comes back in seconds.
+    fn checked(&self, request: IceRequest) -> Result<(User, u64), ApiError> {
+        let user = match &request.user {
+            // Percent-decoding puts U+FFFD where bytes are no UTF-8: two names would become one.
+            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                return Err(ApiError::field("user", "user must be UTF-8"));
+            }
+            Some(text) => User::parse(text)
+                .map_err(|why: UserError| ApiError::field("user", format!("user {why}")))?,
+            None => User::random().map_err(|_| ApiError::internal())?,
+        };
+        let ttl_s = request.ttl.unwrap_or(self.ttl_default.as_secs());
+        if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&ttl_s) {
+            return Err(bad_ttl());
+        }
+        Ok((user, ttl_s))
+    }
+
+    /// Foreign entries before, our STUN, our TURN, foreign entries after.
+    fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let foreign = |place| {
+            let entries = self.foreign.iter().filter(move |server| server.place == place);
+            entries.map(|server| server.entry(user, issued.expires_at))
+        };
+        let mut servers: Vec<IceServer> = foreign(Place::Before).collect();
+        if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
+            servers.push(IceServer { urls: vec![url], username: None, credential: None });
+        }
+        let urls = self.urls.turn_urls(vantage);
+        // `urls: []` would make the browser throw.
+        if !urls.is_empty() {
+            servers.push(IceServer {
+                urls,
+                username: Some(issued.username.clone()),
+                credential: Some(issued.credential.expose().clone()),
+            });
+        }
+        servers.extend(foreign(Place::After));
+        servers
+    }
+}
+
+impl ForeignServer {
+    fn entry(&self, user: &User, expires_at: i64) -> IceServer {
+        let (username, credential) = match &self.auth {
+            ForeignAuth::None => (None, None),
+            ForeignAuth::Fixed { username, credential } => {
+                (Some(username.clone()), Some(credential.expose().clone()))
+            }
+            ForeignAuth::Secret(secret) => {
+                let issued = issue(secret, user, expires_at);
+                (Some(issued.username), Some(issued.credential.expose().clone()))
+            }
+        };
+        IceServer { urls: self.urls.clone(), username, credential }
+    }
+}
+
+fn bad_ttl() -> ApiError {
+    let (min, max) = (TTL_MIN.as_secs(), TTL_MAX.as_secs());
+    ApiError::field("ttl", format!("ttl must be a whole number of seconds from {min} to {max}"))
+}
+
+fn from_query(parts: &Parts) -> Result<IceRequest, ApiError> {
+    let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
+        return Err(ApiError::bad_request("the query is not of the form name=value&..."));
+    };
+    let mut request = IceRequest::default();
+    for (name, value) in pairs {
+        match name.as_str() {
+            "user" if request.user.is_some() => {
+                return Err(ApiError::field("user", "user is given twice"));
+            }
+            "user" => request.user = Some(value),
+            "ttl" if request.ttl.is_some() => {
+                return Err(ApiError::field("ttl", "ttl is given twice"));
+            }
+            "ttl" => {
+                let digits = !value.is_empty() && value.bytes().all(|c| c.is_ascii_digit());
+                request.ttl = Some(value.parse().ok().filter(|_| digits).ok_or_else(bad_ttl)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(request)
+}
+
+async fn from_body(headers: &HeaderMap, body: Body) -> Result<IceRequest, ApiError> {
+    let essence = |value: &HeaderValue| {
+        let text = value.to_str().ok()?;
+        Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
+    };
+    if headers.get(CONTENT_TYPE).and_then(essence) != Some(true) {
+        return Err(ApiError::not_json());
+    }
+    let Ok(bytes) = axum::body::to_bytes(body, HTTP_BODY_BYTES_MAX).await else {
+        return Err(ApiError::bad_request("the body did not arrive whole"));
+    };
+    serde_json::from_slice(&bytes).map_err(|why| {
+        ApiError::bad_request(format!(
+            "the body must be a JSON object with `user` (text) and `ttl` (whole seconds): {why}"
+        ))
+    })
+}

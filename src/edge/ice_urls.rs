@@ -1,0 +1,248 @@
+//! The URLs of our own relay, from the config alone: no request header ever reaches one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How a client reaches the relay, as a URL says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlTransport {
+    /// `turn:...?transport=udp`
+    Udp,
+    /// `turn:...?transport=tcp`
+    Tcp,
+    /// `turns:...?transport=tcp`; a row only while a certificate covers the advertised name.
+    Tls,
+}
+
+/// One open port of the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayListener {
+    /// What is spoken there.
+    pub transport: UrlTransport,
+    /// The bound address, wildcard or not, with its real port.
+    pub addr: SocketAddr,
+}
+
+/// Everything a URL can be made of.
+#[derive(Debug, Clone, Default)]
+pub struct UrlSources {
+    /// Host names or addresses the operator wants in URLs; the first that fits is used.
+    pub advertise: Vec<String>,
+    /// Public addresses in front of a NAT; used if nothing is advertised.
+    pub external: Vec<IpAddr>,
+    /// Addresses that are relayed on; used if nothing else is known.
+    pub relay_addresses: Vec<IpAddr>,
+    /// Open ports, the preferred one first.
+    pub listeners: Vec<RelayListener>,
+}
+
+/// From where the URLs will be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vantage {
+    /// From a program on this machine: the loopback address, so that a laptop without any network
+    /// works.
+    ThisMachine,
+    /// From anywhere else.
+    Elsewhere,
+}
+
+impl UrlSources {
+    /// `turn:` and `turns:` URLs: at most one per transport, UDP first.
+    #[must_use]
+    pub fn turn_urls(&self, vantage: Vantage) -> Vec<String> {
+        let transports = [UrlTransport::Udp, UrlTransport::Tcp, UrlTransport::Tls];
+        transports.into_iter().filter_map(|transport| self.url(transport, vantage)).collect()
+    }
+
+    /// `stun:` URL of the UDP port.
+    #[must_use]
+    pub fn stun_url(&self, vantage: Vantage) -> Option<String> {
+        let (host, port) = self.place(UrlTransport::Udp, vantage)?;
+        Some(format!("stun:{host}:{port}"))
+    }
+
+    fn url(&self, transport: UrlTransport, vantage: Vantage) -> Option<String> {
+        let (host, port) = self.place(transport, vantage)?;
+        Some(match transport {
+            UrlTransport::Udp => format!("turn:{host}:{port}?transport=udp"),
+            UrlTransport::Tcp => format!("turn:{host}:{port}?transport=tcp"),
+            UrlTransport::Tls => format!("turns:{host}:{port}?transport=tcp"),
+        })
+    }
+
+    fn place(&self, transport: UrlTransport, vantage: Vantage) -> Option<(String, u16)> {
+        let hosts = match vantage {
+            // Browsers refuse a certificate for a bare loopback address: no `turns:` there.
+            Vantage::ThisMachine if transport != UrlTransport::Tls => {
+                vec![Host::Ip(Ipv4Addr::LOCALHOST.into()), Host::Ip(Ipv6Addr::LOCALHOST.into())]
+            }
+            Vantage::ThisMachine => Vec::new(),
+            Vantage::Elsewhere => Vec::new(),
+        };
+        hosts.into_iter().chain(self.public_hosts()).find_map(|host| {
+            let port = self.port(transport, &host)?;
+            Some((host.in_url(), port))
+        })
+    }
+
+    /// Advertised names, else public addresses, else relay addresses; IPv4 before IPv6.
+    fn public_hosts(&self) -> Vec<Host> {
+        if !self.advertise.is_empty() {
+            return self.advertise.iter().map(|name| Host::parse(name)).collect();
+        }
+        let known = if self.external.is_empty() { &self.relay_addresses } else { &self.external };
+        let mut hosts = known.clone();
+        hosts.sort_by_key(IpAddr::is_ipv6);
+        hosts.into_iter().map(Host::Ip).collect()
+    }
+
+    /// The first port of this transport that `host` reaches. Browsers block port 53.
+    fn port(&self, transport: UrlTransport, host: &Host) -> Option<u16> {
+        let usable = |l: &&RelayListener| l.transport == transport && l.addr.port() != 53;
+        let mut listeners = self.listeners.iter().filter(usable);
+        listeners.find(|l| host.reaches(l.addr.ip())).map(|l| l.addr.port())
+    }
+}
+
+enum Host {
+    Name(String),
+    Ip(IpAddr),
+}
+
+impl Host {
+    fn parse(text: &str) -> Self {
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Ip)
+    }
+
+    /// Whether a packet to this host can arrive at a socket bound to `bound`. Behind a NAT the two
+    /// differ, so a public host matches any address of its family but loopback.
+    fn reaches(&self, bound: IpAddr) -> bool {
+        match self {
+            Self::Name(_) => !bound.is_loopback(),
+            Self::Ip(ip) if ip.is_ipv4() != bound.is_ipv4() => false,
+            Self::Ip(ip) if ip.is_loopback() => bound.is_unspecified() || bound.is_loopback(),
+            Self::Ip(_) => !bound.is_loopback(),
+        }
+    }
+
+    fn in_url(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Ip(IpAddr::V4(ip)) => ip.to_string(),
+            Self::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn udp(addr: &str) -> RelayListener {
+        RelayListener { transport: UrlTransport::Udp, addr: addr.parse().unwrap() }
+    }
+
+    fn row(transport: UrlTransport, addr: &str) -> RelayListener {
+        RelayListener { transport, addr: addr.parse().unwrap() }
+    }
+
+    fn ips(ips: &[&str]) -> Vec<IpAddr> {
+        ips.iter().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    fn dual() -> UrlSources {
+        UrlSources {
+            relay_addresses: ips(&["2001:db8::7", "192.0.2.7"]),
+            listeners: vec![udp("[::]:3478"), udp("0.0.0.0:3478")],
+            ..UrlSources::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(sources: &UrlSources, vantage: Vantage, urls: &[&str]) {
+        assert_eq!(sources.turn_urls(vantage), urls);
+    }
+
+    #[test]
+    fn a_program_on_this_machine_gets_the_loopback_address_of_a_port_that_is_open_there() {
+        check(&dual(), Vantage::ThisMachine, &["turn:127.0.0.1:3478?transport=udp"]);
+        let mut only_v6 = dual();
+        only_v6.listeners = vec![udp("[::]:3479")];
+        check(&only_v6, Vantage::ThisMachine, &["turn:[::1]:3479?transport=udp"]);
+        let mut listed = dual();
+        listed.listeners = vec![udp("192.0.2.7:3478")];
+        check(&listed, Vantage::ThisMachine, &["turn:192.0.2.7:3478?transport=udp"]);
+    }
+
+    #[test]
+    fn elsewhere_gets_what_is_advertised_else_the_public_address_else_the_relay_address() {
+        let mut sources = dual();
+        check(&sources, Vantage::Elsewhere, &["turn:192.0.2.7:3478?transport=udp"]);
+        sources.external = ips(&["198.51.100.1"]);
+        check(&sources, Vantage::Elsewhere, &["turn:198.51.100.1:3478?transport=udp"]);
+        sources.advertise = vec!["turn.example.org".into(), "other.example.org".into()];
+        check(&sources, Vantage::Elsewhere, &["turn:turn.example.org:3478?transport=udp"]);
+        assert_eq!(
+            sources.stun_url(Vantage::Elsewhere).as_deref(),
+            Some("stun:turn.example.org:3478")
+        );
+    }
+
+    #[test]
+    fn ipv6_literals_stand_in_brackets_however_they_were_written() {
+        let mut sources = dual();
+        for text in ["2001:db8::9", "[2001:db8::9]"] {
+            sources.advertise = vec![text.into()];
+            check(&sources, Vantage::Elsewhere, &["turn:[2001:db8::9]:3478?transport=udp"]);
+        }
+        sources.advertise.clear();
+        sources.relay_addresses = ips(&["2001:db8::7"]);
+        check(&sources, Vantage::Elsewhere, &["turn:[2001:db8::7]:3478?transport=udp"]);
+    }
+
+    #[test]
+    fn an_address_is_paired_only_with_a_port_it_can_reach() {
+        let mut sources = dual();
+        sources.listeners = vec![udp("127.0.0.1:1"), udp("[::]:2"), udp("0.0.0.0:3")];
+        check(&sources, Vantage::Elsewhere, &["turn:192.0.2.7:3?transport=udp"]);
+        sources.listeners = vec![udp("127.0.0.1:1"), udp("[::]:2")];
+        check(&sources, Vantage::Elsewhere, &["turn:[2001:db8::7]:2?transport=udp"]);
+        sources.listeners = vec![udp("127.0.0.1:1")];
+        check(&sources, Vantage::Elsewhere, &[]);
+        sources.relay_addresses = ips(&["127.0.0.1"]);
+        check(&sources, Vantage::Elsewhere, &["turn:127.0.0.1:1?transport=udp"]);
+    }
+
+    #[test]
+    fn port_53_is_never_handed_out() {
+        let mut sources = dual();
+        sources.listeners = vec![udp("0.0.0.0:53"), udp("0.0.0.0:54")];
+        check(&sources, Vantage::Elsewhere, &["turn:192.0.2.7:54?transport=udp"]);
+        sources.listeners.pop();
+        check(&sources, Vantage::Elsewhere, &[]);
+        check(&sources, Vantage::ThisMachine, &[]);
+        assert_eq!(sources.stun_url(Vantage::Elsewhere), None);
+    }
+
+    #[test]
+    fn each_transport_has_one_url_and_udp_comes_first() {
+        let mut sources = dual();
+        sources.advertise = vec!["turn.example.org".into()];
+        sources.listeners = vec![
+            row(UrlTransport::Tls, "0.0.0.0:5349"),
+            row(UrlTransport::Tcp, "0.0.0.0:3478"),
+            row(UrlTransport::Tcp, "0.0.0.0:80"),
+            udp("0.0.0.0:3478"),
+            udp("0.0.0.0:443"),
+        ];
+        check(
+            &sources,
+            Vantage::Elsewhere,
+            &[
+                "turn:turn.example.org:3478?transport=udp",
+                "turn:turn.example.org:3478?transport=tcp",
+                "turns:turn.example.org:5349?transport=tcp",
+            ],
+        );
+    }
+}

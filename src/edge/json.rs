@@ -1,0 +1,101 @@
+//! Every type that goes out or comes in as JSON.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// What `new RTCPeerConnection()` takes, and when to ask again.
+#[derive(Debug, Serialize)]
+pub struct IceConfig {
+    /// Servers in the order the browser should try them.
+    #[serde(rename = "iceServers")]
+    pub ice_servers: Vec<IceServer>,
+    /// `all` or `relay`, as the config says.
+    #[serde(rename = "iceTransportPolicy")]
+    pub ice_transport_policy: &'static str,
+    /// Lifetime of the credential, seconds.
+    pub ttl: u64,
+    /// Its end, Unix seconds.
+    pub expires_at: i64,
+    /// Seconds after which a long-lived page should ask again (80 % of `ttl`).
+    pub refresh_after: u64,
+}
+
+/// One entry of `iceServers`.
+#[derive(Debug, Clone, Serialize)]
+pub struct IceServer {
+    /// `stun:`, `turn:` and `turns:` URLs, never empty.
+    pub urls: Vec<String>,
+    /// Absent for plain STUN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Absent for plain STUN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Body of `POST /ice`; the same words as the query of `GET /ice`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct IceRequest {
+    /// Name after the expiry in the username; random without one.
+    pub(crate) user: Option<String>,
+    /// Lifetime, seconds.
+    pub(crate) ttl: Option<u64>,
+}
+
+/// `{"error":{...}}`
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorBody {
+    pub(crate) error: ErrorWord,
+}
+
+/// What went wrong, for programs (`code`, `field`) and for people (`message`, `hint`).
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorWord {
+    pub(crate) code: &'static str,
+    pub(crate) message: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<&'static str>,
+}
+
+/// `/healthz` for everyone.
+#[derive(Debug, Serialize)]
+pub(crate) struct HealthWord {
+    pub(crate) ok: bool,
+}
+
+/// `/healthz` for those who may know, and `turnbell status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Every shard makes progress. The record does not count: relaying goes on without it.
+    pub ok: bool,
+    /// What the relay says.
+    pub relay: RelayHealth,
+    /// What the record says.
+    pub record: RecordHealth,
+}
+
+/// State of the relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayHealth {
+    /// Shards that were started.
+    pub shards: usize,
+    /// Shards that finished a turn since the last look.
+    pub shards_alive: usize,
+    /// Live allocations.
+    pub allocations: u64,
+}
+
+/// State of the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordHealth {
+    /// Rows reach the disk.
+    pub ok: bool,
+    /// What is wrong, in words without paths; absent if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Rows lost since the start.
+    pub dropped: u64,
+}

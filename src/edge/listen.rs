@@ -1,0 +1,141 @@
+//! Accepting connections: a bounded number, each with its deadlines, until shutdown.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use super::access::HttpPeer;
+use super::{Edge, router};
+use crate::limits::{
+    HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
+};
+
+/// See [`super::serve`].
+pub(crate) async fn serve(
+    listeners: Vec<std::net::TcpListener>,
+    edge: Arc<Edge>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let connections = Arc::new(Semaphore::new(edge.options.connections_max));
+    let (stop, stopped) = watch::channel(false);
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let server = Server::new(edge.clone(), connections.clone());
+        accepting.spawn(server.run(listener, stopped.clone()));
+    }
+    shutdown.await;
+    stop.send_replace(true);
+    while let Some(ended) = accepting.join_next().await {
+        ended.map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+struct Server {
+    router: Router,
+    http: http1::Builder,
+    connections: Arc<Semaphore>,
+}
+
+impl Server {
+    fn new(edge: Arc<Edge>, connections: Arc<Semaphore>) -> Self {
+        let mut http = http1::Builder::new();
+        // Twice the limit: a head a little over it is refused in JSON (`router::guard`), a head
+        // beyond this by hyper with a bare 431.
+        http.timer(TokioTimer::new())
+            .header_read_timeout(edge.options.head_timeout)
+            .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
+            .half_close(false);
+        Self { router: router::router(edge), http, connections }
+    }
+
+    /// Accepts until told to stop, then lets open connections finish what they are at.
+    async fn run(self, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
+        let open = GracefulShutdown::new();
+        let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
+        loop {
+            tokio::select! {
+                _ = &mut stopped => break,
+                (stream, slot) = self.next(&listener) => self.spawn(stream, slot, &open),
+            }
+        }
+        drop(listener);
+        // What is still busy after the grace ends with the runtime.
+        let _ = timeout(HTTP_SHUTDOWN_GRACE, open.shutdown()).await;
+    }
+
+    /// The next connection and its place among [`super::Options::connections_max`].
+    async fn next(&self, listener: &TcpListener) -> ((TcpStream, HttpPeer), OwnedSemaphorePermit) {
+        loop {
+            let slot = self.connections.clone().acquire_owned().await;
+            let slot = slot.expect("this semaphore is never closed");
+            match listener.accept().await {
+                Ok((stream, peer)) => return ((stream, HttpPeer(peer)), slot),
+                Err(why) if is_of_one_connection(&why) => {}
+                Err(why) => {
+                    // Out of descriptors or memory: trying at once would spin. A connection that
+                    // ends may be the cure, so that is waited for, but not for ever.
+                    tracing::warn!(%why, "cannot accept HTTP connections");
+                    let free = u32::try_from(self.connections.available_permits() + 2);
+                    let more = self.connections.acquire_many(free.unwrap_or(u32::MAX));
+                    let _ = timeout(HTTP_ACCEPT_PAUSE, more).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        (stream, peer): (TcpStream, HttpPeer),
+        slot: OwnedSemaphorePermit,
+        open: &GracefulShutdown,
+    ) {
+        let socket = socket2::SockRef::from(&stream);
+        // Without either the connection works, only slower or longer than it should.
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_tcp_user_timeout(Some(HTTP_STALL_TIMEOUT));
+        let router = self.router.clone();
+        let service = service_fn(move |request| answer(router.clone(), peer, request));
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            if let Err(why) = connection.await {
+                tracing::trace!(%why, "an HTTP connection ended early");
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn answer(
+    router: Router,
+    peer: HttpPeer,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(peer);
+    router.oneshot(request).await
+}
+
+/// Errors that `accept` reports for a connection that died in the queue, not for the listener.
+fn is_of_one_connection(why: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,236 @@
+//! The log: one line per event on stderr, whatever the network put into a field.
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::limits::LOG_FIELD_BYTES_MAX;
+
+/// Starts logging to stderr for the rest of the process. Only the first call counts.
+pub fn start(level: Level) {
+    let format = OneLine {
+        audience: if stderr_is_the_journal() {
+            Audience::Journal
+        } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            Audience::Terminal
+        } else {
+            Audience::File
+        },
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::from_level(level))
+        .with_writer(std::io::stderr)
+        .event_format(format)
+        .finish();
+    // A second daemon in one process (tests) keeps the first one's log.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Who reads the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Colours and times.
+    Terminal,
+    /// Times.
+    File,
+    /// Priorities for the journal, which keeps the time itself.
+    Journal,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OneLine {
+    audience: Audience,
+}
+
+impl<S, N> FormatEvent<S, N> for OneLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        let (name, priority, colour) = match level {
+            Level::ERROR => ("ERROR", 3, "31"),
+            Level::WARN => ("WARN ", 4, "33"),
+            Level::INFO => ("INFO ", 6, "32"),
+            Level::DEBUG => ("DEBUG", 7, "34"),
+            Level::TRACE => ("TRACE", 7, "35"),
+        };
+        match self.audience {
+            Audience::Journal => write!(writer, "<{priority}>")?,
+            Audience::File => {
+                SystemTime.format_time(&mut writer)?;
+                write!(writer, " {name} ")?;
+            }
+            Audience::Terminal => {
+                SystemTime.format_time(&mut writer)?;
+                write!(writer, " \x1b[{colour}m{name}\x1b[0m ")?;
+            }
+        }
+        let mut line = Line::default();
+        event.record(&mut line);
+        writeln!(writer, "{}{}", line.message, line.fields)
+    }
+}
+
+/// The words of one event, safe to print.
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            push_safe(&mut self.message, value);
+            return;
+        }
+        let mut safe = String::new();
+        push_safe(&mut safe, value);
+        // Quotes keep a value that looks like further fields in one piece.
+        let plain = |c: char| c.is_alphanumeric() || ".:/-_@+~<>[]{}\\%".contains(c);
+        if !safe.is_empty() && safe.chars().all(plain) {
+            let _ = write!(self.fields, " {}={safe}", field.name());
+        } else {
+            let _ = write!(self.fields, " {}=\"{}\"", field.name(), safe.replace('"', "\\\""));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_str(field, &value.to_string());
+    }
+}
+
+/// Appends `text` without anything that ends a line, moves a cursor, hides or reorders letters.
+fn push_safe(line: &mut String, text: &str) {
+    let end = text.floor_char_boundary(LOG_FIELD_BYTES_MAX);
+    for c in text[..end].chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            c if c.is_control() || is_invisible(c) => {
+                let _ = write!(line, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => line.push(c),
+        }
+    }
+    if end < text.len() {
+        line.push_str("...");
+    }
+}
+
+/// Separators, zero-width characters, and marks that change the direction of writing.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Whether systemd reads our stderr (`$JOURNAL_STREAM` holds its device and inode).
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() else { return false };
+    let metadata = std::fs::File::from(stderr).metadata();
+    metadata.is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `log` writes for the journal.
+    fn written(log: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::INFO)
+            .with_writer(move || writer.clone())
+            .event_format(OneLine { audience: Audience::Journal })
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_priority_message_and_fields() {
+        let text = written(|| tracing::warn!(port = 3478, who = "alice b", "port is taken"));
+        assert_eq!(text, "<4>port is taken port=3478 who=\"alice b\"\n");
+    }
+
+    #[test]
+    fn levels_below_the_wanted_one_are_silent() {
+        let text = written(|| {
+            tracing::debug!("hidden");
+            tracing::info!("shown");
+        });
+        assert_eq!(text, "<6>shown\n");
+    }
+
+    #[test]
+    fn nothing_from_the_network_makes_a_second_line_or_moves_the_cursor() {
+        let nasty = "a\n2026-11-20 ERROR fake\r\x1b[2J\u{202e}\u{200b}\u{2028}\u{9b}\0";
+        for text in [
+            written(|| tracing::info!(username = nasty, "refused")),
+            written(|| tracing::info!(username = %nasty, "refused")),
+            written(|| tracing::info!(username = ?nasty, "refused")),
+            written(|| tracing::info!("refused {nasty}")),
+        ] {
+            assert_eq!(text.lines().count(), 1, "{text:?}");
+            let bad = |c: &char| (c.is_control() && *c != '\n') || is_invisible(*c);
+            assert_eq!(text.chars().find(bad), None, "{text:?}");
+            assert!(text.contains("\\u{202e}") && text.contains("fake"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_pose_as_further_fields() {
+        let text = written(|| tracing::info!(username = "a\" admin=true x=\"", "refused"));
+        assert_eq!(text, "<6>refused username=\"a\\\" admin=true x=\\\"\"\n");
+    }
+
+    #[test]
+    fn a_field_is_cut_at_its_bound() {
+        let of = |bytes: usize| written(|| tracing::info!(v = "x".repeat(bytes), "m"));
+        let full = "x".repeat(LOG_FIELD_BYTES_MAX);
+        assert_eq!(of(LOG_FIELD_BYTES_MAX), format!("<6>m v={full}\n"));
+        assert_eq!(of(LOG_FIELD_BYTES_MAX + 1), format!("<6>m v={full}...\n"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The one thing of the plane that the edge sees: questions to a running shard, and its pulse.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use nix::sys::eventfd::EventFd;
+
+use super::ledger::{Ledger, PortCount};
+use crate::turn::allocation::AllocationView;
+use crate::turn::counters::Counters;
+
+/// What a shard is asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// The live allocations.
+    Allocations(SyncSender<Vec<AllocationView>>),
+    /// What was counted.
+    Counters(SyncSender<Counters>),
+    /// End everything; the answer comes when it has ended.
+    Stop(SyncSender<()>),
+}
+
+/// Why a shard gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It did not answer in time, or has too many questions before it.
+    #[error("the relay does not answer in time")]
+    Late,
+    /// It has ended.
+    #[error("the relay has stopped")]
+    Gone,
+}
+
+/// A running shard, from outside. Questions wait their turn behind packets, for a bounded time.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) questions: SyncSender<Question>,
+    pub(super) wake: Arc<EventFd>,
+    pub(super) turns: Arc<AtomicU64>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+impl Handle {
+    /// The live allocations, oldest first.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn allocations(&self, patience: Duration) -> Result<Vec<AllocationView>, NoAnswer> {
+        self.ask(patience, Question::Allocations)
+    }
+
+    /// What was counted since start.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn counters(&self, patience: Duration) -> Result<Counters, NoAnswer> {
+        self.ask(patience, Question::Counters)
+    }
+
+    /// Ends every allocation, which writes its last fact, and the shard.
+    ///
+    /// # Errors
+    /// If the shard is gone already or does not end within `patience`.
+    pub fn stop(&self, patience: Duration) -> Result<(), NoAnswer> {
+        self.ask(patience, Question::Stop)
+    }
+
+    /// Loop turns finished so far; it grows at least once a second while the shard is well.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// What the relay ports are used for.
+    #[must_use]
+    pub fn port_count(&self) -> PortCount {
+        self.ledger.port_count()
+    }
+
+    fn ask<T>(
+        &self,
+        patience: Duration,
+        question: impl FnOnce(SyncSender<T>) -> Question,
+    ) -> Result<T, NoAnswer> {
+        let (answer, answered): (_, Receiver<T>) = sync_channel(1);
+        self.questions.try_send(question(answer)).map_err(|error| match error {
+            TrySendError::Full(_) => NoAnswer::Late,
+            TrySendError::Disconnected(_) => NoAnswer::Gone,
+        })?;
+        // The counter of an eventfd cannot be full here; and the shard looks once a second anyway.
+        let _ = self.wake.write(1);
+        answered.recv_timeout(patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Gone,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! Receive buffers of a shard, with room for headers in front and padding behind.
+//!
+//! ```text
+//! |headroom 48|a datagram, as received, up to 65,507|tail room 4|   one slot of SLOTS
+//! ```
+//! A turn fills slots in order and sends from them; they are reused after everything is sent.
+
+use std::ops::Range;
+
+use crate::limits::{DATAGRAM_BYTES_MAX, HEADROOM_BYTES, SLOTS, TAILROOM_BYTES};
+
+const DATAGRAM_ROOM: usize = DATAGRAM_BYTES_MAX.next_multiple_of(8);
+const SLOT_BYTES: usize = (HEADROOM_BYTES + DATAGRAM_ROOM + TAILROOM_BYTES).next_multiple_of(64);
+
+/// The buffers. Pages that no datagram ever reached cost no memory.
+#[derive(Debug)]
+pub(super) struct Slots {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self { bytes: vec![0; SLOTS * SLOT_BYTES], used: 0 }
+    }
+
+    /// Slots that can be received into before [`Self::reuse`].
+    pub(super) fn free(&self) -> usize {
+        SLOTS - self.used
+    }
+
+    /// All slots are free again: nothing that was received is needed any more.
+    pub(super) fn reuse(&mut self) {
+        self.used = 0;
+    }
+
+    /// Where to receive into: the free slots' datagram rooms, in order.
+    pub(super) fn receive_into(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes[self.used * SLOT_BYTES..]
+            .chunks_exact_mut(SLOT_BYTES)
+            .map(|slot| &mut slot[HEADROOM_BYTES..HEADROOM_BYTES + DATAGRAM_ROOM])
+    }
+
+    /// Takes the next slot, into which `len` bytes were received; returns where they lie.
+    pub(super) fn take(&mut self, len: usize) -> Range<usize> {
+        let start = self.used * SLOT_BYTES + HEADROOM_BYTES;
+        self.used += 1;
+        start..start + len
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}

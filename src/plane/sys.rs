@@ -1,0 +1,345 @@
+//! System calls that the standard library does not wrap: many datagrams in one call, and the
+//! address a datagram was sent to. The one file that may be `unsafe`; safe functions outward.
+#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and control messages have no safe wrapper")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// What came with a received datagram.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Received {
+    /// Bytes of it.
+    pub(super) len: usize,
+    /// Its source.
+    pub(super) from: SocketAddr,
+    /// The address of ours that it was sent to, where the socket reports it.
+    pub(super) to: Option<IpAddr>,
+}
+
+/// A datagram to send; the range lies in the buffer given to [`send_batch`].
+#[derive(Debug, Clone)]
+pub(super) struct Transmit {
+    /// Where the bytes are.
+    pub(super) range: Range<usize>,
+    /// Where they go.
+    pub(super) to: SocketAddr,
+    /// Source address, for sockets that are bound to the wildcard.
+    pub(super) from: Option<IpAddr>,
+}
+
+/// Datagrams one system call moves at most.
+pub(super) const BATCH_MAX: usize = 64;
+
+/// Room for one `in6_pktinfo` (20 bytes) or `in_pktinfo` (12) with its header, aligned.
+const CONTROL_BYTES: usize = 64;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Receives up to [`BATCH_MAX`] datagrams, one per buffer; does not wait.
+///
+/// Returns how many; the error is `WouldBlock` when there is none. `reports_destination` says
+/// whether [`report_destination`] was asked of this socket.
+pub(super) fn recv_batch<'a>(
+    fd: BorrowedFd<'_>,
+    reports_destination: bool,
+    buffers: impl Iterator<Item = &'a mut [u8]>,
+    received: &mut Vec<Received>,
+) -> io::Result<usize> {
+    received.clear();
+    // Not zeroed: 17 kB for each call would cost more than a packet. What is read of them was
+    // written below or by the kernel.
+    let mut names = [const { MaybeUninit::<libc::sockaddr_in6>::uninit() }; BATCH_MAX];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_MAX];
+    let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH_MAX];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH_MAX];
+    let mut count = 0;
+    for buffer in buffers.take(BATCH_MAX) {
+        let iovec = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: all zeros is a valid value of the C struct.
+        let mut header: libc::mmsghdr = unsafe { zeroed() };
+        header.msg_hdr.msg_name = names[count].as_mut_ptr().cast();
+        header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+        header.msg_hdr.msg_iov = iovecs[count].write(iovec);
+        header.msg_hdr.msg_iovlen = 1;
+        if reports_destination {
+            header.msg_hdr.msg_control = controls[count].as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
+        }
+        headers[count].write(header);
+        count += 1;
+    }
+    // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of this
+    // frame, and to `count` distinct buffers borrowed mutably by the caller for this call.
+    let got = unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            count as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    for header in &headers[..got] {
+        // SAFETY: `got <= count`, so it was written above.
+        let header = unsafe { header.assume_init_ref() };
+        let from = source(&header.msg_hdr);
+        let to = destination(&header.msg_hdr);
+        received.push(Received { len: header.msg_len as usize, from, to });
+    }
+    Ok(got)
+}
+
+/// Sends up to [`BATCH_MAX`] datagrams in order; does not wait.
+///
+/// Returns how many the kernel took from the front. An error concerns the first one.
+pub(super) fn send_batch(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    transmits: &[Transmit],
+) -> io::Result<usize> {
+    let mut names = [const { MaybeUninit::<libc::sockaddr_in6>::uninit() }; BATCH_MAX];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_MAX];
+    let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH_MAX];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH_MAX];
+    let count = transmits.len().min(BATCH_MAX);
+    for (at, transmit) in transmits[..count].iter().enumerate() {
+        let payload = &bytes[transmit.range.clone()];
+        let iovec =
+            libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+        // SAFETY: all zeros is a valid value of the C struct.
+        let mut header: libc::mmsghdr = unsafe { zeroed() };
+        header.msg_hdr.msg_namelen = write_address(&mut names[at], transmit.to);
+        header.msg_hdr.msg_name = names[at].as_mut_ptr().cast();
+        header.msg_hdr.msg_iov = iovecs[at].write(iovec);
+        header.msg_hdr.msg_iovlen = 1;
+        if let Some(from) = transmit.from {
+            let control = controls[at].write(Control([0; CONTROL_BYTES]));
+            header.msg_hdr.msg_control = (&raw mut *control).cast();
+            header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
+            header.msg_hdr.msg_controllen = write_source(&header.msg_hdr, from) as _;
+        }
+        headers[at].write(header);
+    }
+    // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of this
+    // frame; the kernel only reads the payloads, which are borrowed for the call.
+    let sent = unsafe {
+        libc::sendmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            count as libc::c_uint,
+            (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Asks the kernel to say with each datagram which address of ours it was sent to.
+pub(super) fn report_destination(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
+    if is_v6 {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+/// Lets routers fragment what is relayed: DF is not set (RFC 8656 §14's alternate behaviour).
+pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
+    if is_v6 {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)
+    } else {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+    }
+}
+
+fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the option takes an int, and an int is what is pointed to for the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The source in a received header; unspecified and port 0, which is never answered, if the kernel
+/// named none.
+fn source(header: &libc::msghdr) -> SocketAddr {
+    let nobody = || SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let length = header.msg_namelen as usize;
+    if length < size_of::<libc::sa_family_t>() {
+        return nobody();
+    }
+    // SAFETY: the kernel wrote `msg_namelen` bytes of an address, which begins with its family.
+    let family = i32::from(unsafe { header.msg_name.cast::<libc::sa_family_t>().read() });
+    if family == libc::AF_INET && length >= size_of::<libc::sockaddr_in>() {
+        // SAFETY: the family says which struct lies there, and all its bytes were written.
+        let v4 = unsafe { header.msg_name.cast::<libc::sockaddr_in>().read() };
+        let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+        return SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into();
+    }
+    if family == libc::AF_INET6 && length >= size_of::<libc::sockaddr_in6>() {
+        // SAFETY: as above.
+        let v6 = unsafe { header.msg_name.cast::<libc::sockaddr_in6>().read() };
+        let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+        // The flow label is not part of who somebody is; the scope of a link-local one is.
+        return SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), 0, v6.sin6_scope_id).into();
+    }
+    nobody()
+}
+
+fn write_address(
+    name: &mut MaybeUninit<libc::sockaddr_in6>,
+    address: SocketAddr,
+) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: all zeros is a valid value.
+            let mut v4: libc::sockaddr_in = unsafe { zeroed() };
+            v4.sin_family = libc::AF_INET as libc::sa_family_t;
+            v4.sin_port = address.port().to_be();
+            v4.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+            // SAFETY: an IPv6 address is larger than, and aligned like, an IPv4 one.
+            unsafe { name.as_mut_ptr().cast::<libc::sockaddr_in>().write(v4) };
+            size_of::<libc::sockaddr_in>() as libc::socklen_t
+        }
+        SocketAddr::V6(address) => {
+            // SAFETY: all zeros is a valid value.
+            let mut v6: libc::sockaddr_in6 = unsafe { zeroed() };
+            v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            v6.sin6_port = address.port().to_be();
+            v6.sin6_addr.s6_addr = address.ip().octets();
+            v6.sin6_scope_id = address.scope_id();
+            name.write(v6);
+            size_of::<libc::sockaddr_in6>() as libc::socklen_t
+        }
+    }
+}
+
+/// The destination address in the control messages of a received datagram.
+fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the kernel filled in `msg_control` and `msg_controllen`; CMSG_* stay inside them.
+    unsafe {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while let Some(message) = control.as_ref() {
+            let data = libc::CMSG_DATA(control);
+            match (message.cmsg_level, message.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
+                    return Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    return Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                }
+                _ => control = libc::CMSG_NXTHDR(header, control),
+            }
+        }
+    }
+    None
+}
+
+/// Writes the source address as the only control message; returns the bytes used.
+fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
+    // SAFETY: `msg_control` points to a zeroed, aligned buffer of CONTROL_BYTES, which is more
+    // than CMSG_SPACE of either struct.
+    unsafe {
+        let control = libc::CMSG_FIRSTHDR(header);
+        let data = libc::CMSG_DATA(control);
+        match from {
+            IpAddr::V4(ip) => {
+                let mut info: libc::in_pktinfo = zeroed();
+                info.ipi_spec_dst.s_addr = u32::from(ip).to_be();
+                let size = size_of::<libc::in_pktinfo>() as libc::c_uint;
+                (*control).cmsg_level = libc::IPPROTO_IP;
+                (*control).cmsg_type = libc::IP_PKTINFO;
+                (*control).cmsg_len = libc::CMSG_LEN(size) as _;
+                data.cast::<libc::in_pktinfo>().write_unaligned(info);
+                libc::CMSG_SPACE(size) as usize
+            }
+            IpAddr::V6(ip) => {
+                let mut info: libc::in6_pktinfo = zeroed();
+                info.ipi6_addr.s6_addr = ip.octets();
+                let size = size_of::<libc::in6_pktinfo>() as libc::c_uint;
+                (*control).cmsg_level = libc::IPPROTO_IPV6;
+                (*control).cmsg_type = libc::IPV6_PKTINFO;
+                (*control).cmsg_len = libc::CMSG_LEN(size) as _;
+                data.cast::<libc::in6_pktinfo>().write_unaligned(info);
+                libc::CMSG_SPACE(size) as usize
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Sends two datagrams from a wildcard socket with a chosen source and reads them back.
+    fn check_round_trip(wildcard: &str, loopback: &str) {
+        let server = UdpSocket::bind(wildcard).unwrap();
+        let is_v6 = server.local_addr().unwrap().is_ipv6();
+        report_destination(server.as_fd(), is_v6).unwrap();
+        allow_fragments(server.as_fd(), is_v6).unwrap();
+        let client = UdpSocket::bind((loopback, 0)).unwrap();
+        let ip: IpAddr = loopback.parse().unwrap();
+        client.send_to(b"ping", (ip, server.local_addr().unwrap().port())).unwrap();
+
+        let poll = socket2::SockRef::from(&server);
+        poll.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        server.peek_from(&mut [0]).unwrap(); // waits until the datagram is there
+        let mut buffers = [[0; 64]; 3];
+        let mut received = Vec::new();
+        let slices = buffers.iter_mut().map(|b| &mut b[..]);
+        assert_eq!(recv_batch(server.as_fd(), true, slices, &mut received).unwrap(), 1);
+        assert_eq!(&buffers[0][..received[0].len], b"ping");
+        assert_eq!(received[0].from, client.local_addr().unwrap());
+        assert_eq!(received[0].to, Some(ip));
+        let slices = buffers.iter_mut().map(|b| &mut b[..]);
+        let nothing = recv_batch(server.as_fd(), true, slices, &mut received).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+
+        let to = client.local_addr().unwrap();
+        let transmits = [
+            Transmit { range: 0..3, to, from: Some(ip) },
+            Transmit { range: 3..3, to, from: None },
+        ];
+        assert_eq!(send_batch(server.as_fd(), b"abc", &transmits).unwrap(), 2);
+        client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let mut buffer = [0; 8];
+        let (len, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..len], from.ip()), (&b"abc"[..], ip));
+        assert_eq!(client.recv_from(&mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn batches_carry_bytes_sources_and_destinations_over_ipv4() {
+        check_round_trip("0.0.0.0:0", "127.0.0.1");
+    }
+
+    #[test]
+    fn batches_carry_bytes_sources_and_destinations_over_ipv6() {
+        check_round_trip("[::]:0", "::1");
+    }
+
+    #[test]
+    fn an_unsendable_datagram_is_an_error_of_the_first() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bytes = vec![0; 70_000];
+        let to = socket.local_addr().unwrap();
+        let transmits = [Transmit { range: 0..70_000, to, from: None }];
+        assert!(send_batch(socket.as_fd(), &bytes, &transmits).is_err());
+    }
+}

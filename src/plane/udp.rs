@@ -1,0 +1,100 @@
+//! Listening UDP sockets: where clients reach the relay.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::sys;
+
+/// What is asked of the kernel for a socket that serves thousands of clients, bytes each way.
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A bound listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UdpSocket,
+    local: SocketAddr,
+    receive_buffer_bytes: usize,
+}
+
+impl Listener {
+    /// Binds `address` (port 0: any). Without SO_REUSEPORT, so that a port somebody else holds is
+    /// an error and not a silently shared one (R6).
+    ///
+    /// # Errors
+    /// As the kernel says; `AddrInUse` if another program holds the port.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            // v4 and v6 are separate sockets: an IPv4 client never shows up as ::ffff:a.b.c.d.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        // More than the kernel allows is cut to what it allows, not refused.
+        socket.set_recv_buffer_size(BUFFER_BYTES)?;
+        socket.set_send_buffer_size(BUFFER_BYTES)?;
+        let receive_buffer_bytes = socket.recv_buffer_size()?;
+        if address.ip().is_unspecified() {
+            sys::report_destination(socket.as_fd(), address.is_ipv6())?;
+        }
+        let socket = UdpSocket::from(socket);
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local, receive_buffer_bytes })
+    }
+
+    /// Where it listens; the real port where 0 was asked for.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What the kernel gave for receiving; it counts its own overhead, so this is about twice the
+    /// payload that fits.
+    #[must_use]
+    pub fn receive_buffer_bytes(&self) -> usize {
+        self.receive_buffer_bytes
+    }
+
+    /// Whether the buffer is smaller than asked for (`net.core.rmem_max`).
+    #[must_use]
+    pub fn is_receive_buffer_small(&self) -> bool {
+        self.receive_buffer_bytes < BUFFER_BYTES
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The address that a datagram was sent to: the reported one on a wildcard socket.
+    pub(super) fn server_address(&self, reported: Option<IpAddr>) -> SocketAddr {
+        SocketAddr::new(reported.unwrap_or_else(|| self.local.ip()), self.local.port())
+    }
+
+    /// Whether answers from `server` leave through this socket.
+    pub(super) fn serves(&self, server: SocketAddr) -> bool {
+        self.local == server
+            || (self.is_wildcard()
+                && self.local.port() == server.port()
+                && self.local.is_ipv4() == server.is_ipv4())
+    }
+
+    /// The source to set on answers from `server`; none where the socket has just one address.
+    pub(super) fn source(&self, server: SocketAddr) -> Option<IpAddr> {
+        self.is_wildcard().then(|| server.ip())
+    }
+
+    pub(super) fn is_wildcard(&self) -> bool {
+        self.local.ip().is_unspecified()
+    }
+}
+
+/// Whether this kernel has sockets of a family at all (IPv6 can be switched off).
+#[must_use]
+pub fn has_ipv6() -> bool {
+    Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).is_ok_and(|socket| {
+        SockRef::from(&socket).bind(&SocketAddr::from(([0_u16; 8], 0)).into()).is_ok()
+    })
+}

@@ -1,0 +1,293 @@
+//! Which peers a client may reach, and by which way. Only this file makes an `AllowedPeer`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use super::ranges::{self, AddressSet};
+use crate::limits::RELAY_PORTS_DEFAULT;
+
+/// The rules about peers as one immutable snapshot; a reload makes a new one.
+///
+/// Asked once per CreatePermission address, per ChannelBind and per Send indication. No answer
+/// depends on time or on what is allocated: a browser remembers a 403 for the life of its
+/// allocation.
+#[derive(Debug)]
+pub struct PeerPolicy {
+    advertised: AddressSet,
+    own: AddressSet,
+    broadcast: AddressSet,
+    deny: AddressSet,
+    allow: AddressSet,
+    relay_ports: RangeInclusive<u16>,
+    // Both ascending.
+    listeners: Box<[SocketAddr]>,
+    wildcard_ports: Box<[u16]>,
+}
+
+/// What a [`PeerPolicy`] is made from. Every address may be given v4-mapped.
+#[derive(Debug, Clone)]
+pub struct PeerPolicyOptions {
+    /// Addresses that XOR-RELAYED-ADDRESS shows: the public side where there is NAT.
+    pub advertised_relay: Vec<IpAddr>,
+    /// Every other address of this machine: private side, other interfaces, external addresses
+    /// that are not relayed on. Loopback is known without being listed.
+    pub own: Vec<IpAddr>,
+    /// Networks that our interfaces lie in; their IPv4 broadcast and network addresses are closed
+    /// for good. Host bits are ignored, so an interface's `address/bits` serves.
+    pub local_networks: Vec<IpNet>,
+    /// Where the daemon listens. A wildcard address stands for every own address of both
+    /// families; any other closes its port also on the advertised addresses (hairpin NAT).
+    pub listeners: Vec<SocketAddr>,
+    /// Ports that relayed transport addresses are taken from.
+    pub relay_ports: RangeInclusive<u16>,
+    /// Closed by the operator; wins over `allow_private`. A NAT64 prefix of the local network
+    /// belongs here, since nothing outside is asked for it.
+    pub deny: Vec<IpNet>,
+    /// Opened by the operator (`allow_private_peers`): any row of the table, own addresses too.
+    pub allow_private: Vec<IpNet>,
+}
+
+/// A peer address that policy lets a permission be installed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AllowedAddress {
+    ip: IpAddr,
+    route: Route,
+}
+
+/// A peer transport address that policy lets data be sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AllowedPeer {
+    address: AllowedAddress,
+    port: u16,
+    route: Route,
+}
+
+/// By which way a peer is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// A foreign address, or an own one that the operator opened: sent from the relay socket.
+    Kernel,
+    /// An advertised relay address: delivered to the live allocation that has this relayed
+    /// transport address; without one, dropped and counted.
+    InProcess,
+    /// An advertised relay address that the operator also opened: delivered inside if a live
+    /// allocation has it, else sent from the relay socket.
+    InProcessElseKernel,
+}
+
+/// Why a peer is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denied {
+    /// It lies in a range that is closed by default, or for good; the range's name for people.
+    Table(&'static str),
+    /// It is the broadcast or network address of a network this machine lies in.
+    LocalBroadcast,
+    /// It is this machine, by an address that relays nothing.
+    OwnAddress,
+    /// It is a port the daemon itself listens on.
+    OwnListener,
+    /// It is an advertised relay address, but no port there can be a relayed one.
+    NotARelayPort,
+    /// The operator closed it.
+    OperatorDeny,
+    /// Nothing can be sent to port 0.
+    PortZero,
+}
+
+impl PeerPolicy {
+    /// Takes the rules as they are; ranges and counts were checked with the config.
+    #[must_use]
+    pub fn new(options: PeerPolicyOptions) -> Self {
+        let PeerPolicyOptions {
+            advertised_relay,
+            own,
+            local_networks,
+            listeners,
+            relay_ports,
+            deny,
+            allow_private,
+        } = options;
+        let (wildcard, specific): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            listeners.into_iter().map(fold_port).partition(|at| at.ip().is_unspecified());
+        let own = own.into_iter().chain(specific.iter().map(SocketAddr::ip)).map(IpNet::from);
+        let hairpin = specific
+            .iter()
+            .flat_map(|at| advertised_relay.iter().map(|ip| SocketAddr::new(fold(*ip), at.port())));
+        let mut closed: Vec<SocketAddr> = specific.iter().copied().chain(hairpin).collect();
+        closed.sort_unstable();
+        closed.dedup();
+        let mut wildcard_ports: Vec<u16> = wildcard.iter().map(SocketAddr::port).collect();
+        wildcard_ports.sort_unstable();
+        wildcard_ports.dedup();
+        Self {
+            own: AddressSet::new(own.chain(ranges::loopback())),
+            advertised: AddressSet::new(advertised_relay.into_iter().map(IpNet::from)),
+            broadcast: AddressSet::new(local_networks.into_iter().flat_map(broadcast_of)),
+            deny: AddressSet::new(deny),
+            allow: AddressSet::new(allow_private),
+            relay_ports,
+            listeners: closed.into(),
+            wildcard_ports: wildcard_ports.into(),
+        }
+    }
+
+    /// Judges an address for a permission: CreatePermission carries no port.
+    ///
+    /// # Errors
+    /// The first rule that refuses it; the client hears 403.
+    pub fn permit_address(&self, ip: IpAddr) -> Result<AllowedAddress, Denied> {
+        let ip = fold(ip);
+        // Above every setting: unspecified, multicast, reserved, broadcast.
+        if let Some(row) = ranges::never(ip) {
+            return Err(Denied::Table(row));
+        }
+        // Own-address rule: for an advertised relay address it succeeds, whoever holds a port
+        // there; the operator may open the way through the kernel beside it.
+        let denied = self.deny.contains(ip);
+        if self.advertised.contains(ip) {
+            let opened = !denied && self.allow.contains(ip);
+            let route = if opened { Route::InProcessElseKernel } else { Route::InProcess };
+            return Ok(AllowedAddress { ip, route });
+        }
+        if self.broadcast.contains(ip) {
+            return Err(Denied::LocalBroadcast);
+        }
+        if denied {
+            return Err(Denied::OperatorDeny);
+        }
+        if !self.allow.contains(ip) {
+            if let Some(row) = ranges::closed(ip) {
+                return Err(Denied::Table(row));
+            }
+            // Own-address rule, second half: closed where the table would let it pass.
+            if self.own.contains(ip) {
+                return Err(Denied::OwnAddress);
+            }
+        }
+        Ok(AllowedAddress { ip, route: Route::Kernel })
+    }
+
+    /// Judges a transport address for ChannelBind and Send.
+    ///
+    /// # Errors
+    /// The first rule that refuses it: ChannelBind answers 403, Send is discarded.
+    pub fn permit_peer(&self, peer: SocketAddr) -> Result<AllowedPeer, Denied> {
+        let address = self.permit_address(peer.ip())?;
+        let port = peer.port();
+        if port == 0 {
+            return Err(Denied::PortZero);
+        }
+        if self.is_listener(address, port) {
+            return Err(Denied::OwnListener);
+        }
+        let route = match address.route {
+            Route::Kernel => Route::Kernel,
+            Route::InProcess if self.relay_ports.contains(&port) => Route::InProcess,
+            Route::InProcess => return Err(Denied::NotARelayPort),
+            Route::InProcessElseKernel if self.relay_ports.contains(&port) => {
+                Route::InProcessElseKernel
+            }
+            Route::InProcessElseKernel => Route::Kernel,
+        };
+        Ok(AllowedPeer { address, port, route })
+    }
+
+    fn is_listener(&self, address: AllowedAddress, port: u16) -> bool {
+        let everywhere = self.wildcard_ports.binary_search(&port).is_ok()
+            && (address.route != Route::Kernel || self.own.contains(address.ip));
+        everywhere || self.listeners.binary_search(&SocketAddr::new(address.ip, port)).is_ok()
+    }
+}
+
+impl Default for PeerPolicyOptions {
+    /// No own address, no listener, nothing opened; the default relay range.
+    fn default() -> Self {
+        Self {
+            advertised_relay: Vec::new(),
+            own: Vec::new(),
+            local_networks: Vec::new(),
+            listeners: Vec::new(),
+            relay_ports: RELAY_PORTS_DEFAULT,
+            deny: Vec::new(),
+            allow_private: Vec::new(),
+        }
+    }
+}
+
+impl AllowedAddress {
+    /// The address, never v4-mapped: its family may differ from the one that was asked about.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        self.ip
+    }
+
+    /// The widest way by which some port of it may be reached.
+    #[must_use]
+    pub fn route(self) -> Route {
+        self.route
+    }
+}
+
+impl AllowedPeer {
+    /// The transport address, never v4-mapped: its family may differ from the one asked about.
+    #[must_use]
+    pub fn addr(self) -> SocketAddr {
+        SocketAddr::new(self.address.ip, self.port)
+    }
+
+    /// Its address, never v4-mapped.
+    #[must_use]
+    pub fn ip(self) -> IpAddr {
+        self.address.ip
+    }
+
+    /// The permission that goes with a channel to it (RFC 8656 §12).
+    #[must_use]
+    pub fn address(self) -> AllowedAddress {
+        self.address
+    }
+
+    /// The way by which it is reached.
+    #[must_use]
+    pub fn route(self) -> Route {
+        self.route
+    }
+}
+
+impl Denied {
+    /// A short phrase for counters and people.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Table(row) => row,
+            Self::LocalBroadcast => "local broadcast",
+            Self::OwnAddress => "own address",
+            Self::OwnListener => "own listener",
+            Self::NotARelayPort => "not a relay port",
+            Self::OperatorDeny => "closed by the operator",
+            Self::PortZero => "port zero",
+        }
+    }
+}
+
+/// Turns `::ffff:a.b.c.d` into `a.b.c.d`; comes before every decision about an address.
+#[must_use]
+pub fn fold(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+fn fold_port(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(fold(at.ip()), at.port())
+}
+
+// A network of one or two addresses has neither (RFC 3021).
+fn broadcast_of(net: IpNet) -> Vec<IpNet> {
+    match net {
+        IpNet::V4(net) if net.prefix_len() <= 30 => {
+            [net.network(), net.broadcast()].map(|ip| IpNet::from(IpAddr::V4(ip))).into()
+        }
+        IpNet::V4(_) | IpNet::V6(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What may be put on record, and the one row that is not a fact: an API key.
+
+use std::net::IpAddr;
+
+use crate::auth::api_key::ApiKeyHash;
+use crate::turn::fact::Fact;
+
+/// Something to keep. The queue holds these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// What the relay did.
+    Relay(Fact),
+    /// A client was handed a time-limited credential. Not a durable write (R8).
+    CredentialIssued {
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// Whom it is for.
+        user: String,
+        /// `"<expiry>:<user>"`, as the client will send it.
+        username: String,
+        /// Unix seconds.
+        expires_at: i64,
+        /// Lifetime asked for and granted, seconds.
+        ttl_s: u32,
+        /// Who asked.
+        by: IssuedBy,
+        /// Where the request came from; `None` for a command on this machine.
+        client: Option<IpAddr>,
+    },
+}
+
+/// Who asked for a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssuedBy {
+    /// A truly local HTTP request, which needs no key.
+    Local,
+    /// The holder of the API key with this id.
+    ApiKey(String),
+    /// `turnbell credential`.
+    Command,
+}
+
+impl IssuedBy {
+    /// A stable word for the record.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::ApiKey(_) => "api_key",
+            Self::Command => "command",
+        }
+    }
+
+    /// Id of the key, if it was one.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        match self {
+            Self::ApiKey(id) => Some(id),
+            Self::Local | Self::Command => None,
+        }
+    }
+
+    /// The inverse of `code` and `key_id`.
+    pub(super) fn from_columns(code: &str, key_id: Option<String>) -> Self {
+        match (code, key_id) {
+            ("api_key", id) => Self::ApiKey(id.unwrap_or_default()),
+            ("command", _) => Self::Command,
+            (_, _) => Self::Local,
+        }
+    }
+}
+
+/// An API key as it is stored: never its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Short, unique, made by the program.
+    pub id: String,
+    /// Chosen by a person; unique among the keys that are not revoked.
+    pub name: String,
+    /// SHA-256 of the key's text.
+    pub hash: ApiKeyHash,
+    /// Milliseconds since 1970.
+    pub created_at_unix_ms: i64,
+    /// Milliseconds since 1970; `None` while the key opens doors.
+    pub revoked_at_unix_ms: Option<i64>,
+}

@@ -1,0 +1,111 @@
+//! API keys: few, durable, never deleted by retention.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::database::Database;
+use super::entry::KeyRow;
+use super::error::StoreError;
+use crate::auth::api_key::ApiKeyHash;
+use crate::limits::{API_KEYS_MAX, TEXT_BYTES_MAX};
+use crate::time::Now;
+
+/// Stores a key. It is on disk when this returns.
+///
+/// # Errors
+/// `KeyName`, `KeyExists`, `KeysFull`, or what SQLite says.
+pub(super) fn add(database: &mut Database, key: &KeyRow) -> Result<(), StoreError> {
+    if key.name.is_empty() || key.name.len() > TEXT_BYTES_MAX {
+        return Err(StoreError::KeyName);
+    }
+    durably(database, |connection| {
+        let active: Option<String> = connection
+            .query_row(
+                "SELECT id FROM api_keys WHERE name = ?1 AND revoked_at_ms IS NULL",
+                [&key.name],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if active.is_some() {
+            return Ok(Err(StoreError::KeyExists(key.name.clone())));
+        }
+        let count: u32 =
+            connection.query_row("SELECT count(*) FROM api_keys", [], |row| row.get(0))?;
+        if count as usize >= API_KEYS_MAX {
+            return Ok(Err(StoreError::KeysFull));
+        }
+        insert(connection, key)?;
+        Ok(Ok(()))
+    })?
+}
+
+/// Ends the active key with this id or, if there is none, with this name. `false`: no such key.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn revoke(
+    database: &mut Database,
+    id_or_name: &str,
+    now: Now,
+) -> Result<bool, StoreError> {
+    durably(database, |connection| {
+        for statement in [
+            "UPDATE api_keys SET revoked_at_ms = ?2 WHERE revoked_at_ms IS NULL AND id = ?1",
+            "UPDATE api_keys SET revoked_at_ms = ?2 WHERE revoked_at_ms IS NULL AND name = ?1",
+        ] {
+            if connection.execute(statement, params![id_or_name, now.unix_ms])? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+/// All keys, revoked ones too, in the order they were made.
+pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeyRow>> {
+    connection
+        .prepare(
+            "SELECT id, name, hash, created_at_ms, revoked_at_ms FROM api_keys ORDER BY rowid",
+        )?
+        .query_map([], from_row)?
+        .collect()
+}
+
+pub(super) fn insert(connection: &Connection, key: &KeyRow) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO api_keys (id, name, hash, created_at_ms, revoked_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![key.id, key.name, key.hash.0, key.created_at_unix_ms, key.revoked_at_unix_ms],
+    )?;
+    Ok(())
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    Ok(KeyRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        hash: ApiKeyHash(row.get(2)?),
+        created_at_unix_ms: row.get(3)?,
+        revoked_at_unix_ms: row.get(4)?,
+    })
+}
+
+/// Runs `change` in a transaction that is synced to disk: a person was told "done", and a revoked
+/// key that comes back with the power is a hole.
+fn durably<T>(
+    database: &mut Database,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
+    let wrapped = |connection: &mut Connection| {
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let value = change(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    };
+    let outcome = wrapped(&mut database.connection);
+    let restored = database.connection.pragma_update(None, "synchronous", "NORMAL");
+    let value = outcome.map_err(|error| database.error(error))?;
+    restored.map_err(|error| database.error(error))?;
+    Ok(value)
+}

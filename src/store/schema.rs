@@ -1,0 +1,125 @@
+//! The tables, and how an older file comes to have them.
+//!
+//! Times are milliseconds since 1970 (`_at_ms`); a version is an index into `MIGRATIONS`, kept in
+//! the file's `user_version`. A migration that was released is never edited.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::StoreError;
+
+/// One per version, oldest first; each runs once, in its own transaction.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    version TEXT NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    alive_at_ms INTEGER NOT NULL,       -- last time the writer wrote: where a crash is dated
+    ended_at_ms INTEGER,
+    end_reason TEXT,                    -- shutdown, crash
+    rows_dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX runs_open ON runs (id) WHERE ended_at_ms IS NULL;
+
+CREATE TABLE allocations (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,
+    number INTEGER NOT NULL,            -- unique within its run
+    user TEXT NOT NULL,
+    username TEXT NOT NULL,
+    client TEXT,                        -- as the privacy mode left it
+    server TEXT NOT NULL,
+    transport TEXT NOT NULL,
+    relayed TEXT NOT NULL,
+    lifetime_s INTEGER NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms INTEGER,
+    end_reason TEXT,                    -- client, expired, shutdown, crash, unrecorded
+    packets_to_peers INTEGER NOT NULL DEFAULT 0,
+    bytes_to_peers INTEGER NOT NULL DEFAULT 0,
+    packets_to_client INTEGER NOT NULL DEFAULT 0,
+    bytes_to_client INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (run, number)
+) STRICT;
+CREATE INDEX allocations_open ON allocations (run) WHERE ended_at_ms IS NULL;
+CREATE INDEX allocations_started ON allocations (started_at_ms);
+CREATE INDEX allocations_ended ON allocations (ended_at_ms) WHERE ended_at_ms IS NOT NULL;
+CREATE INDEX allocations_user ON allocations (user, started_at_ms);
+
+CREATE TABLE credentials_issued (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    username TEXT NOT NULL,
+    expires_at_s INTEGER NOT NULL,
+    ttl_s INTEGER NOT NULL,
+    issued_by TEXT NOT NULL,            -- local, api_key, command
+    key_id TEXT,
+    client TEXT
+) STRICT;
+CREATE INDEX credentials_issued_at ON credentials_issued (at_ms);
+CREATE INDEX credentials_issued_user ON credentials_issued (user, at_ms);
+
+CREATE TABLE auth_failures (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    cause TEXT,                         -- NULL: a row that only counts
+    expired_ago_s INTEGER,
+    user TEXT NOT NULL,                 -- as claimed, like username: anybody may claim anything
+    username TEXT NOT NULL,
+    client TEXT,
+    transport TEXT,
+    suppressed INTEGER NOT NULL         -- failures that have no row of their own
+) STRICT;
+CREATE INDEX auth_failures_at ON auth_failures (at_ms);
+CREATE INDEX auth_failures_user ON auth_failures (user, at_ms);
+
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL UNIQUE,
+    created_at_ms INTEGER NOT NULL,
+    revoked_at_ms INTEGER
+) STRICT;
+CREATE UNIQUE INDEX api_keys_active_name ON api_keys (name) WHERE revoked_at_ms IS NULL;
+"];
+
+/// The `user_version` of a file this program has brought up to date.
+const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the file to `VERSION`.
+///
+/// # Errors
+/// `Newer` if it is past that, else what SQLite says.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let wrap = |error| StoreError::sqlite(path, error);
+    let found = check_not_newer(connection, path)?;
+    for (number, migration) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
+        // Another process may have come first; under the write lock the answer is final.
+        if version(&transaction).map_err(wrap)? < number {
+            transaction.execute_batch(migration).map_err(wrap)?;
+            transaction.pragma_update(None, "user_version", number).map_err(wrap)?;
+        }
+        transaction.commit().map_err(wrap)?;
+    }
+    Ok(())
+}
+
+/// The version found.
+///
+/// # Errors
+/// `Newer` if this program does not know it, else what SQLite says.
+pub(super) fn check_not_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found = version(connection).map_err(|error| StoreError::sqlite(path, error))?;
+    if found > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    Ok(found)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}

@@ -1,0 +1,317 @@
+//! `Relay`: all allocations of one shard, the dispatch of messages, and the outputs to drain.
+//!
+//! The contract: `handle` mutates once, then `poll` until `None`, then sleep until `deadline` at
+//! most. `forward_*` (see `forward.rs`) is the hot path and never produces outputs.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::allocation::{Allocation, AllocationView};
+use super::contract::{Command, Discard, Input, Output, Token};
+use super::counters::Counters;
+use super::expiry::Expiry;
+use super::fact::{EndReason, Fact};
+use super::five_tuple::FiveTuple;
+use super::relayed_address::{RelayAddresses, RelayPort};
+use super::reply::{Reject, Request, UnknownAttributes};
+use crate::auth::credential::Verifier;
+use crate::auth::nonce::NonceKey;
+use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
+use crate::policy::peers::PeerPolicy;
+use crate::policy::rate::TokenBucket;
+use crate::time::Now;
+use crate::wire::address::Family;
+use crate::wire::channel_data::ChannelRange;
+use crate::wire::message::{Class, Message, Method, ParseError};
+
+/// Which family an Allocate without REQUESTED-ADDRESS-FAMILY gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultFamily {
+    /// This one if there is a relay address of it, else the one there is.
+    Fixed(Family),
+    /// The family of the client's own address, else the one there is.
+    Client,
+}
+
+/// What a relay is made from; snapshots that are read, never written.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Realm, secrets and static accounts.
+    pub verifier: Arc<Verifier>,
+    /// Which peers may be reached.
+    pub policy: Arc<PeerPolicy>,
+    /// Same for all shards of a daemon.
+    pub nonce_key: NonceKey,
+    /// Relay addresses as clients are told.
+    pub relay_addresses: RelayAddresses,
+    /// Family of an allocation that does not ask for one.
+    pub default_family: DefaultFamily,
+    /// Which channel numbers may be bound.
+    pub channel_range: ChannelRange,
+}
+
+/// The TURN server of one shard.
+#[derive(Debug)]
+pub struct Relay {
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) policy: Arc<PeerPolicy>,
+    pub(super) nonce_key: NonceKey,
+    pub(super) relay_addresses: RelayAddresses,
+    pub(super) default_family: DefaultFamily,
+    pub(super) channel_range: ChannelRange,
+    pub(super) allocations: Slab<Allocation>,
+    pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
+    pub(super) slot_by_relay: HashMap<RelayPort, usize>,
+    pub(super) expiry: Expiry,
+    /// Allocates whose socket is being opened; by token, so that the order is fixed.
+    pub(super) pending: BTreeMap<Token, super::allocate::Pending>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) counters: Counters,
+    pub(super) auth_failure_facts: TokenBucket,
+    pub(super) auth_failures_suppressed: u64,
+    pub(super) next_token: u64,
+    pub(super) next_allocation: u64,
+    pub(super) is_stopping: bool,
+}
+
+impl Relay {
+    /// An empty relay.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let Options { verifier, policy, nonce_key, relay_addresses, default_family, channel_range } =
+            options;
+        Self {
+            verifier,
+            policy,
+            nonce_key,
+            relay_addresses,
+            default_family,
+            channel_range,
+            allocations: Slab::new(),
+            slot_by_tuple: HashMap::new(),
+            slot_by_relay: HashMap::new(),
+            expiry: Expiry::default(),
+            pending: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            auth_failure_facts: TokenBucket::new(
+                AUTH_FAILURE_FACTS_PER_S,
+                AUTH_FAILURE_FACTS_BURST,
+            ),
+            auth_failures_suppressed: 0,
+            next_token: 0,
+            next_allocation: 1,
+            is_stopping: false,
+        }
+    }
+
+    /// One mutation. Drain [`Self::poll`] afterwards.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Datagram { tuple, bytes } => self.handle_datagram(now, tuple, bytes),
+            Input::RelaySocketOpened { token, result } => {
+                self.relay_socket_opened(now, token, result);
+            }
+            Input::Command(Command::Stop) => self.stop(now),
+            Input::Tick => {
+                while let Some(slot) = self.expiry.pop_due(now.mono) {
+                    self.close(now, slot, EndReason::Expired);
+                }
+            }
+        }
+    }
+
+    /// What is to be done, oldest first; `None` when all is.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle(now, Input::Tick)` at the latest; `None` while nothing can expire.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.expiry.next()
+    }
+
+    /// Counted since start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Counts a datagram that the plane could not deliver after all.
+    pub fn discard(&mut self, reason: Discard) {
+        self.counters.discard(reason);
+    }
+
+    /// Live allocations.
+    #[must_use]
+    pub fn allocation_count(&self) -> usize {
+        self.allocations.len()
+    }
+
+    /// The live allocations, oldest first.
+    #[must_use]
+    pub fn allocations(&self, now: Now) -> Vec<AllocationView> {
+        let view = |allocation: &Allocation| AllocationView {
+            number: allocation.number,
+            user: allocation.who.user.clone(),
+            tuple: allocation.tuple,
+            relayed: allocation.relayed,
+            opened_at_unix_ms: allocation.opened_at_unix_ms,
+            expires_in_s: allocation.time_to_expiry_s(now),
+            traffic: allocation.traffic,
+        };
+        let mut views: Vec<_> = self.allocations.iter().map(|(_, a)| view(a)).collect();
+        views.sort_by_key(|view| view.number);
+        views
+    }
+
+    /// Whether nothing is left: no allocation, no question open, no timer, no output.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allocations.is_empty()
+            && self.slot_by_tuple.is_empty()
+            && self.slot_by_relay.is_empty()
+            && self.pending.is_empty()
+            && self.outputs.is_empty()
+            && self.expiry.next().is_none()
+    }
+
+    fn handle_datagram(&mut self, now: Now, tuple: FiveTuple, bytes: &[u8]) {
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => return self.counters.discard(discard_of(error)),
+        };
+        match message.class() {
+            Class::Request => self.handle_request(now, tuple, message),
+            // A Send indication went through `forward_client`; a Binding indication is a
+            // keepalive that did its work on the NATs in between (RFC 8489 §6.3.2).
+            Class::Indication => self.counters.discard(Discard::UselessIndication),
+            Class::SuccessResponse | Class::ErrorResponse => {
+                self.counters.discard(Discard::Response);
+            }
+        }
+    }
+
+    fn handle_request(&mut self, now: Now, tuple: FiveTuple, message: Message<'_>) {
+        match message.method() {
+            Method::BINDING => self.binding(now, tuple, &message),
+            Method::ALLOCATE
+            | Method::REFRESH
+            | Method::CREATE_PERMISSION
+            | Method::CHANNEL_BIND
+            | Method::CONNECT
+            | Method::CONNECTION_BIND => self.handle_turn_request(now, tuple, message),
+            _ => self.counters.discard(Discard::UnknownMethod),
+        }
+    }
+
+    fn handle_turn_request(&mut self, now: Now, tuple: FiveTuple, message: Message<'_>) {
+        // RFC 8489 §6.3: authentication comes before unknown attributes, and both before the rest.
+        let request = match self.authenticate(now, tuple, message) {
+            Ok(request) => request,
+            Err(reject) => return self.reject(now, tuple, &message, &reject, None),
+        };
+        match self.dispatch(now, &request) {
+            Ok(Some(bytes)) => {
+                self.counters.successes += 1;
+                self.outputs.push_back(Output::Send { tuple, bytes });
+            }
+            Ok(None) => {}
+            Err(reject) => {
+                let key = request.who.key.as_bytes();
+                self.reject(now, tuple, &message, &reject, Some(key));
+            }
+        }
+    }
+
+    /// `Ok(None)`: the answer comes later, or deliberately not at all.
+    fn dispatch(&mut self, now: Now, request: &Request<'_>) -> Result<Option<Vec<u8>>, Reject> {
+        if let Some(list) = UnknownAttributes::of(&request.message) {
+            return Err(Reject::UnknownAttributes(list));
+        }
+        match request.message.method() {
+            Method::ALLOCATE => self.allocate(now, request),
+            Method::REFRESH => self.refresh(now, request).map(Some),
+            Method::CREATE_PERMISSION => self.create_permission(now, request),
+            Method::CHANNEL_BIND => self.channel_bind(now, request),
+            // Connect and ConnectionBind (RFC 6062): TCP relaying is the sharpest tool for
+            // reaching into a network and is not offered.
+            _ => Err(Reject::BadRequest),
+        }
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        now: Now,
+        tuple: FiveTuple,
+        message: &Message<'_>,
+        reject: &Reject,
+        key: Option<&[u8]>,
+    ) {
+        self.counters.reject(reject);
+        let bytes = self.error_response(now, tuple, message, reject, key);
+        self.outputs.push_back(Output::Send { tuple, bytes });
+    }
+
+    /// The slot of the live allocation on `tuple`, or 437.
+    pub(super) fn live_slot(&self, now: Now, tuple: FiveTuple) -> Result<usize, Reject> {
+        let slot = *self.slot_by_tuple.get(&tuple).ok_or(Reject::AllocationMismatch)?;
+        if self.allocations[slot].is_expired(now) {
+            return Err(Reject::AllocationMismatch);
+        }
+        Ok(slot)
+    }
+
+    /// The slot of the allocation that `request` is about.
+    ///
+    /// # Errors
+    /// 437 if there is none, 441 if it belongs to another username (RFC 8656 §5).
+    pub(super) fn own_slot(&self, now: Now, request: &Request<'_>) -> Result<usize, Reject> {
+        let slot = self.live_slot(now, request.tuple)?;
+        if *self.allocations[slot].username != *request.username {
+            return Err(Reject::WrongCredentials);
+        }
+        Ok(slot)
+    }
+
+    /// Removes an allocation whose note in `expiry` is already gone.
+    pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
+        let allocation = self.allocations.remove(slot);
+        self.slot_by_tuple.remove(&allocation.tuple);
+        self.slot_by_relay.remove(&allocation.relay);
+        self.outputs.push_back(Output::CloseRelaySocket {
+            relay: allocation.relay,
+            user: allocation.who.user,
+            source: allocation.tuple.client.ip(),
+        });
+        self.outputs.push_back(Output::Fact(Fact::AllocationClosed {
+            number: allocation.number,
+            at_unix_ms: now.unix_ms,
+            reason,
+            traffic: allocation.traffic,
+        }));
+    }
+
+    fn stop(&mut self, now: Now) {
+        self.is_stopping = true;
+        let slots: Vec<usize> = self.allocations.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.expiry.remove(self.allocations[slot].expires_at, slot);
+            self.close(now, slot, EndReason::Shutdown);
+        }
+    }
+}
+
+fn discard_of(error: ParseError) -> Discard {
+    match error {
+        ParseError::NotStun => Discard::NotStun,
+        ParseError::NoCookie => Discard::NoCookie,
+        ParseError::Length => Discard::BadLength,
+        ParseError::AttributeOverrun => Discard::AttributeOverrun,
+        ParseError::Fingerprint => Discard::BadFingerprint,
+    }
+}

@@ -1,0 +1,49 @@
+//! Relayed transport addresses: where peers reach a client.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// A port on one of the relay addresses; the local name of a relayed transport address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayPort {
+    /// Index of the relay address in the order of the configuration.
+    pub address: u8,
+    /// UDP port on it.
+    pub number: u16,
+}
+
+/// Transport address of a peer as a datagram shows it, folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// The relay addresses as clients and peers know them, one per index.
+#[derive(Debug, Clone, Default)]
+pub struct RelayAddresses(Vec<IpAddr>);
+
+impl RelayAddresses {
+    /// `advertised[i]` is what XOR-RELAYED-ADDRESS shows for index `i`
+    /// (the public side where a NAT is in front).
+    #[must_use]
+    pub fn new(advertised: Vec<IpAddr>) -> Self {
+        debug_assert!(advertised.len() <= crate::limits::RELAY_ADDRESSES_MAX);
+        Self(advertised)
+    }
+
+    /// The relayed transport address of `port`; `None` for an index that does not exist.
+    #[must_use]
+    pub fn transport_address(&self, port: RelayPort) -> Option<SocketAddr> {
+        Some(SocketAddr::new(*self.0.get(usize::from(port.address))?, port.number))
+    }
+
+    /// The local name of a transport address, if its address is one of ours.
+    #[must_use]
+    pub fn relay_port(&self, address: SocketAddr) -> Option<RelayPort> {
+        let index = self.0.iter().position(|ip| *ip == address.ip())?;
+        Some(RelayPort { address: index as u8, number: address.port() })
+    }
+
+    /// Whether an address of this family exists.
+    #[must_use]
+    pub fn has_family(&self, family: crate::wire::address::Family) -> bool {
+        self.0.iter().any(|ip| crate::wire::address::Family::of(*ip) == family)
+    }
+}

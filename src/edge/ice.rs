@@ -24,6 +24,7 @@ use super::json::{IceConfig, IceRequest, IceServer};
 use crate::auth::credential::{Issued, User, UserError, issue};
 use crate::auth::secret::Secret;
 use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
+use crate::store::{Entry, IssuedBy};
 use crate::time::Now;
 
 /// What `/ice` hands out.
@@ -96,6 +97,23 @@ pub struct Issuance {
     pub access: Access,
     /// Where the request came from.
     pub peer: Option<IpAddr>,
+}
+
+impl From<Issuance> for Entry {
+    fn from(issuance: Issuance) -> Self {
+        Self::CredentialIssued {
+            at_unix_ms: issuance.at_unix_ms,
+            user: issuance.user.into(),
+            username: issuance.username.into(),
+            expires_at: issuance.expires_at,
+            ttl_s: u32::try_from(issuance.ttl_s).unwrap_or(u32::MAX),
+            by: match issuance.access {
+                Access::Key { id, .. } => IssuedBy::ApiKey(id.into()),
+                Access::Local => IssuedBy::Local,
+            },
+            client: issuance.peer,
+        }
+    }
 }
 
 pub(crate) async fn get(

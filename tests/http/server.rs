@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -51,9 +52,17 @@ pub(crate) fn options() -> Options {
     })
 }
 
+/// A free port whose queue holds every connection that a test opens at once.
+fn listener() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(2048).unwrap();
+    socket.into()
+}
+
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listener = listener();
         let addr = listener.local_addr().unwrap();
         let keys = Arc::new(ApiKeys::default());
         keys.insert(ApiKeyHash::of(KEY), "k1").unwrap();

@@ -92,6 +92,10 @@ impl Server {
         Self::start(options())
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken on drop alone")
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -129,8 +133,7 @@ impl Server {
     pub(crate) fn stop(&mut self) {
         let (Some(stop), Some(serving)) = (self.stop.take(), self.serving.take()) else { return };
         let _ = stop.send(());
-        let runtime = self.runtime.as_ref().unwrap();
-        runtime
+        self.runtime()
             .block_on(async { tokio::time::timeout(PATIENCE, serving).await })
             .expect("stops in time")
             .expect("does not panic")

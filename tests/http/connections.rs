@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use turnbell::time::Now;
@@ -102,4 +104,49 @@ fn a_stopping_server_finishes_the_request_in_flight_and_closes_its_port() {
     assert_eq!(finishing.join().unwrap().status, 200);
     assert!(TcpStream::connect(server.addr).is_err(), "the port is still open");
     drop(idle);
+}
+
+#[test]
+fn out_of_descriptors_the_server_waits_without_spinning_and_serves_again_once_there_are_some() {
+    const NAME: &str = "connections::out_of_descriptors_the_server_waits_without_spinning_and_\
+                        serves_again_once_there_are_some";
+    const INSIDE: &str = "TURNBELL_TEST_FEW_DESCRIPTORS";
+    if std::env::var_os(INSIDE).is_none() {
+        // The limit is the process's: this test runs again in one of its own.
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$0\" --exact \"$1\" --nocapture"])
+            .arg(std::env::current_exe().unwrap())
+            .arg(NAME)
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text} {output:?}");
+        return;
+    }
+    let server = Server::local();
+    let mut held = Vec::new();
+    // Each connection takes two descriptors of this process; the last ones stay in the queue.
+    while let Ok(stream) = TcpStream::connect(server.addr) {
+        held.push(stream);
+        assert!(held.len() < 64, "no limit");
+    }
+    assert!(held.len() > 16);
+    let before = processor_ticks(&mut held);
+    let (_keep, never) = std::sync::mpsc::channel::<()>();
+    let waited = never.recv_timeout(Duration::from_millis(500));
+    assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+    // A tick is 10 ms: a loop that spins takes 50.
+    let spent = processor_ticks(&mut held) - before;
+    assert!(spent < 20, "{spent} ticks of processor time in half a second of nothing");
+    drop(held);
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+}
+
+/// User and system time of this process so far. Takes a descriptor from `held` to read it.
+fn processor_ticks(held: &mut Vec<TcpStream>) -> u64 {
+    held.pop();
+    let stat = (0..100).find_map(|_| std::fs::read_to_string("/proc/self/stat").ok()).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }

@@ -1,6 +1,7 @@
 //! Many, slow and stuck connections: bounded, and never in the way of the next request.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
@@ -25,7 +26,7 @@ fn a_head_that_does_not_arrive_in_time_ends_its_connection() {
         let took = Now::read().mono - began;
         assert!(answer.status == 0 || answer.status == 408, "{answer:?}");
         assert!(took >= Duration::from_millis(190), "{took:?}");
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(took < Duration::from_secs(2), "{took:?}");
     }
     assert_eq!(server.ask("GET /ice", &[]).status, 200);
 }
@@ -125,6 +126,7 @@ fn out_of_descriptors_the_server_waits_without_spinning_and_serves_again_once_th
         return;
     }
     let server = Server::local();
+    let stat = File::open("/proc/self/stat").unwrap();
     let mut held = Vec::new();
     // Each connection takes two descriptors of this process; the last ones stay in the queue.
     while let Ok(stream) = TcpStream::connect(server.addr) {
@@ -132,21 +134,22 @@ fn out_of_descriptors_the_server_waits_without_spinning_and_serves_again_once_th
         assert!(held.len() < 64, "no limit");
     }
     assert!(held.len() > 16);
-    let before = processor_ticks(&mut held);
+    let before = processor_ticks(&stat);
     let (_keep, never) = std::sync::mpsc::channel::<()>();
     let waited = never.recv_timeout(Duration::from_millis(500));
     assert_eq!(waited, Err(RecvTimeoutError::Timeout));
     // A tick is 10 ms: a loop that spins takes 50.
-    let spent = processor_ticks(&mut held) - before;
+    let spent = processor_ticks(&stat) - before;
     assert!(spent < 20, "{spent} ticks of processor time in half a second of nothing");
     drop(held);
     assert_eq!(server.ask("GET /ice", &[]).status, 200);
 }
 
-/// User and system time of this process so far. Takes a descriptor from `held` to read it.
-fn processor_ticks(held: &mut Vec<TcpStream>) -> u64 {
-    held.pop();
-    let stat = (0..100).find_map(|_| std::fs::read_to_string("/proc/self/stat").ok()).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
+/// User and system time of this process so far; the kernel writes the file anew at each read.
+fn processor_ticks(mut stat: &File) -> u64 {
+    let mut text = String::new();
+    stat.rewind().unwrap();
+    stat.read_to_string(&mut text).unwrap();
+    let (_, fields) = text.rsplit_once(") ").unwrap();
     fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }

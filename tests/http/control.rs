@@ -338,7 +338,7 @@ fn the_log_holds_a_credential_issued_by_hand_and_filters_by_user_kind_and_time()
         key: None,
         client: None,
     };
-    assert_eq!(log(Some("bob"), None, Some(before)), [credential.clone()]);
+    assert_eq!(log(Some("bob"), None, Some(before)), std::slice::from_ref(&credential));
     assert_eq!(log(None, Some("credential"), None), [credential]);
     assert!(matches!(log(Some("ann"), None, None)[..], [LogWord::Opened(_)]));
     assert_eq!(log(Some("bob"), Some("opened"), None), []);

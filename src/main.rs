@@ -1,3 +1,20 @@
 //! The binary: parses arguments, runs, maps the error to an exit code.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use turnbell::cli::Cli;
+
+fn main() -> ExitCode {
+    // A wrong command line ends here with code 2, `--help` with 0.
+    let cli = Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody left to tell if stderr is closed.
+            let _ = writeln!(std::io::stderr().lock(), "turnbell: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -100,8 +100,7 @@ impl Visit for Line {
             push_safe(&mut self.message, value);
             return;
         }
-        let mut safe = String::new();
-        push_safe(&mut safe, value);
+        let safe = printable(value);
         // Quotes keep a value that looks like further fields in one piece.
         let plain = |c: char| c.is_alphanumeric() || ".:/-_@+~<>[]{}\\%".contains(c);
         if !safe.is_empty() && safe.chars().all(plain) {
@@ -118,6 +117,16 @@ impl Visit for Line {
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         self.record_str(field, &value.to_string());
     }
+}
+
+/// `text` as it may be shown to a person: on one line, in the order of its letters, cut at
+/// LOG_FIELD_BYTES_MAX. Everything that came from the network goes through here before it is
+/// printed, in the log and by commands.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut safe = String::new();
+    push_safe(&mut safe, text);
+    safe
 }
 
 /// Appends `text` without anything that ends a line, moves a cursor, hides or reorders letters.

@@ -1,1 +1,294 @@
 //! Builds everything from the config, runs it, stops it in order.
+//!
+//! Start: state directory and its lock, secrets, relay addresses, every port, the record, the
+//! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
+//! shard (which writes the end of every allocation), then the record.
+
+mod parts;
+mod pulse;
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::auth::nonce::NonceKey;
+use crate::auth::secret::random_bytes;
+use crate::config::Config;
+use crate::edge::Edge;
+use crate::edge::api_keys::ApiKeys;
+use crate::limits::STOP_PATIENCE;
+use crate::ops::port_holder::{self, Protocol};
+use crate::ops::relay_choice::RelayAddress;
+use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
+use crate::plane::handle::Handle;
+use crate::plane::ledger::{Ledger, ShardIndex};
+use crate::plane::shard;
+use crate::plane::udp::{self, Listener};
+use crate::store::{Entry, Store, WriterHandle};
+use crate::time::Now;
+use crate::turn::relay::{Options as RelayOptions, Relay};
+use crate::turn::relayed_address::RelayAddresses;
+
+/// File in the state directory that says where the daemon really listens (for port 0 and tools).
+pub const ADDRESSES_FILE: &str = "addresses.json";
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state directory is held by another one, or cannot be used.
+    #[error(transparent)]
+    StateDirectory(#[from] StateDirectoryError),
+    /// One or more things in the config do not fit this machine.
+    #[error("{}", .0.join("\n"))]
+    Wishes(Vec<String>),
+    /// The kernel refused something that every machine has.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What came of it.
+        source: io::Error,
+    },
+    /// The thread that relays has ended by itself.
+    #[error("the relay thread ended: {0}; this is a fault in turnbell, please report it")]
+    ShardDied(String),
+}
+
+/// What a started daemon has open, for the banner, for tests and for tools.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// UDP listeners with their real ports.
+    pub udp: Vec<SocketAddr>,
+    /// HTTP listeners with their real ports.
+    pub http: Vec<SocketAddr>,
+    /// Addresses that are relayed on, and why these.
+    pub relay_addresses: Vec<RelayAddress>,
+    /// Sentences for a person.
+    pub warnings: Vec<String>,
+}
+
+/// A running daemon. Dropping it without [`Self::stop`] leaves its threads to the process's end.
+pub struct Daemon {
+    opened: Opened,
+    handle: Handle,
+    shard: JoinHandle<io::Result<()>>,
+    runtime: tokio::runtime::Runtime,
+    stop_edge: oneshot::Sender<()>,
+    edge: tokio::task::JoinHandle<io::Result<()>>,
+    record: WriterHandle,
+    state: StateDirectory,
+}
+
+impl Daemon {
+    /// Starts everything; when it returns, every port is open and answered.
+    ///
+    /// # Errors
+    /// One sentence or more with what is wrong and which setting cures it.
+    pub fn start(config: Config) -> Result<Self, DaemonError> {
+        let state = StateDirectory::open(&config.state_directory)?;
+        let mut warnings = config.warnings.clone();
+        warnings.extend(state.warning().map(ToOwned::to_owned));
+        let secrets = parts::secrets(&config, &state, &mut warnings)?;
+        let here = crate::ops::interfaces::all()
+            .map_err(|source| system("reading the addresses of this machine", source))?;
+        let choice = parts::relay_choice(&config, &here)?;
+        warnings.extend(choice.warnings.iter().cloned());
+        parts::raise_file_limit(&config, &mut warnings);
+        let listeners = bind_udp(&config, &mut warnings)?;
+        let http = bind_http(&config)?;
+        let opened = Opened {
+            udp: listeners.iter().map(Listener::local).collect(),
+            http: http.iter().filter_map(|l| l.local_addr().ok()).collect(),
+            relay_addresses: choice.addresses,
+            warnings,
+        };
+
+        let (store, record) = Store::open(parts::store_options(&config, &state));
+        let (handle, shard) = start_shard(&config, &opened, &secrets, &here, listeners, &store)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("edge")
+            .enable_all()
+            .build()
+            .map_err(|source| system("starting the runtime of the edge", source))?;
+        let keys = Arc::new(ApiKeys::default());
+        parts::load_keys(&store, &keys);
+        let edge = Edge::new(
+            parts::edge_options(&config, &opened, &secrets),
+            keys,
+            parts::recorder(store.clone()),
+            pulse::health_probe(handle.clone(), store),
+        );
+        let (stop_edge, stopped) = oneshot::channel::<()>();
+        let edge = runtime.spawn(crate::edge::serve(http, edge, async {
+            let _ = stopped.await;
+        }));
+        runtime.spawn(pulse::feed_watchdog(handle.clone()));
+        write_addresses(&state, &opened);
+        Ok(Self { opened, handle, shard, runtime, stop_edge, edge, record, state })
+    }
+
+    /// What is open.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for the relay thread to end by itself.
+    ///
+    /// # Errors
+    /// `ShardDied` if the relay ended; the process must end then, too.
+    pub fn wait(&self) -> Result<(), DaemonError> {
+        self.runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind| signal(kind).map_err(|source| system("catching signals", source));
+            let mut terminate = listen(SignalKind::terminate())?;
+            let mut interrupt = listen(SignalKind::interrupt())?;
+            let mut look = tokio::time::interval(Duration::from_millis(200));
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    _ = look.tick() => {
+                        if self.shard.is_finished() {
+                            return Err(DaemonError::ShardDied("see the log above".to_owned()));
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Stops in order; every allocation gets its end in the record.
+    ///
+    /// # Errors
+    /// `ShardDied` if the relay did not end as told.
+    pub fn stop(self) -> Result<(), DaemonError> {
+        let Self { handle, shard, runtime, stop_edge, edge, record, state, .. } = self;
+        let _ = stop_edge.send(());
+        let edge = runtime.block_on(async { tokio::time::timeout(STOP_PATIENCE, edge).await });
+        if !matches!(edge, Ok(Ok(Ok(())))) {
+            tracing::warn!("HTTP did not end in order");
+        }
+        let told = handle.stop(STOP_PATIENCE);
+        let ended = if told.is_ok() || shard.is_finished() {
+            match shard.join() {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(DaemonError::ShardDied(error.to_string())),
+                Err(_) => Err(DaemonError::ShardDied("it panicked".to_owned())),
+            }
+        } else {
+            Err(DaemonError::ShardDied("it does not answer".to_owned()))
+        };
+        runtime.shutdown_timeout(STOP_PATIENCE);
+        record.close();
+        let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
+        ended
+    }
+}
+
+fn system(what: &'static str, source: io::Error) -> DaemonError {
+    DaemonError::System { what, source }
+}
+
+fn bind_udp(config: &Config, warnings: &mut Vec<String>) -> Result<Vec<Listener>, DaemonError> {
+    let mut listeners = Vec::new();
+    let mut errors = Vec::new();
+    for address in &config.listen {
+        if address.is_ipv6() && !udp::has_ipv6() {
+            warnings.push(format!("this kernel has no IPv6: not listening on {address}"));
+            continue;
+        }
+        match Listener::bind(*address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                errors.push(port_holder::bind_failure(Protocol::Udp, *address, "listen", &error));
+            }
+        }
+    }
+    if errors.is_empty() && listeners.is_empty() {
+        errors.push("nothing to listen on: set \"listen\" to an address of this machine".into());
+    }
+    if let Some(small) = listeners.iter().find(|l| l.is_receive_buffer_small()) {
+        warnings.push(format!(
+            "the kernel gives {} KiB of receive buffer to {}, busy servers lose packets with that; \
+             scripts/install sets net.core.rmem_max, or: sysctl -w net.core.rmem_max=4194304",
+            small.receive_buffer_bytes() / 1024,
+            small.local(),
+        ));
+    }
+    if errors.is_empty() { Ok(listeners) } else { Err(DaemonError::Wishes(errors)) }
+}
+
+fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, DaemonError> {
+    let mut listeners = Vec::new();
+    let mut errors = Vec::new();
+    for address in &config.http.listen {
+        match std::net::TcpListener::bind(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => errors.push(port_holder::bind_failure(
+                Protocol::Tcp,
+                *address,
+                "http.listen",
+                &error,
+            )),
+        }
+    }
+    if errors.is_empty() { Ok(listeners) } else { Err(DaemonError::Wishes(errors)) }
+}
+
+fn start_shard(
+    config: &Config,
+    opened: &Opened,
+    secrets: &[crate::auth::secret::Secret<String>],
+    here: &[crate::ops::interfaces::InterfaceAddress],
+    listeners: Vec<Listener>,
+    store: &Store,
+) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {
+    let bind: Vec<_> = opened.relay_addresses.iter().map(|a| a.bind).collect();
+    let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
+    let key = random_bytes::<32>()
+        .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
+    let relay = Relay::new(RelayOptions {
+        verifier: Arc::new(parts::verifier(config, secrets)),
+        policy: Arc::new(parts::policy(config, opened, here)),
+        nonce_key: NonceKey::new(key, Now::read()),
+        relay_addresses: RelayAddresses::new(advertised),
+        default_family: parts::default_family(config),
+        channel_range: parts::channel_range(config),
+    });
+    let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
+    let store = store.clone();
+    shard::spawn(shard::Options {
+        index: ShardIndex(0),
+        relay,
+        listeners,
+        relay_bind_addresses: bind,
+        ledger: Arc::new(ledger),
+        facts: Box::new(move |fact| store.record(Entry::Relay(fact))),
+    })
+    .map_err(|source| system("starting the relay thread", source))
+}
+
+/// A convenience for tools; that it cannot be written is no reason not to relay.
+fn write_addresses(state: &StateDirectory, opened: &Opened) {
+    let list = |addresses: &[SocketAddr]| {
+        addresses.iter().fold(String::new(), |mut text, address| {
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}\"{address}\"");
+            text
+        })
+    };
+    let json = format!("{{\"udp\":[{}],\"http\":[{}]}}\n", list(&opened.udp), list(&opened.http));
+    let path = state.path().join(ADDRESSES_FILE);
+    let part = state.path().join(format!("{ADDRESSES_FILE}.part"));
+    // Renamed into place: whoever waits for the file never reads half of it.
+    if let Err(error) = std::fs::write(&part, json).and_then(|()| std::fs::rename(&part, &path)) {
+        tracing::warn!(%error, path = %path.display(), "addresses cannot be written down");
+    }
+}

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use turnbell::config::{
-    AddressPrivacy, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition, Source,
+    AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy,
+    IcePosition, Source,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -110,6 +111,7 @@ relay_ports = "50000 - 50099"
 external = ["203.0.113.7/10.0.0.5", "2001:db8::7"]
 advertise = ["TURN.example.org.", "turn.example.org:443", "203.0.113.7", "[2001:db8::7]:3479", "2001:db8::7"]
 default_relay_family = "client"
+channel_numbers = "rfc5766"
 allow_private_peers = ["127.0.0.1", "10.0.0.0/8"]
 deny_peers = ["0.0.0.0/0"]
 [auth]
@@ -155,6 +157,7 @@ format = "text"
     assert_eq!(config.advertise[3].port, Some(3479));
     assert_eq!(config.advertise[4].host, Host::Address("2001:db8::7".parse().unwrap()));
     assert_eq!(config.default_relay_family, DefaultRelayFamily::Client);
+    assert_eq!(config.channel_numbers, ChannelNumbers::Rfc5766);
     assert_eq!(config.allow_private_peers[0], "127.0.0.1/32".parse().unwrap());
     assert_eq!(config.deny_peers[0].prefix_len(), 0);
     assert_eq!(config.auth.secrets[0].expose(), SECRET);
@@ -447,6 +450,7 @@ fn a_record_has_16_mib_to_1_tib() {
 
 #[test]
 fn words_are_listed_when_another_is_found() {
+    check_refused("channel_numbers = \"all\"", &["\"rfc8656\" or \"rfc5766\""]);
     check_refused("default_relay_family = \"v4\"", &["\"ipv4\" or \"ipv6\" or \"client\""]);
     check_refused("[ice]\npolicy = \"none\"", &["\"all\" or \"relay\""]);
     check_refused("[record]\naddresses = \"hash\"", &["\"full\" or \"prefix\" or \"none\""]);

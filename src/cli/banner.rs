@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::config::{Config, Source};
 use crate::ops::relay_choice::RelayAddress;
+use crate::ops::state_directory::SECRET_FILE;
 
 /// Everything the banner says.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,7 @@ impl Banner<'_> {
         let ports = &self.config.relay_ports;
         row("", &format!("on UDP ports {}-{}", ports.start(), ports.end()));
         row("HTTP", &if self.http.is_empty() { "off".to_owned() } else { joined(self.http) });
+        row("auth", &auth(self.config));
         if !self.warnings.is_empty() {
             text.push('\n');
         }
@@ -76,6 +78,20 @@ impl Banner<'_> {
                  `turnbell credential` issues a credential by hand"
             )
         }
+    }
+}
+
+/// Who may allocate.
+fn auth(config: &Config) -> String {
+    let secrets = match config.auth.secrets.len() {
+        0 => format!("secret in {}", config.state_directory.join(SECRET_FILE).display()),
+        1 => "1 shared secret".to_owned(),
+        several => format!("{several} shared secrets, the first issues"),
+    };
+    match config.auth.users.len() {
+        0 => secrets,
+        1 => format!("{secrets}; 1 static account"),
+        several => format!("{secrets}; {several} static accounts"),
     }
 }
 
@@ -158,6 +174,7 @@ mod tests {
   relay     203.0.113.7, the only global IPv4 address (eth0)
             on UDP ports 49152-65535
   HTTP      127.0.0.1:8080
+  auth      secret in turnbell-data/secret
 
   open      http://localhost:8080/  to see a call go through this relay
 ",
@@ -175,6 +192,14 @@ mod tests {
         config.http.local_without_key = false;
         let text = banner(&config, &["127.0.0.1:8080"], &[]);
         assert!(text.contains("makes a key for http://localhost:8080/ice"), "{text}");
+    }
+
+    #[test]
+    fn the_line_about_credentials_counts_what_is_active() {
+        let auth = |text: &str| auth(&Config::parse("turnbell.toml".as_ref(), text).unwrap());
+        let one = auth("state_directory = \"/s\"\n[auth]\nusers = [\"a:k7Q2z9xw\"]");
+        assert_eq!(one, "secret in /s/secret; 1 static account");
+        assert_eq!(auth("[auth]\nsecrets = [\"0f1e2d3c4b5a69788796\"]"), "1 shared secret");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::record::{IfMissing, Record};
 use super::table;
 use crate::auth::credential::{Issued, User, issue};
 use crate::auth::secret::Secret;
-use crate::config::{Config, Host, parse_ttl, read_secret_file};
+use crate::config::{Config, Host, parse_ttl, secrets};
 use crate::ops::interfaces;
 use crate::ops::state_directory::SECRET_FILE;
 use crate::store::{Entry, IssuedBy};
@@ -73,7 +73,7 @@ fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
             path.display()
         );
     }
-    let read = read_secret_file(&path).map_err(|why| {
+    let read = secrets::read_file(&path).map_err(|why| {
         anyhow::anyhow!("{why}; run the command as root, or as the user the daemon runs as")
     })?;
     read.secrets.into_iter().next().context("a secret file holds a secret")
@@ -120,13 +120,13 @@ fn port_for(config: &Config, address: Option<IpAddr>) -> u16 {
 
 fn shown(issued: &Issued, ttl: Duration, server: &Server) -> String {
     let credential = issued.credential.expose();
-    let ice = serde_json::json!({
-        "iceServers": [{
-            "urls": [server.url()],
-            "username": issued.username,
-            "credential": credential,
-        }],
-    });
+    let text = |text: &str| serde_json::Value::from(text);
+    let ice = format!(
+        "{{\"iceServers\":[{{\"urls\":[{}],\"username\":{},\"credential\":{}}}]}}",
+        text(&server.url()),
+        text(&issued.username),
+        text(credential),
+    );
     format!(
         "username    {}\ncredential  {credential}\nexpires     {} UTC, in {}\n\n\
          In a page:\n\n  new RTCPeerConnection({ice})\n\n\

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, Config, DefaultRelayFamily, Http, Ice, IceLogin, IcePolicy, IcePosition,
-    IceServer, LogFormat, Quota, ice_url, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
+    IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
@@ -60,6 +60,12 @@ pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path
             ("ipv6", DefaultRelayFamily::Ipv6),
             ("client", DefaultRelayFamily::Client),
         ],
+    );
+    config.channel_numbers = at.choice(
+        "channel_numbers",
+        raw.channel_numbers,
+        config.channel_numbers,
+        &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
     config.auth = at.auth(raw.auth);

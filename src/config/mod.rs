@@ -6,7 +6,7 @@ mod ice_url;
 mod load;
 mod problem;
 mod raw;
-mod secrets;
+pub mod secrets;
 mod suggest;
 mod value;
 
@@ -22,7 +22,6 @@ use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
 
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
-pub use secrets::{SecretFile, read_file as read_secret_file};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +44,8 @@ pub struct Config {
     pub advertise: Vec<Advertise>,
     /// Family of an allocation whose request names none.
     pub default_relay_family: DefaultRelayFamily,
+    /// Channel numbers that clients may bind.
+    pub channel_numbers: ChannelNumbers,
     /// Peers allowed although the deny table holds them.
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
@@ -110,6 +111,15 @@ pub enum DefaultRelayFamily {
     Ipv6,
     /// The family the client came with.
     Client,
+}
+
+/// Channel numbers that clients may bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelNumbers {
+    /// 0x4000 to 0x4FFF, as today's clients do.
+    Rfc8656,
+    /// 0x4000 to 0x7FFF, as clients from before 2020 may.
+    Rfc5766,
 }
 
 /// `[auth]`
@@ -268,6 +278,7 @@ impl Config {
             external: Vec::new(),
             advertise: Vec::new(),
             default_relay_family: DefaultRelayFamily::Ipv4,
+            channel_numbers: ChannelNumbers::Rfc8656,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             auth: Auth::default(),

@@ -18,7 +18,7 @@ use crate::limits::LOG_FIELD_BYTES_MAX;
 /// Starts logging to stderr for the rest of the process. Only the first call counts.
 pub fn start(level: Level) {
     let format = OneLine {
-        audience: if stderr_is_the_journal() {
+        audience: if goes_to_the_journal() {
             Audience::Journal
         } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             Audience::Terminal
@@ -157,7 +157,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether systemd reads our stderr (`$JOURNAL_STREAM` holds its device and inode).
-fn stderr_is_the_journal() -> bool {
+#[must_use]
+pub fn goes_to_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() else { return false };
     let metadata = std::fs::File::from(stderr).metadata();

@@ -141,9 +141,10 @@ pub(super) fn connect_read_only(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Bytes of the database with its write-ahead log, as the file system counts them.
 pub(super) fn file_bytes(directory: &Path) -> u64 {
+    let path = directory.join(FILE_NAME);
     ["", "-wal"]
         .iter()
-        .filter_map(|suffix| fs::metadata(directory.join(format!("{FILE_NAME}{suffix}"))).ok())
+        .filter_map(|suffix| fs::metadata(beside(&path, suffix)).ok())
         .map(|metadata| metadata.len())
         .sum()
 }
@@ -203,53 +204,57 @@ fn identity(path: &Path) -> io::Result<Identity> {
 
 /// Renames the database with its log, so that `sqlite3` can still open what is left of it.
 fn move_aside(path: &Path, now: Now) -> Result<PathBuf, StoreError> {
-    let name = |suffix: &str, log: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        name.push(log);
-        PathBuf::from(name)
-    };
+    let io = |what| move |source| StoreError::Io { what, path: path.to_owned(), source };
     let kept = fs::read_dir(path.parent().unwrap_or(path))
-        .map_err(|source| StoreError::Io { what: "listed", path: path.to_owned(), source })?
+        .map_err(io("listed"))?
         .filter_map(Result::ok)
         .filter(|entry| {
             let entry = entry.file_name();
             let entry = entry.to_string_lossy();
-            entry.starts_with("turnbell.db.corrupt-") && !entry.ends_with("-wal")
+            entry.starts_with("turnbell.db.corrupt-")
+                && !entry.ends_with("-wal")
+                && !entry.ends_with("-shm")
         })
         .count();
     if kept >= CORRUPT_FILES_MAX {
         return Err(StoreError::CorruptAgain { path: path.to_owned() });
     }
-    // Two in one second get the next free second's name.
-    let suffix = (now.unix_s()..)
+    // Two in one second: the later one gets the next second's name.
+    let aside = (now.unix_s()..)
         .take(CORRUPT_FILES_MAX + 1)
-        .map(|second| format!(".corrupt-{second}"))
-        .find(|suffix| !name(suffix, "").exists())
+        .map(|second| beside(path, &format!(".corrupt-{second}")))
+        .find(|aside| !aside.exists())
         .ok_or_else(|| StoreError::CorruptAgain { path: path.to_owned() })?;
     for log in ["-wal", ""] {
-        match fs::rename(name("", log), name(&suffix, log)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(StoreError::Io { what: "moved aside", path: path.to_owned(), source });
-            }
-        }
+        unless_missing(fs::rename(beside(path, log), beside(&aside, log)))
+            .map_err(io("moved aside"))?;
     }
     // The index of the log belongs to a file that is gone.
-    match fs::remove_file(name("-shm", "")) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => {
-            return Err(StoreError::Io { what: "moved aside", path: path.to_owned(), source });
-        }
-    }
-    Ok(name(&suffix, ""))
+    unless_missing(fs::remove_file(beside(path, "-shm"))).map_err(io("moved aside"))?;
+    Ok(aside)
 }
 
 /// Copies what can be read of the keys, so that a damaged log does not lock every caller of `/ice`
 /// out. Returns how many.
 fn salvage_keys(aside: &Path, to: &Connection) -> usize {
     let found = connect_read_only(aside).and_then(|from| keys::list(&from)).unwrap_or_default();
+    // A connection that only reads leaves the index of the log behind, and a log if there was none.
+    let _ = fs::remove_file(beside(aside, "-shm"));
+    if fs::metadata(beside(aside, "-wal")).is_ok_and(|log| log.len() == 0) {
+        let _ = fs::remove_file(beside(aside, "-wal"));
+    }
     found.iter().filter(|key| keys::insert(to, key).is_ok()).count()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }

@@ -14,6 +14,8 @@ mod retention;
 mod rows;
 mod run;
 mod schema;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 use std::path::PathBuf;
@@ -187,9 +189,10 @@ impl Store {
         ask: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let path = self.directory.join(FILE_NAME);
-        database::connect_read_only(&path)
-            .and_then(|connection| ask(&connection))
-            .map_err(|error| StoreError::sqlite(&path, error))
+        let wrap = |error| StoreError::sqlite(&path, error);
+        let connection = database::connect_read_only(&path).map_err(wrap)?;
+        schema::check_not_newer(&connection, &path)?;
+        ask(&connection).map_err(wrap)
     }
 
     fn with_writer(directory: PathBuf, queue: Arc<Queue>, writer: Writer) -> (Self, WriterHandle) {

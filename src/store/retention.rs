@@ -147,3 +147,114 @@ fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<u64> {
     let value: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::{RECORD_TEND_INTERVAL, TEXT_BYTES_MAX};
+    use crate::store::testing::{File, at, closed, failed, issued, opened};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_row_goes_once_it_is_older_than_the_days_kept_and_not_a_millisecond_before() {
+        let mut file = File::new();
+        file.write(&[issued(0, "a"), failed(0, "b"), opened(1, 0, "c"), closed(1, 0)]);
+        let mut retention = Retention::new(30, 0);
+        let thirty_days = 30 * DAY_MS;
+        retention.step(file.connection(), at(thirty_days), true).unwrap();
+        assert_eq!(file.rows(), (1, 1, 1));
+        retention.step(file.connection(), at(thirty_days + 1), true).unwrap();
+        assert_eq!(file.rows(), (0, 0, 0));
+    }
+
+    #[test]
+    fn zero_days_keep_everything() {
+        let mut file = File::new();
+        file.write(&[issued(0, "a")]);
+        Retention::new(0, 0).step(file.connection(), at(i64::MAX), true).unwrap();
+        assert_eq!(file.rows(), (0, 1, 0));
+    }
+
+    #[test]
+    fn open_allocations_and_keys_stay_whatever_their_age_and_the_size() {
+        let mut file = File::new();
+        file.write(&[opened(1, 0, "a"), opened(2, 0, "b"), closed(2, 0)]);
+        file.add_key("k");
+        let mut retention = Retention::new(1, 1);
+        while retention.step(file.connection(), at(100 * DAY_MS), true).unwrap() {}
+        assert_eq!(file.rows(), (1, 0, 0));
+        assert_eq!(file.count("SELECT count(*) FROM api_keys"), 1);
+        assert_eq!(file.count("SELECT count(*) FROM runs"), 1);
+    }
+
+    #[test]
+    fn a_step_deletes_a_bounded_number_of_rows_oldest_of_all_tables_first() {
+        let mut file = File::new();
+        let rows = RETENTION_BATCH_ROWS as i64;
+        let entries: Vec<_> =
+            (0..rows).flat_map(|t| [issued(2 * t, "a"), failed(2 * t + 1, "b")]).collect();
+        file.write(&entries);
+        let mut retention = Retention::new(1, 0);
+        assert!(retention.step(file.connection(), at(100 * DAY_MS), true).unwrap());
+        assert_eq!(file.rows(), (0, rows / 2, rows / 2));
+        let oldest = file.count("SELECT min(at_ms) FROM credentials_issued");
+        assert_eq!(oldest, rows);
+        assert!(retention.step(file.connection(), at(100 * DAY_MS), true).unwrap());
+        assert!(!retention.step(file.connection(), at(100 * DAY_MS), true).unwrap());
+        assert_eq!(file.rows(), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_file_over_its_size_loses_its_oldest_rows_and_really_shrinks() {
+        let mut file = File::new();
+        let user = "u".repeat(TEXT_BYTES_MAX);
+        let entries: Vec<_> = (0..8_000).map(|t| issued(t, &user)).collect();
+        file.write(&entries);
+        let full = file.bytes();
+        let bound = full / 2;
+        let mut retention = Retention::new(0, bound);
+        let mut steps = 0;
+        while retention.step(file.connection(), at(8_000), false).unwrap() {
+            steps += 1;
+            assert!(steps < 1_000, "it comes to an end");
+        }
+        let spare = (PAGES_SPARE + 1) * 4096;
+        assert!(file.bytes() <= bound + spare, "{} of {bound}", file.bytes());
+        let (kept, newest) = (
+            file.count("SELECT count(*) FROM credentials_issued"),
+            file.count("SELECT max(at_ms) FROM credentials_issued"),
+        );
+        let oldest = file.count("SELECT min(at_ms) FROM credentials_issued");
+        assert!(kept > 3_000, "not more than needed: {kept}");
+        assert_eq!((newest, oldest), (7_999, 8_000 - kept));
+        let before = file.count("SELECT count(*) FROM credentials_issued");
+        assert!(!retention.step(file.connection(), at(8_000), false).unwrap());
+        assert_eq!(file.count("SELECT count(*) FROM credentials_issued"), before);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_deletes_nothing_until_it_has_kept_to_it_for_a_day() {
+        let start = at(0);
+        let leapt = |mono| Now { unix_ms: 3650 * DAY_MS, ..start.after(mono) };
+        let mut calendar = Calendar::default();
+        assert_eq!(calendar.unix_ms(start), 0);
+        assert_eq!(calendar.unix_ms(leapt(HOUR)), 3_600_000);
+        assert_eq!(calendar.unix_ms(leapt(24 * HOUR)), DAY_MS);
+        assert_eq!(calendar.unix_ms(leapt(25 * HOUR)), 3650 * DAY_MS);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_by_an_hour_or_back_is_followed() {
+        let start = at(1_000 * DAY_MS);
+        let mut calendar = Calendar::default();
+        calendar.unix_ms(start);
+        let later = start.after(RECORD_TEND_INTERVAL);
+        let ahead = Now { unix_ms: later.unix_ms + 3_600_000, ..later };
+        assert_eq!(calendar.unix_ms(ahead), ahead.unix_ms);
+        let back = Now { unix_ms: 5, ..ahead };
+        assert_eq!(calendar.unix_ms(back), 5);
+    }
+}

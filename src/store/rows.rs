@@ -295,3 +295,73 @@ fn is_about_the_row(error: &rusqlite::Error) -> bool {
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{File, at, closed, failed, failed_after, issued, opened};
+
+    const SUPPRESSED: &str = "SELECT coalesce(sum(suppressed), 0) FROM auth_failures";
+
+    #[test]
+    fn failures_beyond_the_rows_of_a_minute_are_counted_in_one_row() {
+        let mut file = File::new();
+        let rows = i64::from(AUTH_FAILURE_ROWS_PER_MINUTE);
+        let flood: Vec<_> = (0..rows).map(|_| failed(0, "x")).collect();
+        file.write(&flood);
+        assert_eq!((file.rows().2, file.count(SUPPRESSED)), (rows, 0));
+        let over = file.write(&[failed(0, "x"), failed_after(0, "x", 5)]);
+        assert_eq!(over, Written { stored: 2, refused: 0, suppressed: 7 });
+        file.write(&[failed(0, "x")]);
+        assert_eq!((file.rows().2, file.count(SUPPRESSED)), (rows + 1, 8));
+    }
+
+    #[test]
+    fn the_next_minute_has_rows_again_and_the_moment_before_it_has_not() {
+        let mut file = File::new();
+        let flood: Vec<_> = (0..AUTH_FAILURE_ROWS_PER_MINUTE).map(|_| failed(0, "x")).collect();
+        file.write(&flood);
+        let minute = Duration::from_secs(60);
+        let last = file.write_at(at(0).after(minute - Duration::from_nanos(1)), &[failed(0, "x")]);
+        assert_eq!(last.suppressed, 1);
+        let next = file.write_at(at(0).after(minute), &[failed(0, "x")]);
+        assert_eq!(next.suppressed, 0);
+    }
+
+    #[test]
+    fn what_no_try_can_store_is_refused_alone() {
+        let mut file = File::new();
+        let written = file.write(&[
+            opened(1, 0, "a"),
+            opened(1, 0, "again"),
+            closed(2, 0),
+            closed(1, 0),
+            closed(1, 0),
+            issued(0, "b"),
+        ]);
+        assert_eq!(written, Written { stored: 3, refused: 3, suppressed: 0 });
+        assert_eq!(file.rows(), (1, 1, 0));
+        assert_eq!(file.count("SELECT rows_dropped FROM runs"), 3);
+        assert_eq!(file.count("SELECT bytes_to_peers FROM allocations"), i64::MAX);
+    }
+
+    #[test]
+    fn a_command_has_no_allocations_to_store() {
+        let mut file = File::new();
+        file.context.run = None;
+        let written = file.write(&[opened(1, 0, "a"), closed(1, 0), issued(0, "b")]);
+        assert_eq!(written, Written { stored: 1, refused: 2, suppressed: 0 });
+    }
+
+    #[test]
+    fn a_failed_transaction_stores_nothing_and_leaves_the_minute_as_it_was() {
+        let mut file = File::new();
+        file.connection().execute_batch("ALTER TABLE credentials_issued RENAME TO gone").unwrap();
+        let mut minute = FailureMinute::default();
+        let (context, entries) = (file.context, [failed(0, "x"), issued(0, "a")]);
+        let outcome = write(file.database(), at(0), context, &mut minute, &entries);
+        assert!(outcome.is_err());
+        assert_eq!((minute.rows, minute.counting_row), (0, None));
+        assert_eq!(file.count("SELECT count(*) FROM auth_failures"), 0);
+    }
+}

@@ -86,7 +86,7 @@ CREATE UNIQUE INDEX api_keys_active_name ON api_keys (name) WHERE revoked_at_ms 
 "];
 
 /// The `user_version` of a file this program has brought up to date.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Brings the file to `VERSION`.
 ///
@@ -94,10 +94,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// `Newer` if it is past that, else what SQLite says.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let wrap = |error| StoreError::sqlite(path, error);
-    let found = version(connection).map_err(wrap)?;
-    if found > VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
-    }
+    let found = check_not_newer(connection, path)?;
     for (number, migration) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
@@ -109,6 +106,18 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         transaction.commit().map_err(wrap)?;
     }
     Ok(())
+}
+
+/// The version found.
+///
+/// # Errors
+/// `Newer` if this program does not know it, else what SQLite says.
+pub(super) fn check_not_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found = version(connection).map_err(|error| StoreError::sqlite(path, error))?;
+    if found > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    Ok(found)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

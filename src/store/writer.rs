@@ -37,6 +37,8 @@ pub(super) struct Writer {
     retention: Retention,
     /// Whether retention has more to do at once.
     too_much: bool,
+    /// Retention failed and is let alone until then.
+    rest_until: Option<Instant>,
     tend_at: Option<Instant>,
     dropped_reported: u64,
 }
@@ -59,6 +61,7 @@ impl Writer {
         Self {
             retention: Retention::new(options.retention_days, options.bytes_max),
             too_much: false,
+            rest_until: None,
             options,
             purpose,
             queue,
@@ -261,12 +264,20 @@ impl Writer {
                 self.dropped_reported = dropped;
             }
         }
+        if self.rest_until.is_some_and(|at| at > now.mono) {
+            return;
+        }
         match self.retention.step(&mut database.connection, now, due || self.too_much) {
             // One step a turn: entries that wait come first.
             Ok(more) => self.too_much = more,
             Err(error) => {
                 let error = database.error(error);
-                self.fail(now, &error);
+                tracing::warn!(%error, "old rows of the record cannot be deleted");
+                self.too_much = false;
+                self.rest_until = Some(now.mono + RECORD_TEND_INTERVAL);
+                if matches!(error, StoreError::Corrupt { .. }) {
+                    self.fail(now, &error);
+                }
             }
         }
     }

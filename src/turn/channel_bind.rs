@@ -18,7 +18,9 @@ impl Relay {
         let slot = self.own_slot(now, request)?;
         // §12.2: both attributes, and a number in range.
         let number = match request.message.attribute(AttributeType::CHANNEL_NUMBER) {
-            Some([n0, n1, _, _]) => ChannelNumber::new(u16::from_be_bytes([*n0, *n1])),
+            Some([n0, n1, _, _]) => {
+                ChannelNumber::new(u16::from_be_bytes([*n0, *n1]), self.channel_range)
+            }
             Some(_) | None => None,
         }
         .ok_or(Reject::BadRequest)?;

@@ -24,6 +24,7 @@ use crate::policy::peers::PeerPolicy;
 use crate::policy::rate::TokenBucket;
 use crate::time::Now;
 use crate::wire::address::Family;
+use crate::wire::channel_data::ChannelRange;
 use crate::wire::message::{Class, Message, Method, ParseError};
 
 /// Which family an Allocate without REQUESTED-ADDRESS-FAMILY gets.
@@ -48,6 +49,8 @@ pub struct Options {
     pub relay_addresses: RelayAddresses,
     /// Family of an allocation that does not ask for one.
     pub default_family: DefaultFamily,
+    /// Which channel numbers may be bound.
+    pub channel_range: ChannelRange,
 }
 
 /// The TURN server of one shard.
@@ -58,6 +61,7 @@ pub struct Relay {
     pub(super) nonce_key: NonceKey,
     pub(super) relay_addresses: RelayAddresses,
     pub(super) default_family: DefaultFamily,
+    pub(super) channel_range: ChannelRange,
     pub(super) allocations: Slab<Allocation>,
     pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
@@ -77,13 +81,15 @@ impl Relay {
     /// An empty relay.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { verifier, policy, nonce_key, relay_addresses, default_family } = options;
+        let Options { verifier, policy, nonce_key, relay_addresses, default_family, channel_range } =
+            options;
         Self {
             verifier,
             policy,
             nonce_key,
             relay_addresses,
             default_family,
+            channel_range,
             allocations: Slab::new(),
             slot_by_tuple: HashMap::new(),
             slot_by_relay: HashMap::new(),

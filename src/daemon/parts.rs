@@ -1,0 +1,223 @@
+//! From the config to the small options of each part; the one place that knows both sides.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::{DaemonError, Opened};
+use crate::auth::credential::Verifier;
+use crate::auth::secret::Secret;
+use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
+use crate::edge::access::Access;
+use crate::edge::api_keys::ApiKeys;
+use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
+use crate::edge::ice_urls::{RelayListener, UrlSources, UrlTransport};
+use crate::edge::{Options as EdgeOptions, Recorder};
+use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
+use crate::ops::interfaces::InterfaceAddress;
+use crate::ops::relay_choice::{self, Choice, External, Wishes};
+use crate::ops::state_directory::StateDirectory;
+use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
+use crate::policy::quota::QuotaLimits;
+use crate::store::{self, Entry, IssuedBy, Store};
+use crate::turn::relay::DefaultFamily;
+use crate::wire::address::Family;
+use crate::wire::channel_data::ChannelRange;
+
+/// The active secrets, the issuing one first; made at the first start if the config names none.
+pub(super) fn secrets(
+    config: &Config,
+    state: &StateDirectory,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Secret<String>>, DaemonError> {
+    if !config.auth.secrets.is_empty() {
+        return Ok(config.auth.secrets.clone());
+    }
+    let file = config::secrets::read_file(&state.secret_file()?)
+        .map_err(|sentence| DaemonError::Wishes(vec![sentence]))?;
+    warnings.extend(file.warning);
+    Ok(file.secrets)
+}
+
+pub(super) fn relay_choice(
+    config: &Config,
+    here: &[InterfaceAddress],
+) -> Result<Choice, DaemonError> {
+    let external: Vec<External> =
+        config.external.iter().map(|e| External { public: e.public, private: e.private }).collect();
+    let wishes = Wishes { relay_addresses: &config.relay_addresses, external: &external };
+    relay_choice::choose(here, wishes).map_err(DaemonError::Wishes)
+}
+
+/// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
+/// the hard one lets it.
+pub(super) fn raise_file_limit(config: &Config, warnings: &mut Vec<String>) {
+    const OTHERS: u64 = HTTP_CONNECTIONS_MAX as u64 + 128;
+    let needed = u64::from(config.quota.total) + OTHERS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    if hard < needed {
+        warnings.push(format!(
+            "{hard} open files are allowed, {needed} may be needed for {} allocations; raise \
+             LimitNOFILE in the unit (ulimit -n in a shell) or lower quota.total",
+            config.quota.total
+        ));
+    }
+}
+
+pub(super) fn verifier(config: &Config, secrets: &[Secret<String>]) -> Verifier {
+    let users = config.auth.users.iter().map(|user| (user.name.clone(), user.password.clone()));
+    Verifier::new(&config.realm, secrets.to_vec(), users)
+}
+
+pub(super) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
+    let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
+    let others = here
+        .iter()
+        .map(|a| a.address)
+        .chain(opened.relay_addresses.iter().map(|a| a.bind))
+        .chain(config.external.iter().flat_map(|e| [Some(e.public), e.private]).flatten());
+    let own = others.filter(|ip| !advertised.contains(ip)).collect();
+    let local_networks =
+        here.iter().filter_map(|a| IpNet::new(a.address, a.prefix_bits).ok()).collect();
+    PeerPolicy::new(PeerPolicyOptions {
+        advertised_relay: advertised,
+        own,
+        local_networks,
+        listeners: opened.udp.iter().chain(&opened.http).copied().collect(),
+        relay_ports: config.relay_ports.clone(),
+        deny: config.deny_peers.clone(),
+        allow_private: config.allow_private_peers.clone(),
+    })
+}
+
+pub(super) fn default_family(config: &Config) -> DefaultFamily {
+    match config.default_relay_family {
+        DefaultRelayFamily::Ipv4 => DefaultFamily::Fixed(Family::V4),
+        DefaultRelayFamily::Ipv6 => DefaultFamily::Fixed(Family::V6),
+        DefaultRelayFamily::Client => DefaultFamily::Client,
+    }
+}
+
+pub(super) fn channel_range(config: &Config) -> ChannelRange {
+    match config.channel_numbers {
+        config::ChannelNumbers::Rfc8656 => ChannelRange::Rfc8656,
+        config::ChannelNumbers::Rfc5766 => ChannelRange::Rfc5766,
+    }
+}
+
+pub(super) fn quota_limits(config: &Config) -> QuotaLimits {
+    let config::Quota { per_user, per_source, total } = config.quota;
+    QuotaLimits { per_user, per_source, total }
+}
+
+pub(super) fn store_options(config: &Config, state: &StateDirectory) -> store::Options {
+    store::Options {
+        directory: state.path().to_owned(),
+        retention_days: config.record.retention_days,
+        bytes_max: config.record.bytes_max,
+        addresses: match config.record.addresses {
+            config::AddressPrivacy::Full => store::AddressPrivacy::Full,
+            config::AddressPrivacy::Prefix => store::AddressPrivacy::Prefix,
+            config::AddressPrivacy::None => store::AddressPrivacy::None,
+        },
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// Keys that cannot be read now are missing until the daemon is started again; `/healthz` and the
+/// log say why the record cannot be read.
+pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
+    match store.keys() {
+        Ok(rows) => {
+            for row in rows.iter().filter(|row| row.revoked_at_unix_ms.is_none()) {
+                if keys.insert(row.hash, &row.id).is_err() {
+                    tracing::warn!("more API keys than can be held; the rest is not accepted");
+                    return;
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "API keys cannot be read"),
+    }
+}
+
+/// Takes issued credentials to the record; never waits.
+pub(super) fn recorder(store: Store) -> Recorder {
+    Arc::new(move |issuance| {
+        store.record(Entry::CredentialIssued {
+            at_unix_ms: issuance.at_unix_ms,
+            user: issuance.user.into(),
+            username: issuance.username.into(),
+            expires_at: issuance.expires_at,
+            ttl_s: u32::try_from(issuance.ttl_s).unwrap_or(u32::MAX),
+            by: match issuance.access {
+                Access::Key { id, hash: _ } => IssuedBy::ApiKey(id.into()),
+                Access::Local => IssuedBy::Local,
+            },
+            client: issuance.peer,
+        });
+    })
+}
+
+pub(super) fn edge_options(
+    config: &Config,
+    opened: &Opened,
+    secrets: &[Secret<String>],
+) -> EdgeOptions {
+    // There is always one: `secrets` makes it where the config names none.
+    let secret = secrets.first().cloned().unwrap_or_else(|| Secret::new(String::new()));
+    let http = &config.http;
+    EdgeOptions {
+        ice: IceOptions {
+            secret,
+            ttl_default: config.ice.ttl,
+            urls: url_sources(config, opened),
+            relay_only: config.ice.policy == IcePolicy::Relay,
+            stun: config.ice.stun,
+            foreign: config.ice.servers.iter().map(foreign_server).collect(),
+        },
+        cors_origins: http.cors_origins.iter().cloned().collect::<HashSet<_>>(),
+        cors_local: http.local_without_key,
+        local_without_key: http.local_without_key,
+        rate_per_key: http.rate_per_key,
+        connections_max: HTTP_CONNECTIONS_MAX,
+        head_timeout: HTTP_HEAD_TIMEOUT,
+        request_timeout: HTTP_REQUEST_TIMEOUT,
+    }
+}
+
+fn url_sources(config: &Config, opened: &Opened) -> UrlSources {
+    let host = |advertise: &config::Advertise| match &advertise.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(ip) => ip.to_string(),
+    };
+    let listener =
+        |addr: &std::net::SocketAddr| RelayListener { transport: UrlTransport::Udp, addr: *addr };
+    UrlSources {
+        advertise: config.advertise.iter().map(host).collect(),
+        external: config.external.iter().map(|e| e.public).collect(),
+        relay_addresses: opened.relay_addresses.iter().map(|a| a.advertised).collect(),
+        listeners: opened.udp.iter().map(listener).collect(),
+    }
+}
+
+fn foreign_server(server: &config::IceServer) -> ForeignServer {
+    ForeignServer {
+        place: match server.position {
+            IcePosition::Before => Place::Before,
+            IcePosition::After => Place::After,
+        },
+        urls: server.urls.clone(),
+        auth: match &server.login {
+            IceLogin::None => ForeignAuth::None,
+            IceLogin::Fixed { username, credential } => {
+                ForeignAuth::Fixed { username: username.clone(), credential: credential.clone() }
+            }
+            IceLogin::Shared(secret) => ForeignAuth::Secret(secret.clone()),
+        },
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether the daemon is well: what `/healthz` and the service manager's watchdog are told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::edge::HealthProbe;
+use crate::edge::json::{Health, RecordHealth, RelayHealth};
+use crate::limits::TURN_IDLE_MAX;
+use crate::ops::systemd;
+use crate::plane::handle::Handle;
+use crate::store::{Store, StoreState};
+use crate::time::Now;
+
+/// A shard that finished no turn for this long is not well; it turns at least once a second.
+const STALL: Duration = TURN_IDLE_MAX.saturating_mul(3);
+
+/// When a shard was last seen to finish a turn.
+struct Pulse {
+    turns: u64,
+    seen: Instant,
+}
+
+impl Pulse {
+    fn is_alive(&mut self, now: Now, turns: u64) -> bool {
+        if turns != self.turns {
+            *self = Self { turns, seen: now.mono };
+        }
+        now.mono.saturating_duration_since(self.seen) < STALL
+    }
+}
+
+/// Reads relay and record for `/healthz`. The record's state is shown but does not decide.
+pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
+    let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
+    Arc::new(move || {
+        let alive = pulse
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_alive(Now::read(), handle.turns());
+        let record = store.health();
+        let problem = match record.state {
+            StoreState::Ok => None,
+            StoreState::Degraded { why, since_unix_ms: _ } => Some(why),
+        };
+        Health {
+            ok: alive,
+            relay: RelayHealth {
+                shards: 1,
+                shards_alive: usize::from(alive),
+                allocations: handle.port_count().used as u64,
+            },
+            record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
+        }
+    })
+}
+
+/// Feeds the watchdog as long as the shard finishes turns between two looks (R22).
+pub(super) async fn feed_watchdog(handle: Handle) {
+    let Some(interval) = systemd::watchdog_interval() else { return };
+    let mut look = tokio::time::interval(interval.max(TURN_IDLE_MAX));
+    let mut turns = handle.turns();
+    loop {
+        look.tick().await;
+        let latest = handle.turns();
+        if latest != turns {
+            turns = latest;
+            systemd::watchdog();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_without_a_turn_for_three_seconds_is_not_well() {
+        let start = Now::read();
+        let later = |ms| start.after(Duration::from_millis(ms));
+        let mut pulse = Pulse { turns: 5, seen: start.mono };
+        assert!(pulse.is_alive(later(2_999), 5));
+        assert!(!pulse.is_alive(later(3_000), 5));
+        assert!(pulse.is_alive(later(3_001), 6));
+        assert!(pulse.is_alive(later(6_000), 6));
+        assert!(!pulse.is_alive(later(6_001), 6));
+    }
+}

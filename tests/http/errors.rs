@@ -1,0 +1,137 @@
+//! What bad input gets: JSON with a code, or the end of the connection.
+
+use std::io::Write;
+
+use crate::server::{Answer, Server};
+
+#[test]
+fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
+    let server = Server::local();
+    for path in
+        ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/web/call.js"]
+    {
+        server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
+    }
+    for (line, allow) in [
+        ("PUT /ice", "GET, POST, OPTIONS"),
+        ("DELETE /v1/ice", "GET, POST, OPTIONS"),
+        ("TRACE /ice", "GET, POST, OPTIONS"),
+        ("BREW /ice", "GET, POST, OPTIONS"),
+        ("POST /healthz", "GET, HEAD, OPTIONS"),
+        ("POST /", "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = server.ask(line, &[("X-HTTP-Method-Override", "GET")]);
+        answer.refuses(405, "method_not_allowed");
+        assert_eq!(answer.header("allow"), Some(allow), "{line}");
+    }
+    let head = server.ask("HEAD /ice", &[]);
+    assert_eq!((head.status, head.body.as_str()), (405, ""));
+    assert_eq!(server.ask("HEAD /healthz", &[]).status, 200);
+    assert_eq!(server.ask("OPTIONS *", &[]).status, 200);
+    assert!(server.ask("CONNECT localhost:22", &[]).status >= 400);
+    assert!(server.issued.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_head_over_its_bound_is_431_and_one_within_it_passes() {
+    let server = Server::local();
+    let ask = |bytes: usize| server.ask("GET /ice", &[("X-Long", &"x".repeat(bytes))]);
+    assert_eq!(ask(16 * 1024 - 200).status, 200);
+    ask(16 * 1024).refuses(431, "head_too_large");
+    assert_eq!(ask(100_000).status, 431);
+    assert_eq!(server.ask(&format!("GET /ice?x={}", "x".repeat(16 * 1024)), &[]).status, 431);
+    let many: Vec<(String, String)> =
+        (0..2000).map(|n| (format!("X-{n}"), String::from("1"))).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(server.ask("GET /ice", &many).status, 431);
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+}
+
+#[test]
+fn a_body_over_its_bound_is_413_and_one_within_it_is_read() {
+    let server = Server::local();
+    let json = [("Content-Type", "application/json")];
+    let body = |bytes: usize| format!("{{{}}}", " ".repeat(bytes - 2));
+    assert_eq!(server.ask_with_body("POST /ice", &json, &body(4096)).status, 200);
+    server.ask_with_body("POST /ice", &json, &body(4097)).refuses(413, "body_too_large");
+    let huge = [("Content-Length", "99999999999")];
+    server.ask("POST /ice", &huge).refuses(413, "body_too_large");
+    server.ask("GET /ice", &huge).refuses(413, "body_too_large");
+}
+
+#[test]
+fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
+    let server = Server::local();
+    for garbage in [
+        &b"\x00\x01\x00\x00\x21\x12\xa4\x42 a STUN header"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/3\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"\xff\xfe\xfd\xfc\r\n\r\n",
+        b"GET /ice HTTP/1.1\r\nHost: localhost\r\nBad Header : x\r\n\r\n",
+        b"GET /ice HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n",
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(garbage).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = Answer::read(&mut stream);
+        assert!([0, 400].contains(&answer.status), "{garbage:?}: {answer:?}");
+    }
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+    assert_eq!(server.issued.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run() {
+    let server = Server::local();
+    const NEXT: &str = "GET /ice?user=smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for head in [
+        "POST /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "POST /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 4\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 4\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4, 4\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n",
+        "GET /ice HTTP/1.1\r\n",
+    ] {
+        let answer = server.send(format!("{head}\r\n0\r\n\r\n{NEXT}").as_bytes());
+        assert_eq!(answer.status, 400, "{head}: {answer:?}");
+        assert!(!answer.body.contains("HTTP/1.1"), "{head}: {answer:?}");
+    }
+    assert!(server.issued.lock().unwrap().is_empty());
+}
+
+#[test]
+fn the_page_is_served_whole_with_a_strict_policy_and_no_inline_script() {
+    let server = Server::local();
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/call.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = server.ask(&format!("GET {path}"), &[]);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some(content_type));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+    let page = server.ask("GET /", &[]).body;
+    assert!(page.contains("call.js"));
+    for inline in ["<style", " style=", " onclick=", "javascript:", "<script>"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    assert_eq!(server.ask("GET /favicon.ico", &[]).status, 204);
+}

@@ -1,0 +1,8 @@
+//! The HTTP side over real loopback sockets: what `/ice` says, to whom, and what bad input gets.
+
+mod access;
+mod connections;
+mod cors;
+mod errors;
+mod ice;
+mod server;

@@ -1,0 +1,82 @@
+//! API keys: durable, unique by name while active, revoked by id or name.
+
+use turnbell::limits::TEXT_BYTES_MAX;
+use turnbell::store::StoreError;
+use turnbell::time::Now;
+
+use crate::support::{close, key, look_into, open};
+
+#[test]
+fn a_key_is_there_for_whoever_opens_the_record_next_until_it_is_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    store.add_key(key("one")).unwrap();
+    store.add_key(key("two")).unwrap();
+    assert_eq!(store.keys().unwrap(), [key("one"), key("two")]);
+    close(&store, writer);
+
+    let (store, writer) = look_into(directory.path());
+    assert_eq!(store.keys().unwrap(), [key("one"), key("two")]);
+    let now = Now::read();
+    assert!(store.revoke_key("one", now).unwrap());
+    assert!(store.revoke_key("id-two", now).unwrap());
+    assert!(!store.revoke_key("one", now).unwrap(), "it is revoked");
+    assert!(!store.revoke_key("three", now).unwrap(), "there is none");
+    let revoked: Vec<_> =
+        store.keys().unwrap().into_iter().map(|key| key.revoked_at_unix_ms).collect();
+    assert_eq!(revoked, [Some(now.unix_ms), Some(now.unix_ms)]);
+    close(&store, writer);
+}
+
+#[test]
+fn an_id_is_meant_before_a_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    store.add_key(key("one")).unwrap();
+    store.add_key(key("id-one")).unwrap();
+    assert!(store.revoke_key("id-one", Now::read()).unwrap());
+    let open: Vec<_> = store
+        .keys()
+        .unwrap()
+        .into_iter()
+        .filter(|key| key.revoked_at_unix_ms.is_none())
+        .map(|key| key.name)
+        .collect();
+    assert_eq!(open, ["id-one"]);
+    close(&store, writer);
+}
+
+#[test]
+fn a_name_is_taken_while_its_key_is_active_and_free_again_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    store.add_key(key("one")).unwrap();
+    let mut again = key("one");
+    again.id = "another".into();
+    again.hash = turnbell::auth::api_key::ApiKeyHash::of("another");
+    let refused = store.add_key(again.clone()).unwrap_err();
+    assert!(matches!(&refused, StoreError::KeyExists(name) if name == "one"), "{refused}");
+    store.revoke_key("one", Now::read()).unwrap();
+    store.add_key(again).unwrap();
+    assert_eq!(store.keys().unwrap().len(), 2);
+    close(&store, writer);
+}
+
+#[test]
+fn a_name_has_a_byte_at_least_and_its_bound_at_most() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    store.add_key(key(&"n".repeat(TEXT_BYTES_MAX))).unwrap();
+    for name in [String::new(), "n".repeat(TEXT_BYTES_MAX + 1)] {
+        assert!(matches!(store.add_key(key(&name)), Err(StoreError::KeyName)));
+    }
+    close(&store, writer);
+}
+
+#[test]
+fn after_the_end_no_key_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    close(&store, writer);
+    assert!(matches!(store.add_key(key("one")), Err(StoreError::Closed)));
+}

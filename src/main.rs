@@ -12,8 +12,10 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody left to tell if stderr is closed.
-            let _ = writeln!(std::io::stderr().lock(), "turnbell: {error:#}");
+            for line in format!("{error:#}").lines() {
+                // Nobody is left to tell if stderr is closed.
+                let _ = writeln!(std::io::stderr().lock(), "turnbell: {line}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::Args;
 
 use super::banner::Banner;
-use super::plan::Plan;
 use crate::config::{Config, secrets};
+use crate::daemon::Plan;
 use crate::ops::interfaces;
 use crate::ops::port_holder::{Protocol, bind_failure};
 use crate::ops::state_directory::SECRET_FILE;

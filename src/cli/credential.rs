@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::plan::Plan;
 use super::record::{IfMissing, Record};
 use super::table;
 use crate::auth::credential::{Issued, User, issue};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Host, parse_ttl, secrets};
+use crate::daemon::Plan;
 use crate::ops::interfaces;
 use crate::ops::state_directory::SECRET_FILE;
 use crate::store::{Entry, IssuedBy};

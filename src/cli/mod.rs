@@ -5,7 +5,6 @@ mod check_config;
 mod credential;
 mod key;
 mod log;
-pub mod plan;
 mod record;
 mod run;
 mod sessions;

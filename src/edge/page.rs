@@ -16,7 +16,6 @@ const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
-const ICON: &str = "image/svg+xml";
 
 /// Path, type and content of every file of the page.
 const FILES: &[(&str, &str, &str)] = &[
@@ -26,7 +25,6 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/show.js", SCRIPT, include_str!("../web/show.js")),
     ("/words.js", SCRIPT, include_str!("../web/words.js")),
     ("/style.css", STYLE, include_str!("../web/style.css")),
-    ("/icon.svg", ICON, include_str!("../web/icon.svg")),
 ];
 
 /// The paths of the page.

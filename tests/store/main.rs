@@ -69,7 +69,7 @@ fn the_log_is_narrowed_by_kind_time_user_and_number() {
         times(LogQuery { user: Some("even".into()), limit: 3, ..LogQuery::default() }),
         [10, 10, 9]
     );
-    assert_eq!(times(LogQuery { user: Some("nobody".into()), ..LogQuery::default() }), []);
+    assert!(times(LogQuery { user: Some("nobody".into()), ..LogQuery::default() }).is_empty());
     for kind in LogKind::ALL {
         assert_eq!(LogKind::parse(kind.code()), Some(kind));
     }

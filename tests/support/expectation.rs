@@ -6,7 +6,7 @@ use turnbell::auth::credential::AuthFailure;
 use turnbell::turn::contract::{Discard, Header};
 use turnbell::turn::fact::EndReason;
 use turnbell::wire::address::Family;
-use turnbell::wire::channel_data::ChannelNumber;
+use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
 use super::CLIENT;
 use super::answer::Answer;
@@ -142,6 +142,6 @@ pub(crate) fn sends_data_indication(peer: SocketAddr, data: &[u8]) -> Expectatio
 
 /// Data to the client as ChannelData.
 pub(crate) fn sends_channel_data(number: u16, data: &[u8]) -> Expectation {
-    let number = ChannelNumber::new(number).expect("a channel number");
+    let number = ChannelNumber::new(number, ChannelRange::Rfc8656).expect("a channel number");
     Expectation(vec![Seen::ToClient(CLIENT, Header::Channel(number), data.to_vec())])
 }

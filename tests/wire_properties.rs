@@ -23,7 +23,7 @@ use stun::message::{Message as TheirMessage, MessageType, Setter};
 use stun::xoraddr::XorMappedAddress;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::channel_data::{self, ChannelNumber};
+use turnbell::wire::channel_data::{self, ChannelNumber, ChannelRange};
 use turnbell::wire::data_indication;
 use turnbell::wire::error_code::ErrorCode;
 use turnbell::wire::message::{Class, Message, Method, TransactionId, message_type};
@@ -169,12 +169,12 @@ proptest! {
             raw: Vec::new(),
         };
         theirs.encode();
-        let ours = ChannelNumber::new(number).unwrap();
+        let ours = ChannelNumber::new(number, ChannelRange::Rfc8656).unwrap();
         let header = channel_data::header(ours, u16::try_from(data.len()).unwrap());
         let unpadded = [&header[..], &data].concat();
         prop_assert_eq!(&theirs.raw[..unpadded.len()], &unpadded[..]);
         for bytes in [&theirs.raw, &unpadded] {
-            let (found, range) = channel_data::parse(bytes).unwrap();
+            let (found, range) = channel_data::parse(bytes, ChannelRange::Rfc8656).unwrap();
             prop_assert_eq!((found, &bytes[range]), (ours, &data[..]));
         }
         theirs.raw = unpadded;
@@ -194,13 +194,13 @@ proptest! {
         bytes.truncate(bytes.len().saturating_sub(cut));
         let mut theirs = turn::proto::chandata::ChannelData { raw: bytes.clone(), ..Default::default() };
         let theirs_reads = theirs.decode().is_ok() && theirs.number.0 <= 0x4FFF;
-        let read = channel_data::parse(&bytes);
+        let read = channel_data::parse(&bytes, ChannelRange::Rfc8656);
         prop_assert_eq!(read.is_some(), theirs_reads);
         if let Some((number, range)) = read {
             prop_assert_eq!((number.number(), &bytes[range]), (theirs.number.0, &theirs.data[..]));
-            prop_assert!(channel_data::is_channel_data(&bytes));
+            prop_assert!(channel_data::is_channel_data(&bytes, ChannelRange::Rfc8656));
         }
-        if channel_data::is_channel_data(&bytes) {
+        if channel_data::is_channel_data(&bytes, ChannelRange::Rfc8656) {
             prop_assert!(Message::parse(&bytes).is_err(), "nothing is both");
         }
     }
@@ -208,7 +208,7 @@ proptest! {
 
 /// Holds every answer of our reader against theirs.
 fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let _ = channel_data::parse(bytes);
+    let _ = channel_data::parse(bytes, ChannelRange::Rfc8656);
     let mut theirs = TheirMessage::new();
     let theirs_reads = theirs.unmarshal_binary(bytes).is_ok();
     let ours = Message::parse(bytes);

@@ -94,7 +94,6 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 4\r\n",
-        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 4\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4, 4\r\n",
@@ -108,6 +107,22 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         assert!(!answer.body.contains("HTTP/1.1"), "{head}: {answer:?}");
     }
     assert!(server.issued.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_panic_costs_one_answer_and_nothing_more() {
+    let server = Server::local();
+    let health = server.health.clone();
+    // The probe of this test server unwraps this lock.
+    let poisoned = std::thread::spawn(move || {
+        let _held = health.lock().unwrap();
+        panic!("on purpose");
+    });
+    assert!(poisoned.join().is_err());
+    let answer = server.ask("GET /healthz", &[]);
+    let error = answer.refuses(500, "internal");
+    assert!(!error.to_string().contains("Poison"), "{error}");
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
 }
 
 #[test]

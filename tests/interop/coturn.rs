@@ -145,8 +145,7 @@ fn check_record(daemon: &Daemon, clients: usize) -> Vec<Row> {
     let is_done = |row: &&Row| {
         row.to_peers == sent && row.to_client == sent && row.end_reason.as_deref() == Some("client")
     };
-    let rows =
-        daemon.wait_for_rows(|rows| rows.iter().filter(is_done).count() == clients);
+    let rows = daemon.wait_for_rows(|rows| rows.iter().filter(is_done).count() == clients);
     let others = rows.iter().filter(|row| !is_done(row));
     for row in others {
         assert_eq!((row.to_peers.0, row.to_client.0), (0, 0), "{rows:#?}");
@@ -248,7 +247,8 @@ fn uclient_stays_outside_with_a_wrong_password_and_the_record_says_why() {
 #[test]
 fn uclient_stays_outside_with_a_wrong_secret() {
     let daemon = daemon();
-    let run = uclient(daemon.udp(), &["-u", USER, "-W", "tests-south-7f3a9c51e2d8b604", "-y", "-c"]);
+    let run =
+        uclient(daemon.udp(), &["-u", USER, "-W", "tests-south-7f3a9c51e2d8b604", "-y", "-c"]);
     assert_ne!(run.code, Some(0), "{}", run.text);
     assert_eq!(daemon.rows(), []);
 }

@@ -78,10 +78,7 @@ impl Daemon {
     }
 
     /// Starts in a directory as it is. `prepare` may add to the command.
-    pub(crate) fn start_in(
-        directory: Arc<TempDir>,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Self {
+    pub(crate) fn start_in(directory: Arc<TempDir>, prepare: impl FnOnce(&mut Command)) -> Self {
         let (child, output) = spawn(directory.path(), prepare);
         let mut daemon = Self { directory, child, output, udp: Vec::new(), http: Vec::new() };
         let file = daemon.state().join("addresses.json");

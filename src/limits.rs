@@ -174,6 +174,12 @@ pub const RETRY_AFTER_S: u64 = 1;
 pub const API_KEYS_MAX: usize = 10_000;
 /// Connections to the control socket at once.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+/// Longest one request on the control socket may take, its answer included; then it is cut.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest answer on the control socket, bytes; a client that is sent more gives up.
+pub const CONTROL_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rows in an answer on the control socket where the request names no limit.
+pub const CONTROL_ROWS_DEFAULT: usize = 100;
 /// Longest request line on the control socket, bytes.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Shortest lifetime of an issued credential.
@@ -209,3 +215,7 @@ const _: () = assert!(
     "a step after each transaction deletes faster than rows come"
 );
 const _: () = assert!(USER_BYTES_MAX <= TEXT_BYTES_MAX, "a user's name is stored whole");
+const _: () = assert!(
+    CONTROL_TIMEOUT.as_secs() > RECORD_ORDER_TIMEOUT.as_secs(),
+    "who waits for the record hears its answer"
+);

@@ -135,10 +135,18 @@ impl ApiError {
     }
 }
 
+impl From<ApiError> for ErrorWord {
+    fn from(error: ApiError) -> Self {
+        let ApiError { code, message, field, hint, .. } = error;
+        let (field, hint) = (field.map(Into::into), hint.map(Into::into));
+        Self { code: code.into(), message, field, hint }
+    }
+}
+
 impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let Self { status, code, message, field, hint, header, close } = self;
-        let body = ErrorBody { error: ErrorWord { code, message, field, hint } };
+    fn into_response(mut self) -> Response {
+        let (status, header, close) = (self.status, self.header.take(), self.close);
+        let body = ErrorBody { error: self.into() };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

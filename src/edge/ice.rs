@@ -127,7 +127,7 @@ fn answer(
     request: IceRequest,
 ) -> Result<Response, ApiError> {
     let options = &edge.options.ice;
-    let (user, ttl_s) = options.checked(request)?;
+    let (user, ttl_s) = checked(request, options.ttl_default)?;
     let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
     let issued = issue(&options.secret, &user, expires_at);
     // A key belongs to a backend that hands the config on; only a page that is here itself can use
@@ -158,24 +158,6 @@ fn answer(
 }
 
 impl IceOptions {
-    /// Checks both parameters; the lifetime comes back in seconds.
-    fn checked(&self, request: IceRequest) -> Result<(User, u64), ApiError> {
-        let user = match &request.user {
-            // Percent-decoding puts U+FFFD where bytes are no UTF-8: two names would become one.
-            Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
-                return Err(ApiError::field("user", "user must be UTF-8"));
-            }
-            Some(text) => User::parse(text)
-                .map_err(|why: UserError| ApiError::field("user", format!("user {why}")))?,
-            None => User::random().map_err(|_| ApiError::internal())?,
-        };
-        let ttl_s = request.ttl.unwrap_or(self.ttl_default.as_secs());
-        if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&ttl_s) {
-            return Err(bad_ttl());
-        }
-        Ok((user, ttl_s))
-    }
-
     /// Foreign entries before, our STUN, our TURN, foreign entries after.
     fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
         let foreign = |place| {
@@ -214,6 +196,27 @@ impl ForeignServer {
         };
         IceServer { urls: self.urls.clone(), username, credential }
     }
+}
+
+/// Checks both parameters; the lifetime comes back in seconds.
+///
+/// # Errors
+/// 400 naming the field; 500 where the kernel has no entropy.
+pub(crate) fn checked(request: IceRequest, ttl_default: Duration) -> Result<(User, u64), ApiError> {
+    let user = match &request.user {
+        // Percent-decoding puts U+FFFD where bytes are no UTF-8: two names would become one.
+        Some(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+            return Err(ApiError::field("user", "user must be UTF-8"));
+        }
+        Some(text) => User::parse(text)
+            .map_err(|why: UserError| ApiError::field("user", format!("user {why}")))?,
+        None => User::random().map_err(|_| ApiError::internal())?,
+    };
+    let ttl_s = request.ttl.unwrap_or(ttl_default.as_secs());
+    if !(TTL_MIN.as_secs()..=TTL_MAX.as_secs()).contains(&ttl_s) {
+        return Err(bad_ttl());
+    }
+    Ok((user, ttl_s))
 }
 
 fn bad_ttl() -> ApiError {

@@ -1,4 +1,4 @@
-//! Every type that goes out or comes in as JSON.
+//! Every type that goes out or comes in as JSON over HTTP; `control_json` has the control socket's.
 
 use std::borrow::Cow;
 
@@ -50,14 +50,18 @@ pub(crate) struct ErrorBody {
 }
 
 /// What went wrong, for programs (`code`, `field`) and for people (`message`, `hint`).
-#[derive(Debug, Serialize)]
-pub(crate) struct ErrorWord {
-    pub(crate) code: &'static str,
-    pub(crate) message: Cow<'static, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) field: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<&'static str>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorWord {
+    /// A stable word.
+    pub code: Cow<'static, str>,
+    /// A sentence.
+    pub message: Cow<'static, str>,
+    /// The parameter that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<Cow<'static, str>>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Cow<'static, str>>,
 }
 
 /// `/healthz` for everyone.
@@ -94,7 +98,7 @@ pub struct RecordHealth {
     /// Rows reach the disk.
     pub ok: bool,
     /// What is wrong, in words without paths; absent if nothing is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Rows lost since the start.
     pub dropped: u64,

@@ -16,6 +16,9 @@ use crate::policy::rate::TokenBucket;
 
 pub mod access;
 pub mod api_keys;
+pub mod commands;
+pub mod control;
+pub mod control_json;
 mod cors;
 pub mod error;
 mod health;

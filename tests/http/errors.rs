@@ -94,7 +94,6 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: 4\r\n",
-        "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 4\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4, 4\r\n",

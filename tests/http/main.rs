@@ -2,6 +2,7 @@
 
 mod access;
 mod connections;
+mod control;
 mod cors;
 mod errors;
 mod ice;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -51,9 +52,17 @@ pub(crate) fn options() -> Options {
     })
 }
 
+/// A free port whose queue holds every connection that a test opens at once.
+fn listener() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    socket.listen(2048).unwrap();
+    socket.into()
+}
+
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listener = listener();
         let addr = listener.local_addr().unwrap();
         let keys = Arc::new(ApiKeys::default());
         keys.insert(ApiKeyHash::of(KEY), "k1").unwrap();
@@ -81,6 +90,10 @@ impl Server {
 
     pub(crate) fn local() -> Self {
         Self::start(options())
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken on drop alone")
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -120,8 +133,7 @@ impl Server {
     pub(crate) fn stop(&mut self) {
         let (Some(stop), Some(serving)) = (self.stop.take(), self.serving.take()) else { return };
         let _ = stop.send(());
-        let runtime = self.runtime.as_ref().unwrap();
-        runtime
+        self.runtime()
             .block_on(async { tokio::time::timeout(PATIENCE, serving).await })
             .expect("stops in time")
             .expect("does not panic")

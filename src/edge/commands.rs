@@ -1,0 +1,329 @@
+//! What the command line can ask: carried out by the daemon behind its control socket, or, while
+//! none runs, by the command itself on the record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::HealthProbe;
+use super::api_keys::ApiKeys;
+use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Session};
+use super::ice::checked;
+use super::ice_urls::{UrlSources, Vantage};
+use super::json::{ErrorWord, IceRequest};
+use crate::auth::api_key::{self, ApiKeyHash};
+use crate::auth::credential::issue;
+use crate::auth::secret::{Secret, hex, random_bytes};
+use crate::limits::{CONTROL_ROWS_DEFAULT, QUERY_ROWS_MAX};
+use crate::store::{
+    Entry, IssuedBy, KeyRow, LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow, Store,
+    StoreError,
+};
+use crate::time::Now;
+use crate::turn::allocation::AllocationView;
+use crate::turn::fact::Traffic;
+
+/// Asks every shard for its live allocations; `None` if one does not answer in time.
+pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Sync>;
+
+/// Everything that commands work on.
+pub struct Commands {
+    /// The record.
+    pub store: Store,
+    /// What `credential` issues with.
+    pub issuer: Issuer,
+    /// The daemon, if this is one.
+    pub daemon: Option<Running>,
+}
+
+/// What `credential` issues with.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// The secret that issues.
+    pub secret: Secret<String>,
+    /// Lifetime where the command names none.
+    pub ttl_default: Duration,
+    /// What the URLs beside it are made of.
+    pub urls: UrlSources,
+}
+
+/// What only a running daemon has.
+pub struct Running {
+    /// The keys `/ice` goes by.
+    pub keys: Arc<ApiKeys>,
+    /// Live allocations.
+    pub live: LiveSessions,
+    /// How it is.
+    pub health: HealthProbe,
+}
+
+impl Commands {
+    /// Carries a request out. Blocks for as long as the record takes
+    /// ([`crate::limits::RECORD_ORDER_TIMEOUT`]).
+    #[must_use]
+    pub fn execute(&self, now: Now, request: Request) -> Response {
+        let done = match request {
+            Request::KeyAdd { name } => self.add_key(now, name),
+            Request::KeyList {} => self.keys(),
+            Request::KeyRevoke { key } => self.revoke_key(now, &key),
+            Request::Sessions { user, all, limit } => self.sessions(user, all, rows(limit)),
+            Request::Log { user, kind, since_at, limit } => {
+                self.log(user, kind.as_deref(), since_at, rows(limit))
+            }
+            Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
+            Request::Status {} => self.status(),
+        };
+        done.unwrap_or_else(Response::Error)
+    }
+
+    fn add_key(&self, now: Now, name: String) -> Result<Response, ErrorWord> {
+        if name.chars().any(char::is_control) {
+            return Err(wrong("name", "a key's name has no control characters"));
+        }
+        let no_entropy = |_| failed("internal", "the kernel gives no random bytes");
+        let key = api_key::generate().map_err(no_entropy)?;
+        let id = format!("k{}", hex(&random_bytes::<5>().map_err(no_entropy)?));
+        let hash = ApiKeyHash::of(key.expose());
+        self.store.add_key(KeyRow {
+            id: id.clone(),
+            name: name.clone(),
+            hash,
+            created_at_unix_ms: now.unix_ms,
+            revoked_at_unix_ms: None,
+        })?;
+        if let Some(daemon) = &self.daemon {
+            daemon.keys.insert(hash, &id).map_err(|full| failed("keys_full", full.to_string()))?;
+        }
+        Ok(Response::KeyAdded { id, name, key: key.expose().clone() })
+    }
+
+    fn keys(&self) -> Result<Response, ErrorWord> {
+        Ok(Response::Keys(self.store.keys()?.into_iter().map(Key::from).collect()))
+    }
+
+    /// The daemon refuses the key from here on even if the record cannot be written.
+    fn revoke_key(&self, now: Now, wanted: &str) -> Result<Response, ErrorWord> {
+        let hash = ApiKeyHash::of(wanted);
+        let keys = self.store.keys()?;
+        let active = || keys.iter().filter(|key| key.revoked_at_unix_ms.is_none());
+        let Some(key) = active()
+            .find(|key| key.id == wanted)
+            .or_else(|| active().find(|key| key.name == wanted || key.hash == hash))
+        else {
+            return Err(failed("no_such_key", "no active key has this id, name or text"));
+        };
+        let in_memory = self.daemon.as_ref().is_some_and(|daemon| daemon.keys.remove(key.hash));
+        match self.store.revoke_key(&key.id, now) {
+            Ok(_) => Ok(Response::KeyRevoked { id: key.id.clone(), name: key.name.clone() }),
+            Err(why) if in_memory => Err(failed(
+                "not_recorded",
+                format!("refused from here on, but a restart would let it in again: {why}"),
+            )),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    fn sessions(
+        &self,
+        user: Option<String>,
+        all: bool,
+        limit: usize,
+    ) -> Result<Response, ErrorWord> {
+        let live = self.daemon.as_ref().and_then(|daemon| (daemon.live)());
+        if let Some(live) = live.as_ref().filter(|_| !all) {
+            let mut sessions: Vec<Session> = live
+                .iter()
+                .filter(|view| user.as_deref().is_none_or(|user| user == &*view.user))
+                .cloned()
+                .map(Session::from)
+                .collect();
+            sessions.sort_by_key(|session| std::cmp::Reverse(session.number));
+            sessions.truncate(limit);
+            return Ok(Response::Sessions(sessions));
+        }
+        let rows = self.store.sessions(&SessionQuery { user, open_only: !all, limit })?;
+        let mut sessions: Vec<Session> = rows.into_iter().map(Session::from).collect();
+        for session in sessions.iter_mut().filter(|session| session.ended_at.is_none()) {
+            // Open rows belong to this run: older ones are closed at start.
+            let view = live.iter().flatten().find(|view| view.number.0 == session.number);
+            if let Some(view) = view {
+                session.traffic = Some(view.traffic.into());
+                session.expires_in_s = Some(view.expires_in_s);
+            }
+        }
+        Ok(Response::Sessions(sessions))
+    }
+
+    fn log(
+        &self,
+        user: Option<String>,
+        kind: Option<&str>,
+        since_unix_ms: Option<i64>,
+        limit: usize,
+    ) -> Result<Response, ErrorWord> {
+        let kind = match kind {
+            None => None,
+            Some(code) => Some(LogKind::parse(code).ok_or_else(|| {
+                wrong(
+                    "kind",
+                    format!("kind is one of {}", LogKind::ALL.map(LogKind::code).join(", ")),
+                )
+            })?),
+        };
+        let rows = self.store.log(&LogQuery { user, kind, since_unix_ms, limit })?;
+        Ok(Response::Log(rows.into_iter().map(LogLine::from).collect()))
+    }
+
+    fn credential(&self, now: Now, request: IceRequest) -> Result<Response, ErrorWord> {
+        let (user, ttl) = checked(request, self.issuer.ttl_default)?;
+        let expires_at = now.unix_s().saturating_add_unsigned(ttl);
+        let issued = issue(&self.issuer.secret, &user, expires_at);
+        self.store.record(Entry::CredentialIssued {
+            at_unix_ms: now.unix_ms,
+            user: user.as_str().to_owned(),
+            username: issued.username.clone(),
+            expires_at,
+            ttl_s: u32::try_from(ttl).unwrap_or(u32::MAX),
+            by: IssuedBy::Command,
+            client: None,
+        });
+        Ok(Response::Credential {
+            urls: self.issuer.urls.turn_urls(Vantage::Elsewhere),
+            username: issued.username,
+            credential: issued.credential.expose().clone(),
+            ttl,
+            expires_at,
+        })
+    }
+
+    fn status(&self) -> Result<Response, ErrorWord> {
+        let Some(daemon) = &self.daemon else {
+            return Err(failed("not_running", "no turnbell runs on this state directory"));
+        };
+        Ok(Response::Status((daemon.health)()))
+    }
+}
+
+fn rows(limit: Option<usize>) -> usize {
+    limit.unwrap_or(CONTROL_ROWS_DEFAULT).min(QUERY_ROWS_MAX)
+}
+
+fn failed(code: &'static str, message: impl Into<String>) -> ErrorWord {
+    ErrorWord { code: code.into(), message: message.into().into(), field: None, hint: None }
+}
+
+fn wrong(field: &'static str, message: impl Into<String>) -> ErrorWord {
+    ErrorWord { field: Some(field.into()), ..failed("bad_request", message) }
+}
+
+impl From<StoreError> for ErrorWord {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::KeyExists(_) | StoreError::KeyName => wrong("name", why.to_string()),
+            StoreError::KeysFull => failed("keys_full", why.to_string()),
+            StoreError::Newer { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::CorruptAgain { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Io { .. }
+            | StoreError::Sqlite { .. }
+            | StoreError::OldSqlite(_)
+            | StoreError::Closed
+            | StoreError::Busy
+            | StoreError::Unconfirmed => failed("store_unavailable", why.to_string()),
+        }
+    }
+}
+
+impl From<KeyRow> for Key {
+    fn from(row: KeyRow) -> Self {
+        let KeyRow { id, name, hash: _, created_at_unix_ms, revoked_at_unix_ms } = row;
+        Self { id, name, created_at: created_at_unix_ms, revoked_at: revoked_at_unix_ms }
+    }
+}
+
+impl From<Traffic> for Relayed {
+    fn from(traffic: Traffic) -> Self {
+        let Traffic { packets_to_peers, bytes_to_peers, packets_to_client, bytes_to_client } =
+            traffic;
+        Self { packets_to_peers, bytes_to_peers, packets_to_client, bytes_to_client }
+    }
+}
+
+impl From<AllocationView> for Session {
+    fn from(view: AllocationView) -> Self {
+        Self {
+            number: view.number.0,
+            user: view.user.into(),
+            client: Some(view.tuple.client.to_string()),
+            server: view.tuple.server.to_string(),
+            transport: view.tuple.transport.code().into(),
+            relayed: view.relayed.to_string(),
+            opened_at: view.opened_at_unix_ms,
+            ended_at: None,
+            end_reason: None,
+            expires_in_s: Some(view.expires_in_s),
+            traffic: Some(view.traffic.into()),
+        }
+    }
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            number: row.number,
+            user: row.user,
+            client: row.client,
+            server: row.server,
+            transport: row.transport,
+            relayed: row.relayed,
+            opened_at: row.started_at_unix_ms,
+            ended_at: row.ended_at_unix_ms,
+            end_reason: row.end_reason,
+            expires_in_s: None,
+            // A row's counters are zero until its allocation ended.
+            traffic: row.ended_at_unix_ms.map(|_| row.traffic.into()),
+        }
+    }
+}
+
+impl From<LogRow> for LogLine {
+    fn from(row: LogRow) -> Self {
+        Self { at: row.at_unix_ms, event: row.event.into() }
+    }
+}
+
+impl From<LogEvent> for LogWord {
+    fn from(event: LogEvent) -> Self {
+        match event {
+            LogEvent::CredentialIssued { user, username, expires_at, ttl_s, by, client } => {
+                let key = by.key_id().map(ToOwned::to_owned);
+                let by = by.code().to_owned();
+                Self::Credential { user, username, expires_at, ttl: ttl_s, by, key, client }
+            }
+            LogEvent::AllocationOpened(row) => Self::Opened(row.into()),
+            LogEvent::AllocationClosed(row) => Self::Closed(row.into()),
+            LogEvent::AuthenticationFailed {
+                user,
+                username,
+                client,
+                transport,
+                cause,
+                expired_ago_s,
+                suppressed,
+            } => Self::AuthFailure {
+                user,
+                username,
+                client,
+                transport,
+                cause,
+                expired_ago_s,
+                suppressed,
+            },
+            LogEvent::AuthenticationFailuresCounted { count } => {
+                Self::AuthFailuresCounted { count }
+            }
+            LogEvent::RunStarted { version } => Self::RunStarted { version },
+            LogEvent::RunEnded { reason, rows_dropped } => Self::RunEnded { reason, rows_dropped },
+        }
+    }
+}

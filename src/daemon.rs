@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::api_keys::ApiKeys;
 use crate::limits::STOP_PATIENCE;
+use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{self, Protocol};
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
@@ -99,7 +100,7 @@ impl Daemon {
         let choice = parts::relay_choice(&config, &here)?;
         warnings.extend(choice.warnings.iter().cloned());
         parts::raise_file_limit(&config, &mut warnings);
-        let listeners = bind_udp(&config, &mut warnings)?;
+        let listeners = bind_udp(&config, &here, &mut warnings)?;
         let http = bind_http(&config)?;
         let opened = Opened {
             udp: listeners.iter().map(Listener::local).collect(),
@@ -196,12 +197,19 @@ fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
 }
 
-fn bind_udp(config: &Config, warnings: &mut Vec<String>) -> Result<Vec<Listener>, DaemonError> {
+fn bind_udp(
+    config: &Config,
+    here: &[InterfaceAddress],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listener>, DaemonError> {
     let mut listeners = Vec::new();
     let mut errors = Vec::new();
+    // A kernel whose IPv6 is switched off (disable_ipv6) still binds the wildcard; it has no
+    // address of that family then, not even a loopback one.
+    let has_ipv6 = udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6());
     for address in &config.listen {
-        if address.is_ipv6() && !udp::has_ipv6() {
-            warnings.push(format!("this kernel has no IPv6: not listening on {address}"));
+        if address.is_ipv6() && !has_ipv6 {
+            warnings.push(format!("this machine has no IPv6: not listening on {address}"));
             continue;
         }
         match Listener::bind(*address) {
@@ -246,7 +254,7 @@ fn start_shard(
     config: &Config,
     opened: &Opened,
     secrets: &[crate::auth::secret::Secret<String>],
-    here: &[crate::ops::interfaces::InterfaceAddress],
+    here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,
 ) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {

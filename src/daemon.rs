@@ -4,7 +4,8 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
-mod parts;
+pub(crate) mod parts;
+pub mod plan;
 mod pulse;
 
 use std::fmt::Write as _;
@@ -14,14 +15,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::auth::nonce::NonceKey;
 use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::api_keys::ApiKeys;
-use crate::limits::STOP_PATIENCE;
+use crate::edge::commands::{LiveSessions, Running};
+use crate::edge::control::ControlSocket;
+use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{self, Protocol};
 use crate::ops::relay_choice::RelayAddress;
@@ -38,6 +41,8 @@ use crate::turn::relayed_address::RelayAddresses;
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
+pub use plan::{Impossible, Plan};
+
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -47,6 +52,9 @@ pub enum DaemonError {
     /// One or more things in the config do not fit this machine.
     #[error("{}", .0.join("\n"))]
     Wishes(Vec<String>),
+    /// The config wants what this machine does not have.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
     /// The kernel refused something that every machine has.
     #[error("{what}: {source}")]
     System {
@@ -79,8 +87,9 @@ pub struct Daemon {
     handle: Handle,
     shard: JoinHandle<io::Result<()>>,
     runtime: tokio::runtime::Runtime,
-    stop_edge: oneshot::Sender<()>,
+    stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
+    control: tokio::task::JoinHandle<io::Result<()>>,
     record: WriterHandle,
     state: StateDirectory,
 }
@@ -92,24 +101,24 @@ impl Daemon {
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
         let state = StateDirectory::open(&config.state_directory)?;
-        let mut warnings = config.warnings.clone();
-        warnings.extend(state.warning().map(ToOwned::to_owned));
-        let secrets = parts::secrets(&config, &state, &mut warnings)?;
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
-        let choice = parts::relay_choice(&config, &here)?;
-        warnings.extend(choice.warnings.iter().cloned());
+        let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
+        warnings.extend(state.warning().map(ToOwned::to_owned));
+        let secrets = parts::secrets(&config, &state, &mut warnings)?;
         parts::raise_file_limit(&config, &mut warnings);
+        let control = ControlSocket::bind(&state.control_socket())
+            .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
         let listeners = bind_udp(&config, &here, &mut warnings)?;
         let http = bind_http(&config)?;
         let opened = Opened {
             udp: listeners.iter().map(Listener::local).collect(),
             http: http.iter().filter_map(|l| l.local_addr().ok()).collect(),
-            relay_addresses: choice.addresses,
+            relay_addresses: relay,
             warnings,
         };
 
-        let (store, record) = Store::open(parts::store_options(&config, &state));
+        let (store, record) = Store::open(parts::store_options(&config));
         let (handle, shard) = start_shard(&config, &opened, &secrets, &here, listeners, &store)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -119,19 +128,29 @@ impl Daemon {
             .map_err(|source| system("starting the runtime of the edge", source))?;
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
+        let health = pulse::health_probe(handle.clone(), store.clone());
         let edge = Edge::new(
             parts::edge_options(&config, &opened, &secrets),
-            keys,
+            Arc::clone(&keys),
             parts::recorder(store.clone()),
-            pulse::health_probe(handle.clone(), store),
+            Arc::clone(&health),
         );
-        let (stop_edge, stopped) = oneshot::channel::<()>();
-        let edge = runtime.spawn(crate::edge::serve(http, edge, async {
-            let _ = stopped.await;
+        let asked = handle.clone();
+        let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
+        let running = Running { keys, live, health };
+        let commands = parts::commands(&config, &opened, &secrets, store, running);
+        let (stop_edge, stopped) = watch::channel(false);
+        let mut control_stopped = stopped.clone();
+        let control = runtime.spawn(control.serve(Arc::new(commands), async move {
+            let _ = control_stopped.wait_for(|stopped| *stopped).await;
+        }));
+        let mut http_stopped = stopped;
+        let edge = runtime.spawn(crate::edge::serve(http, edge, async move {
+            let _ = http_stopped.wait_for(|stopped| *stopped).await;
         }));
         runtime.spawn(pulse::feed_watchdog(handle.clone()));
         write_addresses(&state, &opened);
-        Ok(Self { opened, handle, shard, runtime, stop_edge, edge, record, state })
+        Ok(Self { opened, handle, shard, runtime, stop_edge, edge, control, record, state })
     }
 
     /// What is open.
@@ -170,11 +189,13 @@ impl Daemon {
     /// # Errors
     /// `ShardDied` if the relay did not end as told.
     pub fn stop(self) -> Result<(), DaemonError> {
-        let Self { handle, shard, runtime, stop_edge, edge, record, state, .. } = self;
-        let _ = stop_edge.send(());
-        let edge = runtime.block_on(async { tokio::time::timeout(STOP_PATIENCE, edge).await });
-        if !matches!(edge, Ok(Ok(Ok(())))) {
-            tracing::warn!("HTTP did not end in order");
+        let Self { handle, shard, runtime, stop_edge, edge, control, record, state, .. } = self;
+        stop_edge.send_replace(true);
+        for (what, task) in [("HTTP", edge), ("the control socket", control)] {
+            let ended = runtime.block_on(async { tokio::time::timeout(STOP_PATIENCE, task).await });
+            if !matches!(ended, Ok(Ok(Ok(())))) {
+                tracing::warn!("{what} did not end in order");
+            }
         }
         let told = handle.stop(STOP_PATIENCE);
         let ended = if told.is_ok() || shard.is_finished() {
@@ -197,6 +218,12 @@ fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
 }
 
+/// Whether there is anything to listen for on IPv6. A kernel where it is switched off
+/// (`disable_ipv6`) still binds the wildcard, but has no address of that family, not even loopback.
+pub(crate) fn has_ipv6(here: &[InterfaceAddress]) -> bool {
+    udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6())
+}
+
 fn bind_udp(
     config: &Config,
     here: &[InterfaceAddress],
@@ -204,9 +231,7 @@ fn bind_udp(
 ) -> Result<Vec<Listener>, DaemonError> {
     let mut listeners = Vec::new();
     let mut errors = Vec::new();
-    // A kernel whose IPv6 is switched off (disable_ipv6) still binds the wildcard; it has no
-    // address of that family then, not even a loopback one.
-    let has_ipv6 = udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6());
+    let has_ipv6 = has_ipv6(here);
     for address in &config.listen {
         if address.is_ipv6() && !has_ipv6 {
             warnings.push(format!("this machine has no IPv6: not listening on {address}"));

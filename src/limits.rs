@@ -94,6 +94,8 @@ pub const COMMANDS_QUEUED_MAX: usize = 64;
 /// Longest a shard sleeps without an event; the watchdog is fed from finished turns.
 pub const TURN_IDLE_MAX: Duration = Duration::from_secs(1);
 
+/// Longest that a command waits for the relay to say what it holds.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest that each part is given to stop in order; then the process ends without it.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 

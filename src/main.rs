@@ -1,12 +1,22 @@
-//! tmp
-fn main() {
-    turnbell::ops::log::start(tracing::Level::INFO);
-    let config = turnbell::config::Config::find(None).unwrap();
-    let d = turnbell::daemon::Daemon::start(config).unwrap_or_else(|e| {
-        eprintln!("{e}");
-        std::process::exit(1)
-    });
-    eprintln!("{:?}", d.opened());
-    d.wait().unwrap();
-    d.stop().unwrap();
+//! The binary: parses arguments, runs, maps the error to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use turnbell::cli::Cli;
+
+fn main() -> ExitCode {
+    // A wrong command line ends here with code 2, `--help` with 0.
+    let cli = Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                // Nobody is left to tell if stderr is closed.
+                let _ = writeln!(std::io::stderr().lock(), "turnbell: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -23,7 +23,7 @@ use stun::message::{Message as TheirMessage, MessageType, Setter};
 use stun::xoraddr::XorMappedAddress;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::channel_data::{self, ChannelNumber};
+use turnbell::wire::channel_data::{self, ChannelNumber, ChannelRange};
 use turnbell::wire::data_indication;
 use turnbell::wire::error_code::ErrorCode;
 use turnbell::wire::message::{Class, Message, Method, TransactionId, message_type};
@@ -169,7 +169,7 @@ proptest! {
             raw: Vec::new(),
         };
         theirs.encode();
-        let ours = ChannelNumber::new(number).unwrap();
+        let ours = ChannelNumber::new(number, ChannelRange::Rfc8656).unwrap();
         let header = channel_data::header(ours, u16::try_from(data.len()).unwrap());
         let unpadded = [&header[..], &data].concat();
         prop_assert_eq!(&theirs.raw[..unpadded.len()], &unpadded[..]);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use turnbell::auth::key::LongTermKey;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::channel_data::{self, ChannelNumber};
+use turnbell::wire::channel_data::{self, ChannelNumber, ChannelRange};
 use turnbell::wire::integrity;
 use turnbell::wire::message::{Class, Message, Method, ParseError, TransactionId, message_type};
 use turnbell::wire::writer::MessageWriter;
@@ -292,7 +292,7 @@ fn channel_data_lies_on_the_wire_as_drawn() {
         let (bytes, data) = (hex(text), hex(data));
         assert!(channel_data::is_channel_data(&bytes));
         let (found, range) = channel_data::parse(&bytes).unwrap();
-        assert_eq!(found, ChannelNumber::new(number).unwrap());
+        assert_eq!(found, ChannelNumber::new(number, ChannelRange::Rfc8656).unwrap());
         assert_eq!(bytes[range], data, "{text}");
         let length = u16::try_from(data.len()).unwrap();
         assert_eq!(channel_data::header(found, length), bytes[..4], "{text}");

@@ -1,1 +1,139 @@
 //! The command line, one file a subcommand.
+
+pub mod banner;
+mod check_config;
+mod credential;
+mod key;
+mod log;
+mod record;
+mod run;
+mod sessions;
+mod table;
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// Everything that can be typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "turnbell",
+    version,
+    about = "A TURN/STUN relay with time-limited credentials, an ICE config endpoint and a record",
+    after_help = EXAMPLES,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The config file [default: ./turnbell.toml, else /etc/turnbell/turnbell.toml, else built in]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay until SIGTERM or Ctrl-C (what turnbell does without a command)
+    Run(run::Run),
+    /// Say what a config file means on this machine, and everything that is wrong with it
+    CheckConfig(check_config::CheckConfig),
+    /// Issue one time-limited credential by hand
+    Credential(credential::Credential),
+    /// Add, list and revoke the API keys that GET /ice asks for
+    Key(key::Key),
+    /// List allocations, newest first
+    Sessions(sessions::Sessions),
+    /// Show what happened: credentials, allocations, refused clients, starts and stops
+    Log(log::Log),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  turnbell                                      try it: relay, /ice and a test page on this machine
+  turnbell check-config --config new.toml       before a restart
+  turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
+  turnbell key add website                      a key for a server that calls GET /ice
+  turnbell log --user alice --since 2h          why did that call fail?
+
+Exit codes: 0 done, 1 failed, 2 wrong command line.";
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A sentence for a person; the exit code is 1 then.
+    pub fn run(self) -> anyhow::Result<()> {
+        let named = self.config.as_deref();
+        match self.command {
+            None => run::Run::default().run(named),
+            Some(Command::Run(command)) => command.run(named),
+            Some(Command::CheckConfig(command)) => command.run(named),
+            Some(Command::Credential(command)) => command.run(&find(named)?),
+            Some(Command::Key(command)) => command.run(&find(named)?),
+            Some(Command::Sessions(command)) => command.run(&find(named)?),
+            Some(Command::Log(command)) => command.run(&find(named)?),
+        }
+    }
+}
+
+/// The config, or its problems below a line that says how many there are.
+fn find(named: Option<&std::path::Path>) -> anyhow::Result<Config> {
+    Config::find(named).map_err(|error| match error.problems.len() {
+        1 => anyhow::anyhow!("{error}"),
+        count => anyhow::anyhow!("{count} problems in the configuration:\n{error}"),
+    })
+}
+
+/// Prints to standard output; a reader that went away (`| head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_examples_exists() {
+        for line in EXAMPLES.lines().filter(|line| line.starts_with("  turnbell")) {
+            let words = line.trim().split("  ").next().unwrap();
+            assert!(Cli::try_parse_from(words.split(' ')).is_ok(), "{words}");
+        }
+    }
+
+    #[test]
+    fn config_may_stand_before_or_behind_the_command() {
+        for line in ["turnbell --config a.toml run", "turnbell run --config a.toml"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.config.as_deref(), Some(std::path::Path::new("a.toml")));
+        }
+        assert!(Cli::try_parse_from(["turnbell"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn a_wrong_command_line_has_code_2_and_help_has_0() {
+        let code = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code();
+        assert_eq!(code("turnbell dance"), 2);
+        assert_eq!(code("turnbell credential --ttl 59s"), 2);
+        assert_eq!(code("turnbell log --limit 0"), 2);
+        assert_eq!(code("turnbell log --kind nonsense"), 2);
+        assert_eq!(code("turnbell key"), 2);
+        for command in ["run", "check-config", "credential", "key add", "sessions", "log"] {
+            assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
+        }
+    }
+}

@@ -18,11 +18,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::ALLOCATIONS_PER_USER_DEFAULT;
+use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
 
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
-pub use secrets::{SecretFile, read_file as read_secret_file};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +304,14 @@ impl Config {
             warnings: Vec::new(),
         }
     }
+}
+
+/// Reads the lifetime of a credential as `[ice] ttl` takes it, for commands that ask for one.
+///
+/// # Errors
+/// A sentence with the allowed range.
+pub fn parse_ttl(text: &str) -> Result<Duration, String> {
+    value::duration(text, &(TTL_MIN..=TTL_MAX)).map_err(|refusal| refusal.0)
 }
 
 impl Quota {

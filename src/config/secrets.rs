@@ -15,7 +15,7 @@ use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX};
 pub struct SecretFile {
     /// Never empty, at most `SECRETS_MAX`.
     pub secrets: Vec<Secret<String>>,
-    /// That others can read the file.
+    /// That everybody can read the file.
     pub warning: Option<String>,
 }
 
@@ -48,8 +48,8 @@ pub fn read_file(path: &Path) -> Result<SecretFile, String> {
     if secrets.len() > SECRETS_MAX {
         return Err(format!("{shown} holds {} secrets, at most {SECRETS_MAX}", secrets.len()));
     }
-    let warning = (mode & 0o077 != 0).then(|| {
-        format!("{shown} can be read by others (mode {:04o}); chmod 600 {shown}", mode & 0o7777)
+    let warning = (mode & 0o007 != 0).then(|| {
+        format!("{shown} can be read by everybody (mode {:04o}); chmod 600 {shown}", mode & 0o7777)
     });
     Ok(SecretFile { secrets, warning })
 }
@@ -241,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_warned_about() {
-        for mode in [0o640, 0o604] {
-            let (_directory, path) = file(A, mode);
-            let warning = read_file(&path).unwrap().warning.unwrap();
-            assert!(warning.contains(&format!("mode {mode:04o}")) && warning.contains("chmod 600"));
-        }
+    fn a_file_that_everybody_can_read_is_warned_about() {
+        let (_directory, path) = file(A, 0o640);
+        assert_eq!(read_file(&path).unwrap().warning, None);
+        let (_directory, path) = file(A, 0o644);
+        let warning = read_file(&path).unwrap().warning.unwrap();
+        assert!(warning.contains("mode 0644") && warning.contains("chmod 600"), "{warning}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Advertise, External, Host};
-use crate::limits::REALM_BYTES_MAX;
+use crate::limits::{AMPLIFICATION_MAX, REALM_BYTES_MAX};
 
 /// Why a text is no value of its kind: what is allowed, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,7 +273,7 @@ pub(super) fn realm(text: &str) -> Parsed<String> {
     if text.len() > REALM_BYTES_MAX {
         return Err(Refusal(format!(
             "must be at most {REALM_BYTES_MAX} bytes long, found {}: the realm is repeated in every \
-             401, and a longer one would let a spoofed request be amplified more than 3 times",
+             401, and a longer one would let a spoofed request be amplified more than {AMPLIFICATION_MAX} times",
             text.len()
         )));
     }

@@ -12,12 +12,12 @@ use crate::auth::secret::Secret;
 use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
+use crate::edge::commands::{Commands, Issuer, Running};
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
-use crate::edge::ice_urls::{RelayListener, UrlSources, UrlTransport};
+use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
 use crate::edge::{Options as EdgeOptions, Recorder};
 use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
 use crate::ops::interfaces::InterfaceAddress;
-use crate::ops::relay_choice::{self, Choice, External, Wishes};
 use crate::ops::state_directory::StateDirectory;
 use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use crate::policy::quota::QuotaLimits;
@@ -39,16 +39,6 @@ pub(super) fn secrets(
         .map_err(|sentence| DaemonError::Wishes(vec![sentence]))?;
     warnings.extend(file.warning);
     Ok(file.secrets)
-}
-
-pub(super) fn relay_choice(
-    config: &Config,
-    here: &[InterfaceAddress],
-) -> Result<Choice, DaemonError> {
-    let external: Vec<External> =
-        config.external.iter().map(|e| External { public: e.public, private: e.private }).collect();
-    let wishes = Wishes { relay_addresses: &config.relay_addresses, external: &external };
-    relay_choice::choose(here, wishes).map_err(DaemonError::Wishes)
 }
 
 /// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
@@ -115,9 +105,10 @@ pub(super) fn quota_limits(config: &Config) -> QuotaLimits {
     QuotaLimits { per_user, per_source, total }
 }
 
-pub(super) fn store_options(config: &Config, state: &StateDirectory) -> store::Options {
+/// What the record is told; the daemon and a command without one open it alike.
+pub(crate) fn store_options(config: &Config) -> store::Options {
     store::Options {
-        directory: state.path().to_owned(),
+        directory: config.state_directory.clone(),
         retention_days: config.record.retention_days,
         bytes_max: config.record.bytes_max,
         addresses: match config.record.addresses {
@@ -145,6 +136,27 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
     }
 }
 
+/// What the control socket carries out.
+pub(super) fn commands(
+    config: &Config,
+    opened: &Opened,
+    secrets: &[Secret<String>],
+    store: Store,
+    running: Running,
+) -> Commands {
+    let issuer = Issuer {
+        secret: issuing(secrets),
+        ttl_default: config.ice.ttl,
+        urls: url_sources(config, opened),
+    };
+    Commands { store, issuer, daemon: Some(running) }
+}
+
+// There is always one: `secrets` makes it where the config names none.
+fn issuing(secrets: &[Secret<String>]) -> Secret<String> {
+    secrets.first().cloned().unwrap_or_else(|| Secret::new(String::new()))
+}
+
 /// Takes issued credentials to the record; never waits.
 pub(super) fn recorder(store: Store) -> Recorder {
     Arc::new(move |issuance| {
@@ -168,12 +180,10 @@ pub(super) fn edge_options(
     opened: &Opened,
     secrets: &[Secret<String>],
 ) -> EdgeOptions {
-    // There is always one: `secrets` makes it where the config names none.
-    let secret = secrets.first().cloned().unwrap_or_else(|| Secret::new(String::new()));
     let http = &config.http;
     EdgeOptions {
         ice: IceOptions {
-            secret,
+            secret: issuing(secrets),
             ttl_default: config.ice.ttl,
             urls: url_sources(config, opened),
             relay_only: config.ice.policy == IcePolicy::Relay,
@@ -191,14 +201,17 @@ pub(super) fn edge_options(
 }
 
 fn url_sources(config: &Config, opened: &Opened) -> UrlSources {
-    let host = |advertise: &config::Advertise| match &advertise.host {
-        Host::Name(name) => name.clone(),
-        Host::Address(ip) => ip.to_string(),
+    let advertised = |advertise: &config::Advertise| Advertised {
+        host: match &advertise.host {
+            Host::Name(name) => name.clone(),
+            Host::Address(ip) => ip.to_string(),
+        },
+        port: advertise.port,
     };
     let listener =
         |addr: &std::net::SocketAddr| RelayListener { transport: UrlTransport::Udp, addr: *addr };
     UrlSources {
-        advertise: config.advertise.iter().map(host).collect(),
+        advertise: config.advertise.iter().map(advertised).collect(),
         external: config.external.iter().map(|e| e.public).collect(),
         relay_addresses: opened.relay_addresses.iter().map(|a| a.advertised).collect(),
         listeners: opened.udp.iter().map(listener).collect(),

@@ -180,12 +180,15 @@ fn bad_request(message: impl Into<String>) -> Response {
 /// `NotRunning` if nobody listens there; else what is wrong with the socket or the answer. What the
 /// daemon itself refuses is an `Ok(Response::Error)`.
 pub fn call(path: &Path, request: &Request) -> Result<Response, ControlError> {
-    let io_error = |source: io::Error| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            ControlError::NotRunning(path.to_owned())
+    let io_error = |source: io::Error| {
+        let path = path.to_owned();
+        if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) {
+            ControlError::NotRunning(path)
+        } else if source.kind() == ErrorKind::PermissionDenied {
+            ControlError::Denied(path)
+        } else {
+            ControlError::Io { path, source }
         }
-        ErrorKind::PermissionDenied => ControlError::Denied(path.to_owned()),
-        _ => ControlError::Io { path: path.to_owned(), source },
     };
     let line = exchange(path, request).map_err(io_error)?;
     serde_json::from_slice(&line).map_err(ControlError::Answer)

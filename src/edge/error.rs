@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::json::{ErrorBody, ErrorWord};
 use crate::limits::RETRY_AFTER_S;
@@ -20,9 +18,17 @@ pub(crate) struct ApiError {
     message: Cow<'static, str>,
     field: Option<&'static str>,
     hint: Option<&'static str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Header>,
     /// What follows on this connection cannot be trusted to be a request.
     close: bool,
+}
+
+/// The one header that explains a status.
+#[derive(Debug, Clone, Copy)]
+enum Header {
+    Allow(&'static str),
+    Bearer,
+    RetryAfter,
 }
 
 impl ApiError {
@@ -52,7 +58,7 @@ impl ApiError {
     pub(crate) fn unauthorized(message: &'static str, hint: &'static str) -> Self {
         let mut error = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message);
         error.hint = Some(hint);
-        error.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        error.header = Some(Header::Bearer);
         error
     }
 
@@ -70,7 +76,7 @@ impl ApiError {
             "method_not_allowed",
             format!("this path takes {allow}"),
         );
-        error.header = Some((ALLOW, HeaderValue::from_static(allow)));
+        error.header = Some(Header::Allow(allow));
         error
     }
 
@@ -106,7 +112,7 @@ impl ApiError {
     /// 429.
     pub(crate) fn too_many(what: &'static str) -> Self {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", what);
-        error.header = Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S)));
+        error.header = Some(Header::RetryAfter);
         error
     }
 
@@ -144,14 +150,23 @@ impl From<ApiError> for ErrorWord {
 }
 
 impl IntoResponse for ApiError {
-    fn into_response(mut self) -> Response {
-        let (status, header, close) = (self.status, self.header.take(), self.close);
+    fn into_response(self) -> Response {
+        let (status, header, close) = (self.status, self.header, self.close);
         let body = ErrorBody { error: self.into() };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some((name, value)) = header {
-            headers.insert(name, value);
+        match header {
+            Some(Header::Allow(methods)) => {
+                headers.insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            Some(Header::Bearer) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Some(Header::RetryAfter) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            }
+            None => {}
         }
         if close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

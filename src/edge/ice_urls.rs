@@ -22,11 +22,20 @@ pub struct RelayListener {
     pub addr: SocketAddr,
 }
 
+/// A host the operator wants in URLs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertised {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port in front of a forwarder; `None`: the listener's.
+    pub port: Option<u16>,
+}
+
 /// Everything a URL can be made of.
 #[derive(Debug, Clone, Default)]
 pub struct UrlSources {
     /// Host names or addresses the operator wants in URLs; the first that fits is used.
-    pub advertise: Vec<String>,
+    pub advertise: Vec<Advertised>,
     /// Public addresses in front of a NAT; used if nothing is advertised.
     pub external: Vec<IpAddr>,
     /// Addresses that are relayed on; used if nothing else is known.
@@ -78,21 +87,23 @@ impl UrlSources {
             Vantage::ThisMachine => Vec::new(),
             Vantage::Elsewhere => Vec::new(),
         };
-        hosts.into_iter().chain(self.public_hosts()).find_map(|host| {
-            let port = self.port(transport, &host)?;
-            Some((host.in_url(), port))
+        let here = hosts.into_iter().map(|host| (host, None));
+        here.chain(self.public_hosts()).find_map(|(host, written)| {
+            let listener = self.port(transport, &host)?;
+            Some((host.in_url(), written.unwrap_or(listener)))
         })
     }
 
-    /// Advertised names, else public addresses, else relay addresses; IPv4 before IPv6.
-    fn public_hosts(&self) -> Vec<Host> {
+    /// Advertised names with their ports, else public addresses, else relay addresses; IPv4 before
+    /// IPv6.
+    fn public_hosts(&self) -> Vec<(Host, Option<u16>)> {
         if !self.advertise.is_empty() {
-            return self.advertise.iter().map(|name| Host::parse(name)).collect();
+            return self.advertise.iter().map(|a| (Host::parse(&a.host), a.port)).collect();
         }
         let known = if self.external.is_empty() { &self.relay_addresses } else { &self.external };
         let mut hosts = known.clone();
         hosts.sort_by_key(IpAddr::is_ipv6);
-        hosts.into_iter().map(Host::Ip).collect()
+        hosts.into_iter().map(|ip| (Host::Ip(ip), None)).collect()
     }
 
     /// The first port of this transport that `host` reaches. Browsers block port 53.
@@ -138,6 +149,24 @@ impl Host {
 mod tests {
     use super::*;
 
+    fn advertised(host: &str, port: Option<u16>) -> Advertised {
+        Advertised { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn an_advertised_port_stands_in_the_url_in_place_of_the_listeners() {
+        let mut sources = UrlSources {
+            listeners: vec![RelayListener {
+                transport: UrlTransport::Udp,
+                addr: "0.0.0.0:3478".parse().unwrap(),
+            }],
+            ..UrlSources::default()
+        };
+        sources.advertise = vec![advertised("turn.example.org", Some(443))];
+        let urls = sources.turn_urls(Vantage::Elsewhere);
+        assert_eq!(urls, ["turn:turn.example.org:443?transport=udp"]);
+    }
+
     fn udp(addr: &str) -> RelayListener {
         RelayListener { transport: UrlTransport::Udp, addr: addr.parse().unwrap() }
     }
@@ -180,7 +209,8 @@ mod tests {
         check(&sources, Vantage::Elsewhere, &["turn:192.0.2.7:3478?transport=udp"]);
         sources.external = ips(&["198.51.100.1"]);
         check(&sources, Vantage::Elsewhere, &["turn:198.51.100.1:3478?transport=udp"]);
-        sources.advertise = vec!["turn.example.org".into(), "other.example.org".into()];
+        sources.advertise =
+            vec![advertised("turn.example.org", None), advertised("other.example.org", None)];
         check(&sources, Vantage::Elsewhere, &["turn:turn.example.org:3478?transport=udp"]);
         assert_eq!(
             sources.stun_url(Vantage::Elsewhere).as_deref(),
@@ -192,7 +222,7 @@ mod tests {
     fn ipv6_literals_stand_in_brackets_however_they_were_written() {
         let mut sources = dual();
         for text in ["2001:db8::9", "[2001:db8::9]"] {
-            sources.advertise = vec![text.into()];
+            sources.advertise = vec![advertised(text, None)];
             check(&sources, Vantage::Elsewhere, &["turn:[2001:db8::9]:3478?transport=udp"]);
         }
         sources.advertise.clear();
@@ -227,7 +257,7 @@ mod tests {
     #[test]
     fn each_transport_has_one_url_and_udp_comes_first() {
         let mut sources = dual();
-        sources.advertise = vec!["turn.example.org".into()];
+        sources.advertise = vec![advertised("turn.example.org", None)];
         sources.listeners = vec![
             row(UrlTransport::Tls, "0.0.0.0:5349"),
             row(UrlTransport::Tcp, "0.0.0.0:3478"),

@@ -23,13 +23,12 @@ use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 /// The whole tree. Layers stand innermost first.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    Router::new()
+    let page = |router: Router<Arc<Edge>>, path| router.route(path, reading(get(page::get)));
+    page::paths()
+        .fold(Router::new(), page)
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
         .route("/healthz", reading(get(health::get)))
-        .route("/", reading(get(page::index)))
-        .route("/call.js", reading(get(page::script)))
-        .route("/style.css", reading(get(page::style)))
         .route("/favicon.ico", reading(get(page::favicon)))
         .fallback(async || ApiError::not_found())
         .with_state(edge.clone())

@@ -18,7 +18,7 @@ use crate::limits::LOG_FIELD_BYTES_MAX;
 /// Starts logging to stderr for the rest of the process. Only the first call counts.
 pub fn start(level: Level) {
     let format = OneLine {
-        audience: if stderr_is_the_journal() {
+        audience: if goes_to_the_journal() {
             Audience::Journal
         } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             Audience::Terminal
@@ -100,8 +100,7 @@ impl Visit for Line {
             push_safe(&mut self.message, value);
             return;
         }
-        let mut safe = String::new();
-        push_safe(&mut safe, value);
+        let safe = printable(value);
         // Quotes keep a value that looks like further fields in one piece.
         let plain = |c: char| c.is_alphanumeric() || ".:/-_@+~<>[]{}\\%".contains(c);
         if !safe.is_empty() && safe.chars().all(plain) {
@@ -118,6 +117,16 @@ impl Visit for Line {
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         self.record_str(field, &value.to_string());
     }
+}
+
+/// `text` as it may be shown to a person: on one line, in the order of its letters, cut at
+/// LOG_FIELD_BYTES_MAX. Everything that came from the network goes through here before it is
+/// printed, in the log and by commands.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut safe = String::new();
+    push_safe(&mut safe, text);
+    safe
 }
 
 /// Appends `text` without anything that ends a line, moves a cursor, hides or reorders letters.
@@ -148,7 +157,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether systemd reads our stderr (`$JOURNAL_STREAM` holds its device and inode).
-fn stderr_is_the_journal() -> bool {
+#[must_use]
+pub fn goes_to_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() else { return false };
     let metadata = std::fs::File::from(stderr).metadata();

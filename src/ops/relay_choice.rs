@@ -170,7 +170,7 @@ fn why(best: &InterfaceAddress, reach: Reach, alike: usize, family: Family) -> S
     let interface = &best.interface;
     let kind = match reach {
         Reach::Global => "global",
-        Reach::Documentation => "documentation-range",
+        Reach::Documentation => "documentation",
         Reach::Private => "private",
         Reach::LinkLocal => "link-local",
         Reach::Loopback | Reach::Unusable => {
@@ -179,7 +179,10 @@ fn why(best: &InterfaceAddress, reach: Reach, alike: usize, family: Family) -> S
     };
     match alike {
         1 if reach == Reach::Global => format!("the only global {family} address ({interface})"),
-        1 => format!("no {family} address is global, this {kind} one is the best ({interface})"),
+        1 if reach == Reach::Documentation => format!(
+            "no {family} address is global, the best one is reserved for documentation ({interface})"
+        ),
+        1 => format!("no {family} address is global, the best one is {kind} ({interface})"),
         _ if best.has_default_route => {
             format!(
                 "of {alike} {kind} {family} addresses the one with the default route ({interface})"

@@ -2,15 +2,13 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::auth::secret::generate_shared_secret;
 
 /// Shared secrets, one a line; made at first start.
 pub const SECRET_FILE: &str = "secret";
-/// The record.
-pub const DATABASE_FILE: &str = "turnbell.db";
 /// Where commands talk to the daemon.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Held locked while the daemon runs; holds its process id.
@@ -84,10 +82,10 @@ impl StateDirectory {
             Err(TryLockError::Error(error)) => return Err(unusable("locking it")(error)),
         }
         write_pid(&mut lock).map_err(unusable("writing to it"))?;
-        let warning = (mode & 0o077 != 0).then(|| {
+        let warning = (mode & 0o007 != 0).then(|| {
             let shown = path.display();
             format!(
-                "state directory {shown} is open to others (mode {:04o}); chmod 700 {shown}",
+                "state directory {shown} is open to everybody (mode {:04o}); chmod 700 {shown}",
                 mode & 0o7777
             )
         });
@@ -100,16 +98,10 @@ impl StateDirectory {
         &self.path
     }
 
-    /// That others may enter the directory.
+    /// That everybody may enter the directory.
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
-    }
-
-    /// The database of the record.
-    #[must_use]
-    pub fn database(&self) -> PathBuf {
-        self.path.join(DATABASE_FILE)
     }
 
     /// The control socket.
@@ -130,6 +122,21 @@ impl StateDirectory {
             source,
         })?;
         Ok(path)
+    }
+}
+
+/// Gives every file of the directory to the directory's owner, so that a daemon without root can
+/// read what root's commands made. Does nothing where nothing is to be done; without the right to
+/// do it, files are the owner's already.
+pub fn give_to_owner(directory: &Path) {
+    let Ok(owner) = directory.metadata().map(|m| (m.uid(), m.gid())) else { return };
+    let Ok(entries) = directory.read_dir() else { return };
+    for entry in entries.flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_file() && (metadata.uid(), metadata.gid()) != owner {
+            // Refused to everybody but root, for whom nothing is to be done then.
+            let _ = std::os::unix::fs::lchown(entry.path(), Some(owner.0), Some(owner.1));
+        }
     }
 }
 
@@ -225,11 +232,28 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_open_to_others_is_warned_about() {
+    fn a_directory_open_to_everybody_is_warned_about() {
         let parent = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let set = |mode| {
+            std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(0o750);
+        assert_eq!(StateDirectory::open(parent.path()).unwrap().warning(), None);
+        set(0o755);
         let state = StateDirectory::open(parent.path()).unwrap();
         assert!(state.warning().unwrap().contains("mode 0755"), "{:?}", state.warning());
+    }
+
+    #[test]
+    fn what_root_makes_in_a_directory_of_another_user_is_given_to_that_user() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("turnbell.db");
+        std::fs::write(&file, "").unwrap();
+        let me = file.metadata().unwrap().uid();
+        let nobody = if me == 0 { 65_534 } else { me };
+        std::os::unix::fs::chown(parent.path(), Some(nobody), None).unwrap();
+        give_to_owner(parent.path());
+        assert_eq!(file.metadata().unwrap().uid(), nobody);
     }
 
     #[test]

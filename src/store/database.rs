@@ -38,7 +38,7 @@ pub(super) struct Database {
 /// Keeps other daemons out. Released by the kernel when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
     path: PathBuf,
     identity: Identity,
 }
@@ -78,12 +78,22 @@ impl Lock {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let identity = identity(&path).map_err(io)?;
-        Ok(Self { _file: file, path, identity })
+        Ok(Self { file, path, identity })
     }
 
     /// Whether the path still names the file that is locked.
     pub(super) fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
+}
+
+impl Drop for Lock {
+    /// Unlocks by word: a child that another thread is just starting holds a copy of the handle,
+    /// and closing ours would leave the lock with it until it execs.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the record's lock goes with its handle");
+        }
     }
 }
 

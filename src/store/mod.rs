@@ -76,6 +76,9 @@ pub struct StoreHealth {
 }
 
 /// A handle to the record; clones share one writer.
+///
+/// `record` and `health` never wait. Whatever returns a `Result` reads or writes the disk: async
+/// callers give it a blocking thread.
 #[derive(Debug, Clone)]
 pub struct Store {
     queue: Arc<Queue>,

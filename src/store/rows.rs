@@ -96,6 +96,19 @@ impl FailureMinute {
     }
 }
 
+const INSERT_CREDENTIAL: &str = "INSERT INTO credentials_issued
+    (at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const INSERT_ALLOCATION: &str = "INSERT INTO allocations (run, number, user, username, client,
+    server, transport, relayed, lifetime_s, started_at_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const END_ALLOCATION: &str = "UPDATE allocations SET ended_at_ms = ?3, end_reason = ?4,
+    packets_to_peers = ?5, bytes_to_peers = ?6, packets_to_client = ?7, bytes_to_client = ?8
+    WHERE run = ?1 AND number = ?2 AND ended_at_ms IS NULL";
+const INSERT_FAILURE: &str = "INSERT INTO auth_failures
+    (at_ms, cause, expired_ago_s, user, username, client, transport, suppressed)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
 struct Batch<'a> {
     connection: &'a Connection,
     context: Context,
@@ -120,137 +133,98 @@ impl Batch<'_> {
                 by,
                 client,
             } => {
-                self.connection
-                    .prepare_cached(
-                        "INSERT INTO credentials_issued
-                         (at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                    )?
-                    .execute(params![
-                        at_unix_ms,
-                        cut(user),
-                        cut(username),
-                        expires_at,
-                        ttl_s,
-                        by.code(),
-                        by.key_id().map(cut),
-                        client.and_then(|ip| self.context.addresses.ip(ip)),
-                    ])?;
+                self.connection.prepare_cached(INSERT_CREDENTIAL)?.execute(params![
+                    at_unix_ms,
+                    cut(user),
+                    cut(username),
+                    expires_at,
+                    ttl_s,
+                    by.code(),
+                    by.key_id().map(cut),
+                    client.and_then(|ip| self.context.addresses.ip(ip)),
+                ])?;
                 Ok(true)
             }
         }
     }
 
     fn fact(&mut self, fact: &Fact) -> rusqlite::Result<bool> {
+        let Context { run, addresses, .. } = self.context;
         match fact {
-            Fact::AllocationOpened { .. } => self.opened(fact),
+            Fact::AllocationOpened {
+                number,
+                at_unix_ms,
+                user,
+                username,
+                client,
+                server,
+                transport,
+                relayed,
+                lifetime_s,
+            } => {
+                // NULL as run is refused by the table: a command has no allocations.
+                self.connection.prepare_cached(INSERT_ALLOCATION)?.execute(params![
+                    run,
+                    signed(number.0),
+                    cut(user),
+                    cut(username),
+                    addresses.socket(*client),
+                    server.to_string(),
+                    transport.code(),
+                    relayed.to_string(),
+                    lifetime_s,
+                    at_unix_ms,
+                ])?;
+                Ok(true)
+            }
             Fact::AllocationClosed { number, at_unix_ms, reason, traffic } => {
-                let changed = self
-                    .connection
-                    .prepare_cached(
-                        "UPDATE allocations SET ended_at_ms = ?3, end_reason = ?4,
-                         packets_to_peers = ?5, bytes_to_peers = ?6,
-                         packets_to_client = ?7, bytes_to_client = ?8
-                         WHERE run = ?1 AND number = ?2 AND ended_at_ms IS NULL",
-                    )?
-                    .execute(params![
-                        self.context.run,
-                        signed(number.0),
-                        at_unix_ms,
-                        EndReason::code(*reason),
-                        signed(traffic.packets_to_peers),
-                        signed(traffic.bytes_to_peers),
-                        signed(traffic.packets_to_client),
-                        signed(traffic.bytes_to_client),
-                    ])?;
+                let changed = self.connection.prepare_cached(END_ALLOCATION)?.execute(params![
+                    run,
+                    signed(number.0),
+                    at_unix_ms,
+                    EndReason::code(*reason),
+                    signed(traffic.packets_to_peers),
+                    signed(traffic.bytes_to_peers),
+                    signed(traffic.packets_to_client),
+                    signed(traffic.bytes_to_client),
+                ])?;
                 Ok(changed == 1)
             }
-            Fact::AuthenticationFailed { .. } => self.failed(fact),
+            Fact::AuthenticationFailed {
+                at_unix_ms,
+                client,
+                transport,
+                username,
+                cause,
+                suppressed,
+            } => {
+                if self.may_have_a_row(*suppressed) {
+                    self.connection.prepare_cached(INSERT_FAILURE)?.execute(params![
+                        at_unix_ms,
+                        cause.code(),
+                        expired_ago_s(*cause),
+                        cut(claimed_user(username)),
+                        cut(username),
+                        addresses.socket(*client),
+                        transport.code(),
+                        signed(*suppressed),
+                    ])?;
+                    self.minute.rows += 1;
+                }
+                Ok(true)
+            }
         }
     }
 
-    fn opened(&self, fact: &Fact) -> rusqlite::Result<bool> {
-        let Fact::AllocationOpened {
-            number,
-            at_unix_ms,
-            user,
-            username,
-            client,
-            server,
-            transport,
-            relayed,
-            lifetime_s,
-        } = fact
-        else {
-            return Ok(false);
-        };
-        let Some(run) = self.context.run else {
-            return Ok(false);
-        };
-        self.connection
-            .prepare_cached(
-                "INSERT INTO allocations (run, number, user, username, client, server, transport,
-                 relayed, lifetime_s, started_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                run,
-                signed(number.0),
-                cut(user),
-                cut(username),
-                self.context.addresses.socket(*client),
-                server.to_string(),
-                transport.code(),
-                relayed.to_string(),
-                lifetime_s,
-                at_unix_ms,
-            ])?;
-        Ok(true)
-    }
-
-    fn failed(&mut self, fact: &Fact) -> rusqlite::Result<bool> {
-        let Fact::AuthenticationFailed {
-            at_unix_ms,
-            client,
-            transport,
-            username,
-            cause,
-            suppressed,
-        } = fact
-        else {
-            return Ok(false);
-        };
-        self.suppressed = self.suppressed.saturating_add(*suppressed);
-        if self.minute.rows >= AUTH_FAILURE_ROWS_PER_MINUTE {
-            self.suppressed = self.suppressed.saturating_add(1);
-            self.uncounted = self.uncounted.saturating_add(1).saturating_add(*suppressed);
-            return Ok(true);
+    /// Counts a failure that is beyond its minute's rows, with those that it stands for.
+    fn may_have_a_row(&mut self, stands_for: u64) -> bool {
+        self.suppressed = self.suppressed.saturating_add(stands_for);
+        if self.minute.rows < AUTH_FAILURE_ROWS_PER_MINUTE {
+            return true;
         }
-        let expired_ago_s = match cause {
-            AuthFailure::Expired { ago_s } => Some(*ago_s),
-            AuthFailure::NoSuchUser
-            | AuthFailure::WrongIntegrity
-            | AuthFailure::UnknownRealm
-            | AuthFailure::StaleNonce => None,
-        };
-        self.connection
-            .prepare_cached(
-                "INSERT INTO auth_failures
-                 (at_ms, cause, expired_ago_s, user, username, client, transport, suppressed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                at_unix_ms,
-                cause.code(),
-                expired_ago_s,
-                cut(claimed_user(username)),
-                cut(username),
-                self.context.addresses.socket(*client),
-                transport.code(),
-                signed(*suppressed),
-            ])?;
-        self.minute.rows += 1;
-        Ok(true)
+        self.suppressed = self.suppressed.saturating_add(1);
+        self.uncounted = self.uncounted.saturating_add(1).saturating_add(stands_for);
+        false
     }
 
     /// Adds what got no row to the minute's one counting row. Written with the transaction, so
@@ -283,6 +257,16 @@ impl Batch<'_> {
     }
 }
 
+fn expired_ago_s(cause: AuthFailure) -> Option<i64> {
+    match cause {
+        AuthFailure::Expired { ago_s } => Some(ago_s),
+        AuthFailure::NoSuchUser
+        | AuthFailure::WrongIntegrity
+        | AuthFailure::UnknownRealm
+        | AuthFailure::StaleNonce => None,
+    }
+}
+
 /// Failures of one statement that leave the transaction whole.
 fn is_about_the_row(error: &rusqlite::Error) -> bool {
     matches!(
@@ -299,6 +283,7 @@ pub(super) fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::TEXT_BYTES_MAX;
     use crate::store::testing::{File, at, closed, failed, failed_after, issued, opened};
 
     const SUPPRESSED: &str = "SELECT coalesce(sum(suppressed), 0) FROM auth_failures";
@@ -343,6 +328,19 @@ mod tests {
         assert_eq!(file.rows(), (1, 1, 0));
         assert_eq!(file.count("SELECT rows_dropped FROM runs"), 3);
         assert_eq!(file.count("SELECT bytes_to_peers FROM allocations"), i64::MAX);
+    }
+
+    #[test] // security.md F5
+    fn a_long_text_is_stored_up_to_its_bound() {
+        let mut file = File::new();
+        let long = "é".repeat(300);
+        file.write(&[opened(1, 0, &long), issued(0, &long), failed(0, &long)]);
+        for table in ["allocations", "credentials_issued", "auth_failures"] {
+            for column in ["user", "username"] {
+                let bytes = ["SELECT octet_length(", column, ") FROM ", table].concat();
+                assert_eq!(file.count(&bytes), TEXT_BYTES_MAX as i64, "{table}.{column}");
+            }
+        }
     }
 
     #[test]

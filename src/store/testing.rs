@@ -1,5 +1,6 @@
 //! A real file and short ways to say what goes into it, for the unit tests of this folder.
 
+use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::Connection;
@@ -9,7 +10,7 @@ use super::database::Database;
 use super::entry::{Entry, IssuedBy, KeyRow};
 use super::privacy::AddressPrivacy;
 use super::rows::{Context, FailureMinute, Written, write};
-use super::{keys, run};
+use super::{Options, keys, run};
 use crate::auth::api_key::ApiKeyHash;
 use crate::auth::credential::AuthFailure;
 use crate::time::Now;
@@ -72,6 +73,16 @@ impl File {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .unwrap();
         super::database::file_bytes(self.directory.path())
+    }
+}
+
+pub(super) fn options(directory: &Path) -> Options {
+    Options {
+        directory: directory.to_owned(),
+        retention_days: 0,
+        bytes_max: 0,
+        addresses: AddressPrivacy::Full,
+        version: "test",
     }
 }
 

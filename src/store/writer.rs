@@ -252,10 +252,6 @@ impl Writer {
     /// Deletes what is too old or too much, one step, and reports losses once a minute.
     fn tend(&mut self, now: Now) {
         let due = self.is_tend_due(now);
-        let Some(database) = &mut self.database else { return };
-        if self.purpose == Purpose::Commands || self.failures > 0 {
-            return;
-        }
         if due {
             self.tend_at = Some(now.mono + RECORD_TEND_INTERVAL);
             let dropped = self.queue.look().1.dropped;
@@ -264,7 +260,9 @@ impl Writer {
                 self.dropped_reported = dropped;
             }
         }
-        if self.rest_until.is_some_and(|at| at > now.mono) {
+        let resting = self.rest_until.is_some_and(|at| at > now.mono);
+        let Some(database) = &mut self.database else { return };
+        if self.purpose == Purpose::Commands || self.failures > 0 || resting {
             return;
         }
         match self.retention.step(&mut database.connection, now, due || self.too_much) {
@@ -315,5 +313,65 @@ impl Writer {
         }
         let now = Now::read().mono;
         self.tend_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{issued, options};
+
+    #[test]
+    fn a_writer_without_work_rests_for_whomever_it_writes() {
+        for purpose in [Purpose::Daemon, Purpose::Commands] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut writer = writer(directory.path(), purpose);
+            let now = writer.started;
+            writer.start().unwrap();
+            assert!(writer.write(now));
+            writer.tend(now);
+            assert!(writer.idle() > RECORD_TEND_INTERVAL / 2, "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn the_pause_between_tries_doubles_up_to_its_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(directory.path(), Purpose::Daemon);
+        let pauses: Vec<_> = [0, 1, 2, 3, 7, 1_000, u32::MAX]
+            .into_iter()
+            .map(|failures| {
+                writer.failures = failures;
+                writer.pause()
+            })
+            .collect();
+        let min = RECORD_RETRY_MIN;
+        assert_eq!(pauses[..4], [min, min, 2 * min, 4 * min]);
+        assert_eq!(pauses[4..], [RECORD_RETRY_MAX; 3]);
+    }
+
+    #[test]
+    fn a_transaction_that_time_cannot_cure_is_given_up_after_its_tries_and_not_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(directory.path(), Purpose::Daemon);
+        let now = writer.started;
+        writer.start().unwrap();
+        let database = writer.database.as_mut().unwrap();
+        database.connection.execute_batch("DROP TABLE credentials_issued").unwrap();
+        writer.queue.push(issued(1, "alice"));
+        writer.queue.wait_for_work(Duration::ZERO, &mut writer.batch);
+        for _ in 1..RECORD_BATCH_TRIES {
+            assert!(!writer.write(now));
+            assert_eq!(writer.batch.len(), 1);
+        }
+        assert!(!writer.write(now));
+        assert!(writer.batch.is_empty());
+        let (_, counts) = writer.queue.look();
+        assert_eq!((counts.dropped, counts.queued), (1, 0));
+        assert!(writer.write(now), "the next one is tried");
+    }
+
+    fn writer(directory: &std::path::Path, purpose: Purpose) -> Writer {
+        Writer::new(options(directory), purpose, Arc::new(Queue::new()), Now::read())
     }
 }

@@ -18,15 +18,20 @@ const SIDES = ["caller", "callee"];
 const FAR = { caller: "callee", callee: "caller" };
 
 const known = (window.turnbellTest = {
-  ...nothingSeen(), state: "idle", verdict: { code: "idle", title: "Ready", cure: "Press Start to call through the relay." },
+  ...nothingSeen(),
+  state: "idle",
+  verdict: { code: "idle", title: "Ready", cure: "Press Start to call through the relay." },
 });
 const typed = { key: "", username: "", credential: "" };
 let run = null; // the call in progress
 let camera = null; // the stream, while the camera is in use
 
 function nothingSeen() {
-  return { startedAt: null, browser: navigator.userAgent, source: "test picture", live: false, setupMs: {}, ice: null, network: null,
-    candidates: [], errors: [], selectedPair: { caller: null, callee: null }, stats: { caller: null, callee: null } };
+  return {
+    startedAt: null, browser: navigator.userAgent, source: "test picture", live: false, setupMs: {},
+    ice: null, network: null, candidates: [], errors: [],
+    selectedPair: { caller: null, callee: null }, stats: { caller: null, callee: null },
+  };
 }
 
 function say(state, code, title, cure) {
@@ -69,7 +74,8 @@ async function askForConfig(mine) {
       hint ?? (body ? "" : "The answer is not turnbell's. Does a proxy sit in front of it?"));
   }
   if (!Array.isArray(body?.iceServers)) {
-    return fail("ice_shape", "/ice answered something that is no ICE config", "Does a proxy sit in front of turnbell?");
+    return fail("ice_shape", "/ice answered something that is no ICE config",
+      "Does a proxy sit in front of turnbell?");
   }
   const replaced = Boolean(typed.username || typed.credential);
   const replace = (server) =>
@@ -89,11 +95,13 @@ async function askForConfig(mine) {
 async function start() {
   hangUp();
   const started = performance.now();
-  const mine = (run = { elapsed: () => Math.round(performance.now() - started), gathered: new Set(), seen: new Set(), frames: 0 });
+  const elapsed = () => Math.round(performance.now() - started);
+  const mine = (run = { elapsed, gathered: new Set(), seen: new Set(), frames: 0 });
   Object.assign(known, nothingSeen(), { startedAt: new Date().toISOString(), source: source() });
   say("asking", "asking", "Asking turnbell for a relay…", "");
   if (typeof RTCPeerConnection !== "function") {
-    return fail("no_webrtc", "This browser has no WebRTC, or it is switched off", "Switch it on, or use another browser.");
+    return fail("no_webrtc", "This browser has no WebRTC, or it is switched off",
+      "Switch it on, or use another browser.");
   }
   const config = await askForConfig(mine);
   if (!config || run !== mine) return;
@@ -203,13 +211,14 @@ function judge(mine) {
   if (moved) Object.assign(mine, { frames, movedAt: mine.elapsed() });
   if (moved && known.state !== "relayed" && SIDES.every((side) => known.selectedPair[side])) {
     known.setupMs.picture ??= mine.elapsed();
-    const others = known.errors.length ? " Something else failed on the way, see below; this call does not need it." : "";
+    const relay = known.selectedPair.caller.local.url ?? "the relay";
+    const others = known.errors.length ? " What failed on the way, see below, is not needed for it." : "";
     return say("relayed", "relayed", "Relayed: this call goes through turnbell",
-      `Both pictures below have been to ${known.selectedPair.caller.local.url ?? "the relay"} and back.${others}`);
+      `Both pictures below have been to ${relay} and back.${others}`);
   }
   if (known.state === "relayed" && mine.elapsed() - mine.movedAt > STALL_MS) {
     return say("stalled", "stalled", "The call was relayed, but nothing arrives any more",
-      "Is turnbell still running? A call also ends when its credential has expired: press Start again for a fresh one.");
+      "Is turnbell still running? A call also ends when its credential has expired: then press Start again.");
   }
   if (known.setupMs.picture !== undefined) return;
   const empty = SIDES.some((side) => !known.candidates.some((candidate) => candidate.side === side));
@@ -218,7 +227,8 @@ function judge(mine) {
     if (known.state === "connecting") say("failed", ...diagnose({ ...known, waitedMs: VERDICT_MS }));
   } else if (empty && mine.elapsed() > PATIENCE_MS && known.network === null) {
     probeNetwork();
-    say("connecting", "waiting", "Waiting for the relay to answer…", `No relay address yet from ${known.ice.urls.join(", ")}`);
+    const asked = `No relay address yet from ${known.ice.urls.join(", ")}`;
+    say("connecting", "waiting", "Waiting for the relay to answer…", asked);
   }
 }
 
@@ -238,7 +248,8 @@ function probeNetwork() {
 function measure(side, all) {
   const byId = (id) => all.find((entry) => entry.id === id);
   const chosen = all.find(({ type }) => type === "transport")?.selectedCandidatePairId;
-  const pair = byId(chosen) ?? all.find((e) => e.type === "candidate-pair" && e.nominated && e.state === "succeeded");
+  const pair = byId(chosen)
+    ?? all.find((e) => e.type === "candidate-pair" && e.nominated && e.state === "succeeded");
   const video = all.find(({ type, kind }) => type === "inbound-rtp" && kind === "video");
   const [at, before] = [performance.now(), known.stats[side]];
   const rate = (bytes, was) => (before ? Math.max(0, ((bytes - was) * 8_000) / (at - before.at)) : 0);
@@ -252,9 +263,9 @@ function measure(side, all) {
   };
   const [local, remote] = [byId(pair?.localCandidateId), byId(pair?.remoteCandidateId)];
   if (local && remote) known.selectedPair[side] = { local: describe(local), remote: describe(remote) };
-  for (const candidate of known.candidates.filter((each) => each.side === side && !each.relayProtocol)) {
-    const same = all.find((e) => e.type === "local-candidate" && e.port === candidate.port && e.address === candidate.address);
-    candidate.relayProtocol = same?.relayProtocol ?? null; // Chromium names it in getStats only
+  for (const mine of known.candidates.filter((candidate) => candidate.side === side)) {
+    const same = all.find((e) => e.type === "local-candidate" && e.port === mine.port && e.address === mine.address);
+    mine.relayProtocol ??= same?.relayProtocol ?? null; // Chromium names it in getStats only
   }
 }
 

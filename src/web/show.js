@@ -1,7 +1,9 @@
 // Draws what is known of the call into the page. Reads it, never changes it.
 
 const SIDES = ["caller", "callee"];
-const TIMES = { config: "ICE config", candidate: "relay address", connected: "connected", picture: "first picture" };
+const TIMES = {
+  config: "ICE config", candidate: "relay address", connected: "connected", picture: "first picture",
+};
 const drawn = new Map(); // what each element shows, so that an unchanged one is left alone
 
 export const page = (id) => document.getElementById(id);
@@ -17,7 +19,8 @@ export function show(known) {
   page("sides").hidden = !known.live && SIDES.every((side) => !known.stats[side]?.framesDecoded);
   page("camera").setAttribute("aria-pressed", String(known.source === "camera"));
   for (const side of SIDES) redraw(`${side}-facts`, facts(known.stats[side]));
-  redraw("pair", SIDES.filter((side) => known.selectedPair[side]).map((side) => pairRow(side, known.selectedPair[side])));
+  const paired = SIDES.filter((side) => known.selectedPair[side]);
+  redraw("pair", paired.map((side) => pairRow(side, known.selectedPair[side])));
   redraw("candidates", known.candidates.map(candidateRow));
   page("errors-section").hidden = known.errors.length === 0;
   redraw("errors", errors(known.errors));
@@ -54,8 +57,10 @@ function build(node) {
 
 /** A table row of `[column, text, class?]`; narrow screens show the column before the text. */
 function tr(cells) {
-  const cell = ([column, value, kind]) =>
-    ["td", { role: "cell", "data-column": column, ...(kind ? { class: kind, colspan: "7" } : {}) }, String(value ?? "–")];
+  const cell = ([column, value, kind]) => {
+    const more = kind ? { class: kind, colspan: "7" } : {};
+    return ["td", { role: "cell", "data-column": column, ...more }, String(value ?? "–")];
+  };
   return ["tr", { role: "row" }, ...cells.map(cell)];
 }
 

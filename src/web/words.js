@@ -92,5 +92,6 @@ export function diagnose({ candidates, errors, ice, network, waitedMs }) {
       + "--allow-loopback-in-peer-connection. Extensions and policies that hide addresses do the same."];
   }
   const { cure } = explainSilence("", ice.urls[0]);
-  return ["no_answer", `Not reachable: no answer from the relay in ${Math.round(waitedMs / 1_000)} s`, `${cure}\n${asked}`];
+  const seconds = Math.round(waitedMs / 1_000);
+  return ["no_answer", `Not reachable: no answer from the relay in ${seconds} s`, `${cure}\n${asked}`];
 }

@@ -99,7 +99,8 @@ test("a relay that does not answer is called unreachable", TIMEOUT, async () => 
   try {
     await onPage({ fragment: "#manual" }, async (page) => {
       const urls = [`turn:127.0.0.1:${silent.address().port}?transport=udp`];
-      await page.route("**/ice", (route) => route.fulfill({ json: { iceServers: [{ urls, username: "u", credential: "c" }] } }));
+      const config = { iceServers: [{ urls, username: "u", credential: "c" }] };
+      await page.route("**/ice", (route) => route.fulfill({ json: config }));
       await page.click("#start");
       await verdict(page, "waiting");
       const known = await verdict(page, "no_answer"); // Chromium itself takes 40 s to say 701

@@ -87,9 +87,14 @@ impl Daemon {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        let mut text = Vec::new();
+        match stream.read_to_end(&mut text) {
+            Ok(_) => {}
+            // How it ends where the server did not read everything; the answer came before.
+            Err(why) if why.kind() == std::io::ErrorKind::ConnectionReset => {}
+            Err(why) => panic!("{why}; so far {text:?}"),
+        }
+        String::from_utf8(text).unwrap()
     }
 
     /// Waits until everything handed to the record is stored.
@@ -333,7 +338,7 @@ fn the_log_holds_a_credential_issued_by_hand_and_filters_by_user_kind_and_time()
         key: None,
         client: None,
     };
-    assert_eq!(log(Some("bob"), None, Some(before)), [credential.clone()]);
+    assert_eq!(log(Some("bob"), None, Some(before)), std::slice::from_ref(&credential));
     assert_eq!(log(None, Some("credential"), None), [credential]);
     assert!(matches!(log(Some("ann"), None, None)[..], [LogWord::Opened(_)]));
     assert_eq!(log(Some("bob"), Some("opened"), None), []);

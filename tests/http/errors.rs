@@ -110,6 +110,22 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
 }
 
 #[test]
+fn a_panic_costs_one_answer_and_nothing_more() {
+    let server = Server::local();
+    let health = server.health.clone();
+    // The probe of this test server unwraps this lock.
+    let poisoned = std::thread::spawn(move || {
+        let _held = health.lock().unwrap();
+        panic!("on purpose");
+    });
+    assert!(poisoned.join().is_err());
+    let answer = server.ask("GET /healthz", &[]);
+    let error = answer.refuses(500, "internal");
+    assert!(!error.to_string().contains("Poison"), "{error}");
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+}
+
+#[test]
 fn the_page_is_served_whole_with_a_strict_policy_and_no_inline_script() {
     let server = Server::local();
     for (path, content_type) in [

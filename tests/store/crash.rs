@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use turnbell::limits::RECORD_QUEUED_MAX;
 use turnbell::store::StoreState;
 use turnbell::time::Now;
 
@@ -42,8 +41,7 @@ fn kill_9_costs_at_most_what_ended_in_the_last_second() {
     assert!(checked > 1_000, "the rounds really checked something: {checked}");
 }
 
-/// The child: opens and closes allocations as fast as the writer follows and says which have
-/// ended, until it is killed. Does nothing where it is not asked to.
+/// The child: opens and closes allocations and says which have ended, until it is killed. Does nothing where it is not asked to.
 #[test]
 fn child_that_writes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(CHILD) else { return };
@@ -62,12 +60,11 @@ fn child_that_writes_until_it_is_killed() {
             println!("ended {number} {ended}");
             std::io::stdout().flush().unwrap();
         }
-        if number % 50 == 0 {
+        // A few hundred a second: the rounds together must not starve the machine of their own
+        // guarantee.
+        if number % 5 == 0 {
             assert_eq!(store.health().dropped, 0);
-            while store.health().queued > RECORD_QUEUED_MAX as u64 / 64 {
-                let _ = pause.recv_timeout(Duration::from_millis(1));
-            }
-            let _ = pause.recv_timeout(Duration::from_millis(20));
+            let _ = pause.recv_timeout(Duration::from_millis(15));
         }
     }
 }

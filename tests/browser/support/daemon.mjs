@@ -15,7 +15,7 @@ export const SECRET = "a secret that only this test knows";
 
 export class Daemon {
   /** Resolves once the daemon wrote its addresses. `http` holds more lines for the `[http]` table. */
-  static async start({ http = [] } = {}) {
+  static async start({ http = ["local_without_key = true"] } = {}) {
     const binary = process.env.TURNBELL_BIN;
     if (!binary) throw new Error("set TURNBELL_BIN to the daemon's binary, for example target/debug/turnbell");
     const daemon = new Daemon();
@@ -60,13 +60,13 @@ export class Daemon {
   /** `<state>/addresses.json`, as soon as it is whole. */
   async #addresses() {
     const path = join(this.state, "addresses.json");
-    const given_up = AbortSignal.timeout(READY_MS);
-    const watcher = watch(this.state, { signal: given_up });
+    const late = AbortSignal.timeout(READY_MS);
+    const watcher = watch(this.state, { signal: late });
     watcher.on("error", () => {}); // the timeout below says it better
     this.ended.then((how) => watcher.emit("gone", how));
     try {
       for (;;) {
-        const changed = Promise.race([once(watcher, "change", { signal: given_up }), once(watcher, "gone")]);
+        const changed = Promise.race([once(watcher, "change", { signal: late }), once(watcher, "gone")]);
         changed.catch(() => {});
         const text = await readFile(path, "utf8").catch(() => "");
         if (text.trimEnd().endsWith("}")) return JSON.parse(text);

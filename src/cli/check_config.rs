@@ -1,0 +1,125 @@
+//! `turnbell check-config`: what would be open, and everything that is wrong.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use clap::Args;
+
+use super::banner::Banner;
+use crate::config::{Config, secrets};
+use crate::daemon::{Plan, has_ipv6};
+use crate::ops::interfaces::{self, InterfaceAddress};
+use crate::ops::port_holder::{Protocol, bind_failure};
+use crate::ops::state_directory::SECRET_FILE;
+use crate::plane::udp::Listener;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is started or changed. Ports are tried for a moment; one that is taken is only warned about,
+because the program that holds it may be the one to be replaced.
+
+Examples:
+  turnbell check-config
+  turnbell check-config --config /etc/turnbell/turnbell.toml
+
+Exit code 1 if turnbell would refuse to start with it.")]
+pub(super) struct CheckConfig {}
+
+impl CheckConfig {
+    pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
+        super::print(&meaning(&super::find(named)?)?)
+    }
+}
+
+/// What a config means on this machine.
+fn meaning(config: &Config) -> anyhow::Result<String> {
+    let here = interfaces::all()?;
+    let mut plan = Plan::of(config, &here)?;
+    plan.warnings.extend(generated_secret(config)?);
+    plan.warnings.extend(taken_ports(config, &here));
+    let banner = Banner {
+        config,
+        listeners: &config.listen,
+        http: &config.http.listen,
+        relay: &plan.relay,
+        warnings: &plan.warnings,
+    };
+    Ok(format!("The configuration is good. It means:\n\n{}", banner.facts()))
+}
+
+/// Reads the secret in the state directory, if it is needed and has been made.
+fn generated_secret(config: &Config) -> anyhow::Result<Option<String>> {
+    let path = config.state_directory.join(SECRET_FILE);
+    if !config.auth.secrets.is_empty() || !path.exists() {
+        return Ok(None);
+    }
+    secrets::read_file(&path).map(|read| read.warning).map_err(anyhow::Error::msg)
+}
+
+/// Tries every port for a moment, as the daemon binds it.
+fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
+    let has_ipv6 = has_ipv6(here);
+    let udp = |at: &SocketAddr| {
+        if at.is_ipv6() && !has_ipv6 {
+            return Some(format!("this machine has no IPv6: {at} would not be listened on"));
+        }
+        let error = Listener::bind(*at).err()?;
+        Some(bind_failure(Protocol::Udp, *at, "listen", &error))
+    };
+    let tcp = |at: &SocketAddr| {
+        let error = TcpListener::bind(at).err()?;
+        Some(bind_failure(Protocol::Tcp, *at, "http.listen", &error))
+    };
+    config.listen.iter().filter_map(udp).chain(config.http.listen.iter().filter_map(tcp)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    /// Names no port of the machine and no state.
+    fn config(directory: &Path) -> Config {
+        let mut config = Config::embedded();
+        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.http.listen = Vec::new();
+        config.relay_addresses = vec!["127.0.0.1".parse().unwrap()];
+        config.state_directory = directory.to_owned();
+        config
+    }
+
+    #[test]
+    fn a_good_config_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = meaning(&config(directory.path())).unwrap();
+        assert!(text.contains("127.0.0.1, `relay_addresses` names it (lo)"), "{text}");
+        assert!(text.contains("relay address 127.0.0.1 is loopback"), "{text}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named_with_its_setting() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut config = config(directory.path());
+        config.listen = vec![socket.local_addr().unwrap()];
+        let warnings = taken_ports(&config, &[]);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("set \"listen\" in turnbell.toml"), "{warnings:?}");
+        drop(socket);
+        assert_eq!(taken_ports(&config, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_secret_in_the_state_directory_is_looked_at_if_it_is_the_one_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        assert_eq!(generated_secret(&config).unwrap(), None);
+        std::fs::write(directory.path().join(SECRET_FILE), "changeme\n").unwrap();
+        let error = generated_secret(&config).unwrap_err().to_string();
+        assert!(error.contains("secret:1: is a well-known sample"), "{error}");
+        let written = crate::auth::secret::generate_shared_secret().unwrap();
+        config.auth.secrets = vec![written];
+        assert_eq!(generated_secret(&config).unwrap(), None);
+    }
+}

@@ -1,0 +1,220 @@
+//! `turnbell log`: what happened, one line each, the newest last.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::record::{IfMissing, Record};
+use super::{sessions, table};
+use crate::auth::credential::AuthFailure;
+use crate::config::Config;
+use crate::store::{IssuedBy, LogEvent, LogKind, LogQuery, LogRow};
+use crate::time::Now;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  turnbell log --since 10m                        what just happened
+  turnbell log --user alice                       why alice's call failed
+  turnbell log --kind auth_failure --limit 1000   who is refused, and the true cause")]
+pub(super) struct Log {
+    /// Only what concerns this user; a refused client concerns the user it claimed to be
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only one kind: credential, opened, closed, auth_failure or run
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<LogKind>,
+    /// Only the last 90s, 10m, 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Duration>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value = "100", value_parser = sessions::limit)]
+    limit: usize,
+}
+
+impl Log {
+    pub(super) fn run(self, config: &Config) -> anyhow::Result<()> {
+        let query = LogQuery {
+            user: self.user,
+            kind: self.kind,
+            since_unix_ms: self.since.map(|since| {
+                let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+                Now::read().unix_ms.saturating_sub(ms)
+            }),
+            limit: self.limit,
+        };
+        let rows = Record::reach(config, IfMissing::Fail)?.log(&query)?;
+        super::print(&listed(&rows))
+    }
+}
+
+fn listed(rows: &[LogRow]) -> String {
+    if rows.is_empty() {
+        return "nothing on record\n".to_owned();
+    }
+    let line = |row: &LogRow| {
+        let (kind, user, text) = described(&row.event);
+        vec![table::time(row.at_unix_ms), kind.code().to_owned(), user.to_owned(), text]
+    };
+    let rows: Vec<Vec<String>> = rows.iter().rev().map(line).collect();
+    table::table(&["TIME (UTC)", "WHAT", "USER", ""], &rows)
+}
+
+/// Kind, user, and the rest as words.
+fn described(event: &LogEvent) -> (LogKind, &str, String) {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    match event {
+        LogEvent::CredentialIssued { user, ttl_s, by, client, .. } => {
+            let by = match by {
+                IssuedBy::Local => "a local request".to_owned(),
+                IssuedBy::ApiKey(id) => format!("key {id}"),
+                IssuedBy::Command => "`turnbell credential`".to_owned(),
+            };
+            let from = client.as_ref().map_or_else(String::new, |client| format!(" from {client}"));
+            let ttl = table::lasted(i64::from(*ttl_s) * 1000);
+            (LogKind::Credential, user, format!("good for {ttl}, asked for by {by}{from}"))
+        }
+        LogEvent::AllocationOpened(row) => {
+            let (relayed, client) = (&row.relayed, or_dash(&row.client));
+            let text = format!("{relayed} for {client} over {}", row.transport);
+            (LogKind::Opened, &row.user, text)
+        }
+        LogEvent::AllocationClosed(row) => {
+            let end = row.ended_at_unix_ms.unwrap_or(row.started_at_unix_ms);
+            let text = format!(
+                "{} of {}: {} after {}, {} to peers, {} to the client",
+                row.relayed,
+                or_dash(&row.client),
+                row.end_reason.as_deref().unwrap_or("-"),
+                table::lasted(end - row.started_at_unix_ms),
+                table::bytes(row.traffic.bytes_to_peers),
+                table::bytes(row.traffic.bytes_to_client),
+            );
+            (LogKind::Closed, &row.user, text)
+        }
+        LogEvent::AuthenticationFailed {
+            user,
+            client,
+            transport,
+            cause,
+            expired_ago_s,
+            suppressed,
+            ..
+        } => {
+            let mut text =
+                format!("{} over {transport}: {}", or_dash(client), why(cause, *expired_ago_s));
+            if *suppressed > 0 {
+                text.push_str(&format!(" ({suppressed} more before it)"));
+            }
+            (LogKind::AuthFailure, user, text)
+        }
+        LogEvent::AuthenticationFailuresCounted { count } => {
+            (LogKind::AuthFailure, "", format!("{count} more in this minute"))
+        }
+        LogEvent::RunStarted { version } => {
+            (LogKind::Run, "", format!("turnbell {version} started"))
+        }
+        LogEvent::RunEnded { reason, rows_dropped: 0 } => {
+            (LogKind::Run, "", format!("turnbell ended: {reason}"))
+        }
+        LogEvent::RunEnded { reason, rows_dropped } => {
+            let text = format!("turnbell ended: {reason}; {rows_dropped} events are missing");
+            (LogKind::Run, "", text)
+        }
+    }
+}
+
+/// The words of `AuthFailure` for its code.
+fn why(code: &str, expired_ago_s: Option<i64>) -> String {
+    let known = [
+        AuthFailure::NoSuchUser,
+        AuthFailure::Expired { ago_s: expired_ago_s.unwrap_or(0) },
+        AuthFailure::WrongIntegrity,
+        AuthFailure::UnknownRealm,
+        AuthFailure::StaleNonce,
+    ];
+    let found = known.into_iter().find(|failure| failure.code() == code);
+    found.map_or_else(|| code.to_owned(), |failure| failure.to_string())
+}
+
+fn kind(text: &str) -> Result<LogKind, String> {
+    let words: Vec<&str> = LogKind::ALL.into_iter().map(LogKind::code).collect();
+    LogKind::parse(text).ok_or_else(|| format!("must be one of {}", words.join(", ")))
+}
+
+/// `90s`, `10m`, `12h`, `7d`.
+fn since(text: &str) -> Result<Duration, String> {
+    let unit = match text.chars().last() {
+        Some('s') => Some(1),
+        Some('m') => Some(60),
+        Some('h') => Some(3600),
+        Some('d') => Some(86_400),
+        Some(_) | None => None,
+    };
+    let digits = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
+    let count = Some(digits).filter(|digits| digits.bytes().all(|c| c.is_ascii_digit()));
+    let seconds = unit.zip(count.and_then(|digits| digits.parse::<u64>().ok()));
+    let seconds = seconds.and_then(|(unit, count)| count.checked_mul(unit));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "must be a time such as 90s, 10m, 12h or 7d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_line_stands_last_and_says_the_true_cause() {
+        let rows = [
+            LogRow {
+                at_unix_ms: 2000,
+                event: LogEvent::AuthenticationFailed {
+                    user: "alice".to_owned(),
+                    username: "0:alice".to_owned(),
+                    client: Some("198.51.100.4:9".to_owned()),
+                    transport: "udp".to_owned(),
+                    cause: "expired".to_owned(),
+                    expired_ago_s: Some(312),
+                    suppressed: 7,
+                },
+            },
+            LogRow {
+                at_unix_ms: 1000,
+                event: LogEvent::CredentialIssued {
+                    user: "bob".to_owned(),
+                    username: "60:bob".to_owned(),
+                    expires_at: 60,
+                    ttl_s: 3600,
+                    by: IssuedBy::ApiKey("k1".to_owned()),
+                    client: None,
+                },
+            },
+            LogRow { at_unix_ms: 0, event: LogEvent::RunStarted { version: "1.2.3".to_owned() } },
+        ];
+        let text = listed(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].starts_with("1970-01-01 00:00:00  run"), "{text}");
+        assert!(lines[1].ends_with("turnbell 1.2.3 started"), "{text}");
+        assert!(lines[2].ends_with("good for 1h00m, asked for by key k1"), "{text}");
+        let failure = "alice  198.51.100.4:9 over udp: expired 312 s ago (7 more before it)";
+        assert!(lines[3].ends_with(failure), "{text}");
+        assert_eq!(listed(&[]), "nothing on record\n");
+    }
+
+    #[test]
+    fn every_cause_has_its_words() {
+        assert_eq!(why("wrong_integrity", None), "wrong password or secret");
+        assert_eq!(why("no_such_user", None), "no such user");
+        assert_eq!(why("of a later version", None), "of a later version");
+    }
+
+    #[test]
+    fn since_is_a_number_with_a_unit() {
+        assert_eq!(since("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(since("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for bad in ["", "s", "7", "7w", "-7d", "1.5h", "7é", "99999999999999999999d"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

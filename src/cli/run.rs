@@ -1,0 +1,62 @@
+//! `turnbell run`: the daemon in the foreground.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::banner::Banner;
+use crate::config::Config;
+use crate::daemon::{Daemon, Opened};
+use crate::ops::{log, systemd};
+
+#[derive(Debug, Args, Default)]
+#[command(after_help = "\
+Without any config file this starts a relay to try out: STUN and TURN on UDP 3478, relayed ports
+49152-65535, HTTP on http://localhost:8080/, state in ./turnbell-data.
+
+Stop it with Ctrl-C or SIGTERM: the end of every allocation is recorded first.
+On a server, scripts/install sets it up as a systemd service.")]
+pub(super) struct Run {}
+
+impl Run {
+    pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
+        let config = super::find(named)?;
+        log::start(config.log.level);
+        let daemon = Daemon::start(config.clone())?;
+        announce(&config, daemon.opened())?;
+        let ended = daemon.wait();
+        systemd::stopping();
+        let stopped = daemon.stop();
+        // What ended it explains what came of the stop.
+        ended.and(stopped)?;
+        tracing::info!("stopped in order");
+        Ok(())
+    }
+}
+
+/// Tells people and the service manager what is open. A journal gets records with priorities, a
+/// terminal or a file the banner.
+fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
+    if log::goes_to_the_journal() {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, http = ?opened.http, "up");
+        for relay in &opened.relay_addresses {
+            tracing::info!("{relay}");
+        }
+        for warning in &opened.warnings {
+            tracing::warn!("{warning}");
+        }
+    } else {
+        let banner = Banner {
+            config,
+            listeners: &opened.udp,
+            http: &opened.http,
+            relay: &opened.relay_addresses,
+            warnings: &opened.warnings,
+        };
+        super::print(&banner.started())?;
+    }
+    let relay: Vec<String> =
+        opened.relay_addresses.iter().map(|relay| relay.advertised.to_string()).collect();
+    systemd::ready(&format!("relaying on {}", relay.join(", ")));
+    Ok(())
+}

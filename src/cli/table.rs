@@ -1,0 +1,138 @@
+//! Rows for a person: aligned columns, times in UTC, sizes in powers of 1024.
+
+use crate::ops::log::printable;
+
+/// Lines of a table with its head; the last column is not padded.
+///
+/// Every cell may hold text from the network: it is made printable here.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut cells: Vec<Vec<String>> = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
+    cells.extend(rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()));
+    let width = |column: usize| {
+        cells.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &cells {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `2026-11-20 10:02:03`, UTC.
+pub(super) fn time(unix_ms: i64) -> String {
+    let seconds = unix_ms.div_euclid(1000);
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days are counted from 0000-03-01, so that a leap day is the last day of its year.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// `512 B`, `1.5 KiB`, `20 MiB`: three digits at the least, one decimal below ten.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    // 63 - zeros is the index of the highest bit; ten bits a unit.
+    let unit = ((63 - count.leading_zeros()) / 10).min(6);
+    let tenths = (u128::from(count) * 10) >> (10 * unit);
+    let name = UNITS[unit as usize - 1];
+    if tenths < 100 {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {name}", tenths / 10)
+    }
+}
+
+/// `45s`, `3m12s`, `2h05m`, `3d04h`.
+pub(super) fn lasted(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_cells_cannot_break_the_table() {
+        let rows = [
+            vec!["alice".to_owned(), "1".to_owned()],
+            vec!["b\nFAKE\u{1b}[2J".to_owned(), "22".to_owned()],
+        ];
+        let text = table(&["USER", "N"], &rows);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.ends_with("b\\nFAKE\\u{1b}[2J  22\n"), "{text}");
+        let column = |line: &str| line.rfind("  ").unwrap() + 2;
+        let columns: Vec<usize> = text.lines().map(column).collect();
+        assert_eq!(columns, [columns[0]; 3], "{text}");
+    }
+
+    #[test]
+    fn times_agree_with_date() {
+        for (unix_s, shown) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (1_795_168_923, "2026-11-20 10:02:03"),
+            (4_107_542_399, "2100-02-28 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(time(unix_s * 1000 + 999), shown);
+        }
+    }
+
+    #[test]
+    fn sizes_change_their_unit_at_1024() {
+        for (count, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10 * 1024 - 1, "9.9 KiB"),
+            (10 * 1024, "10 KiB"),
+            ((1 << 20) - 1, "1023 KiB"),
+            (1 << 20, "1.0 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "15 EiB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
+    }
+
+    #[test]
+    fn spans_have_two_units_at_the_most() {
+        for (seconds, shown) in [
+            (-5, "0s"),
+            (59, "59s"),
+            (60, "1m00s"),
+            (3599, "59m59s"),
+            (3600, "1h00m"),
+            (86_399, "23h59m"),
+            (86_400, "1d00h"),
+        ] {
+            assert_eq!(lasted(seconds * 1000), shown);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The relay against the RFC texts, section by section, with a virtual clock and no socket.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, reason = "tests/sim.rs uses the rest")]
+mod support;
+
+mod conformance {
+    mod allocate;
+    mod amplification;
+    mod authentication;
+    mod channel;
+    mod framing;
+    mod general;
+    mod inside;
+    mod integrity;
+    mod nonce;
+    mod permission;
+    mod refresh;
+    mod send_data;
+    mod stop;
+}

@@ -1,0 +1,104 @@
+//! What spans the shards: a real `Quota`, a small range of ports, who owns which, failing binds.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use turnbell::policy::quota::{Quota, QuotaExceeded, QuotaLimits, SourcePrefix};
+use turnbell::turn::contract::Why;
+use turnbell::turn::relayed_address::RelayPort;
+use turnbell::wire::address::Family;
+
+use super::prng::Prng;
+
+const FIRST_PORT: u16 = 50_000;
+const PORTS: u16 = 7;
+const LIMITS: QuotaLimits = QuotaLimits { per_user: 4, per_source: 4, total: 10 };
+
+/// One relay socket.
+#[derive(Debug)]
+struct Held {
+    shard: usize,
+    user: Box<str>,
+    source: IpAddr,
+}
+
+/// The ledger of a daemon with two shards.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    quota: Quota,
+    held: BTreeMap<RelayPort, Held>,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self { quota: Quota::new(LIMITS), held: BTreeMap::new() }
+    }
+
+    pub(crate) fn open(
+        &mut self,
+        prng: &mut Prng,
+        shard: usize,
+        user: &str,
+        source: IpAddr,
+        family: Family,
+    ) -> Result<RelayPort, Why> {
+        self.quota.take(user, source).map_err(|exceeded| match exceeded {
+            QuotaExceeded::User => Why::UserQuota,
+            QuotaExceeded::Source => Why::SourceQuota,
+            QuotaExceeded::Total => Why::TotalQuota,
+        })?;
+        let address = u8::from(family == Family::V6);
+        let free: Vec<RelayPort> = (FIRST_PORT..FIRST_PORT + PORTS)
+            .map(|number| RelayPort { address, number })
+            .filter(|port| !self.held.contains_key(port))
+            .collect();
+        let result = match free.is_empty() {
+            true => Err(Why::Ports),
+            false if prng.chance(5) => Err(Why::Bind),
+            false => Ok(*prng.pick(&free)),
+        };
+        match result {
+            Ok(port) => {
+                self.held.insert(port, Held { shard, user: user.into(), source });
+            }
+            Err(_) => self.quota.give_back(user, source),
+        }
+        result
+    }
+
+    pub(crate) fn close(&mut self, shard: usize, port: RelayPort, user: &str, source: IpAddr) {
+        let held = self.held.remove(&port).expect("a socket is closed once, after it was opened");
+        assert_eq!((held.shard, &*held.user, held.source), (shard, user, source));
+        self.quota.give_back(user, source);
+    }
+
+    /// Whose shard owns a live relay port.
+    pub(crate) fn owner(&self, port: RelayPort) -> Option<usize> {
+        self.held.get(&port).map(|held| held.shard)
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// What is counted is what is held, by user, by source and in total.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.quota.held() as usize, self.held.len());
+        let mut by_user: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut by_source: BTreeMap<SourcePrefix, u32> = BTreeMap::new();
+        for held in self.held.values() {
+            *by_user.entry(&held.user).or_default() += 1;
+            *by_source.entry(SourcePrefix::of(held.source)).or_default() += 1;
+        }
+        assert_eq!(self.quota.holders(), (by_user.len(), by_source.len()));
+        for (user, count) in by_user {
+            assert_eq!(self.quota.held_by_user(user), count);
+            assert!(count <= LIMITS.per_user);
+        }
+        for (source, count) in by_source {
+            assert_eq!(self.quota.held_by_source(source), count);
+            assert!(count <= LIMITS.per_source);
+        }
+        assert!(self.quota.held() <= LIMITS.total);
+    }
+}

@@ -1,0 +1,579 @@
+//! One simulated world: what happens next, what the server makes of it, what the model says.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use turnbell::time::Now;
+use turnbell::turn::contract::{Header, Token, Why};
+use turnbell::turn::fact::EndReason;
+use turnbell::turn::relayed_address::RelayPort;
+use turnbell::wire::attribute::AttributeType;
+use turnbell::wire::message::{Class, Message, Method, TransactionId};
+
+use super::actor::Client;
+use super::ask::{Ask, Intent, Packet, Wanted};
+use super::attacker::{Attacker, OWN};
+use super::model::{Delivery, Model, Moment, Verdict};
+use super::net::{Happening, Net};
+use super::prng::Prng;
+use super::shards::{Seen, Shards};
+use crate::support::answer::{Answer, Asked, Read, read};
+use crate::support::setup::{REALM, START_S};
+
+const CLIENTS: usize = 7;
+/// Happenings until everybody leaves.
+const STEPS: u64 = 1200;
+/// Lines printed when a step fails.
+const TRACE_LINES: usize = 40;
+
+/// What happened in one run, in numbers; equal for equal seeds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) simulated_s: u64,
+    pub(crate) allocations: u64,
+    pub(crate) successes: u64,
+    pub(crate) errors: u64,
+    pub(crate) silences: u64,
+    pub(crate) to_peers: u64,
+    pub(crate) to_clients: u64,
+    pub(crate) on_channels: u64,
+    pub(crate) inside: u64,
+    pub(crate) dropped: u64,
+    pub(crate) unknown_answered: u64,
+    pub(crate) ended_by_client: u64,
+    pub(crate) expired: u64,
+    pub(crate) refused_by_ledger: u64,
+    hash: u64,
+}
+
+impl Told {
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.simulated_s += other.simulated_s;
+        self.allocations += other.allocations;
+        self.successes += other.successes;
+        self.errors += other.errors;
+        self.silences += other.silences;
+        self.to_peers += other.to_peers;
+        self.to_clients += other.to_clients;
+        self.on_channels += other.on_channels;
+        self.inside += other.inside;
+        self.dropped += other.dropped;
+        self.unknown_answered += other.unknown_answered;
+        self.ended_by_client += other.ended_by_client;
+        self.expired += other.expired;
+        self.refused_by_ledger += other.refused_by_ledger;
+        self.hash ^= other.hash;
+        self
+    }
+
+    /// Whether a hundred runs were worth their time.
+    pub(crate) fn is_lively(&self) -> bool {
+        [
+            self.allocations,
+            self.to_peers,
+            self.to_clients,
+            self.on_channels,
+            self.inside,
+            self.dropped,
+            self.silences,
+            self.unknown_answered,
+            self.ended_by_client,
+            self.expired,
+            self.refused_by_ledger,
+        ]
+        .iter()
+        .all(|count| *count >= 50)
+            && self.successes > self.errors / 10
+    }
+}
+
+/// A world.
+#[derive(Debug)]
+pub(crate) struct World {
+    seed: u64,
+    prng: Prng,
+    start: Now,
+    ms: u64,
+    unix_jumped_s: i64,
+    net: Net,
+    shards: Shards,
+    model: Model,
+    clients: Vec<Client>,
+    attacker: Attacker,
+    is_stopped: bool,
+    told: Told,
+    trace: VecDeque<String>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut prng = Prng::new(seed);
+        let start = Now { unix_ms: START_S * 1000, ..Now::read() };
+        let mut net = Net::new(&mut prng);
+        let clients = (0..CLIENTS).map(|index| Client::new(index, &mut prng)).collect();
+        for index in 0..CLIENTS {
+            net.plan(prng.below(3000), Happening::ClientActs(index));
+        }
+        net.plan(1000, Happening::AttackerActs);
+        for _ in 0..prng.below(4) {
+            let by_s = prng.within(0, 14_400) as i64 - 7200;
+            net.plan(prng.below(3_600_000), Happening::ClockJumps(by_s));
+        }
+        Self {
+            seed,
+            prng,
+            start,
+            ms: 0,
+            unix_jumped_s: 0,
+            net,
+            shards: Shards::new(start),
+            model: Model::default(),
+            clients,
+            attacker: Attacker::default(),
+            is_stopped: false,
+            told: Told::default(),
+            trace: VecDeque::new(),
+        }
+    }
+
+    /// Lets things happen.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..STEPS {
+            let Some((at_ms, happening)) = self.net.next() else { return };
+            // A busy shard may find packets before it notices that an allocation's time is over.
+            if self.prng.chance(70) {
+                self.tick_until(at_ms);
+            }
+            self.ms = at_ms;
+            self.note(&happening);
+            self.happens(happening);
+            self.settle();
+        }
+    }
+
+    /// Everybody leaves; everything ends.
+    pub(crate) fn finish(mut self) -> Told {
+        self.net.calm();
+        if self.prng.chance(30) {
+            self.is_stopped = true;
+            self.model.stop(self.ms);
+            for shard in 0..2 {
+                let now = self.now();
+                let seen = self.shards.stop(&mut self.prng, now, shard);
+                self.check_closed(&seen);
+            }
+        }
+        while let Some((at_ms, happening)) = self.net.next() {
+            self.tick_until(at_ms);
+            self.ms = at_ms;
+            self.happens(happening);
+            self.settle();
+        }
+        self.tick_until(self.ms + 3_600_000);
+        self.shards.check_empty();
+        assert!(self.model.allocations.is_empty());
+        self.told.simulated_s = self.ms / 1000;
+        self.told.clone()
+    }
+
+    fn now(&self) -> Now {
+        let now = self.start.after(Duration::from_millis(self.ms));
+        Now { unix_ms: now.unix_ms + self.unix_jumped_s * 1000, ..now }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { ms: self.ms, unix_s: self.now().unix_s() }
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        match happening {
+            Happening::AtServer(packet) => self.at_server(&packet),
+            Happening::AtRelay { relayed, peer, data } => {
+                let expected = self.model.arrive(self.ms, relayed, peer, &data);
+                // Whoever says through the kernel that he is us is some other program.
+                let is_own = peer.ip() == relayed.ip();
+                let expected = if is_own { Delivery::Dropped } else { expected };
+                let now = self.now();
+                let delivery = self.shards.from_peer(now, relayed, peer, &data);
+                assert_eq!(delivery, expected, "{peer} sent to {relayed}");
+                self.delivered(delivery);
+            }
+            Happening::AtPeer { from, peer, data } => {
+                if self.prng.chance(50) {
+                    let echo = Happening::AtRelay { relayed: from, peer, data };
+                    self.net.send(&mut self.prng, self.ms, &echo);
+                }
+            }
+            Happening::AtClient { client, id, read } => {
+                let unix_s = self.now().unix_s();
+                if let Some(client) = self.clients.iter_mut().find(|c| c.address == client) {
+                    client.hear(id, &read, unix_s);
+                }
+            }
+            Happening::SocketOpened { shard, token, result } => {
+                self.socket_opened(shard, token, result);
+            }
+            Happening::ClientActs(index) => self.client_acts(index),
+            Happening::Retransmits { index, id } => {
+                if let Some(packet) = self.clients[index].retransmit(id) {
+                    self.client_sends(index, packet);
+                }
+            }
+            Happening::AttackerActs => self.attacker_acts(),
+            Happening::ClockJumps(by_s) => self.unix_jumped_s += by_s,
+            Happening::AsksAtOnce { client, wanted } => self.asks_at_once(client, wanted),
+        }
+    }
+
+    fn client_acts(&mut self, index: usize) {
+        let others: Vec<SocketAddr> = self.clients.iter().filter_map(|c| c.relayed).collect();
+        if let Some(packet) = self.clients[index].act(&mut self.prng, &others) {
+            self.client_sends(index, packet);
+        }
+        let gap_ms = match self.prng.below(10) {
+            0..6 => self.prng.within(100, 5000),
+            6..9 => self.prng.within(5000, 120_000),
+            _ => self.prng.within(120_000, 700_000),
+        };
+        self.net.plan(self.ms + gap_ms, Happening::ClientActs(index));
+    }
+
+    fn client_sends(&mut self, index: usize, packet: Packet) {
+        self.attacker.overhear(&packet);
+        if let Some(id) = self.clients[index].waiting_id() {
+            self.net.plan(self.ms + 700, Happening::Retransmits { index, id });
+        }
+        self.net.send(&mut self.prng, self.ms, &Happening::AtServer(packet));
+    }
+
+    fn attacker_acts(&mut self) {
+        let relayed: Vec<SocketAddr> = self.model.allocations.values().map(|a| a.relayed).collect();
+        let nonce = self.challenge(OWN);
+        if let Some(happening) = self.attacker.act(&mut self.prng, &relayed, nonce) {
+            self.net.send(&mut self.prng, self.ms, &happening);
+        }
+        let gap_ms = self.prng.within(500, 20_000);
+        self.net.plan(self.ms + gap_ms, Happening::AttackerActs);
+    }
+
+    /// The nonce that the server gives this client right away.
+    fn challenge(&mut self, client: SocketAddr) -> Vec<u8> {
+        let ask = self.clients[0].ask_with(&mut self.prng, Wanted::Challenge, Vec::new());
+        let now = self.now();
+        let (_, seen) = self.shards.from_client(&mut self.prng, now, client, &ask.bytes());
+        let [(_, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
+        let read = self.read(client, &ask, bytes);
+        read.nonce.expect("a 401 has a nonce")
+    }
+
+    fn asks_at_once(&mut self, client: SocketAddr, wanted: Wanted) {
+        if !self.clients.iter().any(|c| c.address == client) {
+            return;
+        }
+        let nonce = self.challenge(client);
+        let asking = self.clients.iter().find(|c| c.address == client).expect("looked for above");
+        let ask = asking.ask_with(&mut self.prng, wanted, nonce);
+        self.at_server(&Packet::ask(client, &ask));
+    }
+
+    fn at_server(&mut self, packet: &Packet) {
+        let Packet { client, bytes, intent } = packet;
+        let now = self.now();
+        let (delivery, seen) = self.shards.from_client(&mut self.prng, now, *client, bytes);
+        // Before the model takes the step: what had expired and was noticed only by it.
+        let closed_late = self.forget_expired(&seen);
+        let expected = match intent {
+            Intent::Ask(ask) => {
+                assert_eq!(delivery, Delivery::Dropped);
+                self.check_answer(*client, ask, &seen);
+                Delivery::Dropped
+            }
+            Intent::Send { peer, data } => self.model.send(self.ms, *client, *peer, data),
+            Intent::Channel { number, data } => {
+                self.model.channel_data(self.ms, *client, *number, data)
+            }
+            Intent::Unknown => {
+                self.check_unknown(*client, bytes, &delivery, &seen);
+                delivery.clone()
+            }
+        };
+        assert_eq!(delivery, expected, "{packet:?}");
+        self.delivered(delivery);
+        for (relayed, reason) in closed_late {
+            assert_eq!(reason, EndReason::Client);
+            assert!(self.model.forget_expired(self.ms, relayed), "{relayed} ended before its time");
+            self.told.ended_by_client += 1;
+        }
+        self.plan_openings(&seen);
+    }
+
+    fn check_answer(&mut self, client: SocketAddr, ask: &Rc<Ask>, seen: &Seen) {
+        assert!(seen.answers.len() <= 1 && seen.opened.is_empty());
+        let heard = seen.answers.first().map(|(to, bytes)| {
+            assert_eq!(*to, client, "the answer goes to who asked");
+            self.read(client, ask, bytes)
+        });
+        let said_stale = heard.as_ref().is_some_and(|read| read.answer == Answer::Error(438));
+        let moment = self.moment();
+        let verdict = self.model.ask(moment, client, ask, said_stale);
+        match (&verdict, &heard) {
+            (Verdict::Answers(expected), Some(read)) => {
+                assert_eq!(read.answer, *expected, "{client}: {:?}", ask.wanted);
+            }
+            (Verdict::Silence, None) => self.told.silences += 1,
+            (Verdict::AsksForSocket(_), None) => {}
+            (Verdict::Answers(_) | Verdict::Silence | Verdict::AsksForSocket(_), _) => {
+                panic!("{client}: {:?}: {verdict:?}, but {heard:?}", ask.wanted);
+            }
+        }
+        let asks = matches!(verdict, Verdict::AsksForSocket(_));
+        assert_eq!(seen.sockets_asked, usize::from(asks));
+        if let Some(read) = heard {
+            self.probe(client, &ask.wanted, &read.answer);
+            self.tell(client, ask.id, read);
+        }
+    }
+
+    /// Bytes that nobody meant: never an answer but an error or a Binding success, no allocation,
+    /// and data only where the model has a permission for it.
+    fn check_unknown(&mut self, client: SocketAddr, bytes: &[u8], went: &Delivery, seen: &Seen) {
+        assert!(seen.answers.len() <= 1 && seen.opened.is_empty() && seen.sockets_asked == 0);
+        for (to, answer) in &seen.answers {
+            assert_eq!(*to, client);
+            let message = Message::parse(answer).expect("an answer is a STUN message");
+            let is_binding = message.method() == Method::BINDING;
+            assert!(message.class() == Class::ErrorResponse || is_binding, "{message:?}");
+            if let Some(nonce) = message.attribute(AttributeType::NONCE) {
+                self.model.nonce_issued(nonce.to_vec(), client, self.ms);
+            }
+            self.told.unknown_answered += 1;
+        }
+        let number = match bytes {
+            [n0 @ 0x40..=0x4F, n1, ..] => Some(u16::from_be_bytes([*n0, *n1])),
+            _ => None,
+        };
+        match (went, number) {
+            (Delivery::Dropped, _) => {}
+            (Delivery::ToPeer { data, .. } | Delivery::ToClient { data, .. }, Some(number)) => {
+                let expected = self.model.channel_data(self.ms, client, number, data);
+                assert_eq!(*went, expected);
+            }
+            (Delivery::ToPeer { peer, data, .. }, None) => {
+                assert_eq!(*went, self.model.send(self.ms, client, *peer, data));
+            }
+            (Delivery::ToClient { client: to, header, data }, None) => {
+                // Inside: the receiver hears the sender's relayed address, which it permits.
+                let sender = self.model.live(self.ms, client).expect("a live sender").relayed;
+                let receiver = self.model.live(self.ms, *to).expect("a live receiver").relayed;
+                let expected = self.model.send(self.ms, client, receiver, data);
+                assert_eq!(*went, expected, "{sender} {header:?}");
+            }
+        }
+    }
+
+    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<RelayPort, Why>) {
+        let now = self.now();
+        let (client, seen) = self.shards.socket_opened(&mut self.prng, now, shard, token, result);
+        let closed = self.forget_expired(&seen);
+        assert!(closed.is_empty(), "{closed:?}");
+        let ask = Rc::clone(self.model.pending(client).expect("a question is open"));
+        let relayed = result.map(|port| self.shards.transport_address(port));
+        self.told.refused_by_ledger += u64::from(relayed.is_err());
+        let verdict = self.model.socket_opened(self.ms, client, relayed, self.is_stopped);
+        let [(to, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
+        assert_eq!(*to, client);
+        let read = self.read(client, &ask, bytes);
+        assert_eq!(Verdict::Answers(read.answer.clone()), verdict);
+        let live = self.model.live(self.ms, client).map(|a| a.relayed);
+        assert_eq!(read.relayed, live);
+        let opened: Vec<_> = live.map(|relayed| (client, relayed)).into_iter().collect();
+        assert_eq!(seen.opened, opened);
+        self.told.allocations += opened.len() as u64;
+        self.probe(client, &ask.wanted, &read.answer);
+        self.tell(client, ask.id, read);
+    }
+
+    fn read(&mut self, client: SocketAddr, ask: &Ask, bytes: &[u8]) -> Read {
+        let asked = Asked { client, request: ask.request.clone() };
+        let read = read(&asked, REALM, ask.id, bytes);
+        if let Some(nonce) = &read.nonce {
+            self.model.nonce_issued(nonce.clone(), client, self.ms);
+        }
+        read
+    }
+
+    fn tell(&mut self, client: SocketAddr, id: TransactionId, read: Read) {
+        match read.answer {
+            Answer::Error(_) | Answer::Unknown(_) => self.told.errors += 1,
+            Answer::Mapped | Answer::Allocated { .. } | Answer::Refreshed { .. } | Answer::Done => {
+                self.told.successes += 1
+            }
+        }
+        let heard = Happening::AtClient { client, id, read };
+        self.net.send(&mut self.prng, self.ms, &heard);
+    }
+
+    fn delivered(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Dropped => self.told.dropped += 1,
+            Delivery::ToPeer { from, peer, data } => {
+                self.told.to_peers += 1;
+                let arrives = Happening::AtPeer { from, peer, data };
+                self.net.send(&mut self.prng, self.ms, &arrives);
+            }
+            Delivery::ToClient { client, header, data } => {
+                self.told.to_clients += 1;
+                let is_channel = matches!(header, Header::Channel(_));
+                self.told.on_channels += u64::from(is_channel);
+                let receiver = self.model.live(self.ms, client).expect("only to the living");
+                let relayed = receiver.relayed;
+                if let Header::DataIndication(peer) = header {
+                    self.told.inside += u64::from(peer.ip() == relayed.ip());
+                }
+                self.shards.note_to_client(relayed, data.len());
+            }
+        }
+    }
+
+    /// Plans visits at the last millisecond of what was just granted, and at the first after it.
+    fn probe(&mut self, client: SocketAddr, wanted: &Wanted, answer: &Answer) {
+        let Some(relayed) = self.model.live(self.ms, client).map(|a| a.relayed) else { return };
+        if !self.prng.chance(30) {
+            return;
+        }
+        let at_once = |wanted| Happening::AsksAtOnce { client, wanted };
+        let send = |peer| Happening::AtServer(Packet::send(client, peer, b"edge".to_vec()));
+        let arrive = |peer| Happening::AtRelay { relayed, peer, data: b"edge".to_vec() };
+        match (wanted, answer) {
+            (Wanted::Permit { peers }, Answer::Done) => {
+                for at_ms in self.around(300_000) {
+                    self.net.plan(at_ms, send(peers[0]));
+                    self.net.plan(at_ms, arrive(peers[0]));
+                }
+            }
+            (Wanted::Bind { number, peer }, Answer::Done) => {
+                let long = Wanted::Refresh { lifetime_s: Some(3600) };
+                self.net.plan(self.ms + 1, at_once(long));
+                for after_ms in [299_000, 598_000] {
+                    let again = Wanted::Permit { peers: vec![*peer] };
+                    self.net.plan(self.ms + after_ms, at_once(again));
+                }
+                for at_ms in self.around(600_000) {
+                    let data = Packet::channel(client, *number, b"edge".to_vec());
+                    self.net.plan(at_ms, Happening::AtServer(data));
+                    self.net.plan(at_ms, arrive(*peer));
+                }
+                let mut other = *peer;
+                other.set_port(if peer.port() == 50_001 { 50_002 } else { 50_001 });
+                for at_ms in self.around(900_000) {
+                    let taken = Wanted::Bind { number: *number, peer: other };
+                    self.net.plan(at_ms, at_once(taken));
+                }
+            }
+            (
+                Wanted::Allocate { .. } | Wanted::Refresh { .. },
+                Answer::Allocated { lifetime_s } | Answer::Refreshed { lifetime_s },
+            ) => {
+                let peer = super::actor::pick_peer(&mut self.prng, relayed, &[]);
+                let life_ms = u64::from(*lifetime_s) * 1000;
+                let permit = Wanted::Permit { peers: vec![peer] };
+                self.net.plan(self.ms + life_ms - 10_000, at_once(permit));
+                for at_ms in self.around(life_ms) {
+                    self.net.plan(at_ms, send(peer));
+                    self.net.plan(at_ms, arrive(peer));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn around(&self, after_ms: u64) -> [u64; 2] {
+        [self.ms + after_ms - 1, self.ms + after_ms]
+    }
+
+    fn plan_openings(&mut self, seen: &Seen) {
+        for (shard, token, result) in &seen.opening {
+            let (shard, token, result) = (*shard, *token, *result);
+            let delay_ms = if self.prng.chance(60) { 0 } else { self.prng.within(1, 2000) };
+            let opened = Happening::SocketOpened { shard, token, result };
+            self.net.plan(self.ms + delay_ms, opened);
+        }
+    }
+
+    /// Ticks every shard at each of its deadlines up to `end_ms`.
+    fn tick_until(&mut self, end_ms: u64) {
+        let end = self.start.after(Duration::from_millis(end_ms)).mono;
+        loop {
+            let due = (0..2).filter_map(|shard| self.shards.deadline(shard)).min();
+            let Some(due) = due.filter(|due| *due <= end) else { return };
+            let due_ms = due.duration_since(self.start.mono).as_millis() as u64;
+            self.ms = self.ms.max(due_ms);
+            self.settle();
+        }
+    }
+
+    /// Ticks what is due; then nothing is, and all books agree.
+    fn settle(&mut self) {
+        let now = self.now();
+        for shard in 0..2 {
+            if self.shards.deadline(shard).is_some_and(|due| due <= now.mono) {
+                let seen = self.shards.tick(&mut self.prng, now, shard);
+                self.check_closed(&seen);
+            }
+            let deadline = self.shards.deadline(shard);
+            assert!(deadline.is_none_or(|due| due > now.mono), "a deadline in the past");
+        }
+        self.shards.check();
+        let live = self.model.allocations.values().filter(|a| a.is_live(self.ms)).count();
+        assert_eq!(live, self.model.allocations.len(), "the model's allocations are all alive");
+    }
+
+    /// What ended by itself: the model agrees that its time was over.
+    fn check_closed(&mut self, seen: &Seen) {
+        let early = self.forget_expired(seen);
+        assert!(early.is_empty(), "{early:?} ended before its time");
+        assert!(seen.answers.is_empty() && seen.opened.is_empty() && seen.opening.is_empty());
+    }
+
+    /// Strikes what expired off the model, and returns what the model still holds to be alive.
+    fn forget_expired(&mut self, seen: &Seen) -> Vec<(SocketAddr, EndReason)> {
+        let reason = if self.is_stopped { EndReason::Shutdown } else { EndReason::Expired };
+        let mut alive = Vec::new();
+        for (relayed, why) in &seen.closed {
+            if self.model.forget_expired(self.ms, *relayed) {
+                assert_eq!(*why, reason);
+                self.told.expired += 1;
+            } else {
+                alive.push((*relayed, *why));
+            }
+        }
+        alive
+    }
+
+    fn note(&mut self, happening: &Happening) {
+        let line = format!("{:>9} ms  {happening:?}", self.ms);
+        for byte in line.bytes() {
+            // FNV-1a.
+            self.told.hash = (self.told.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        if self.trace.len() == TRACE_LINES {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(line);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in &self.trace {
+                eprintln!("{}", line.chars().take(300).collect::<String>());
+            }
+            let seed = self.seed;
+            eprintln!("seed {seed}; again with:");
+            eprintln!("TURNBELL_SIM_SEED={seed} cargo test --test sim replay -- --nocapture");
+        }
+    }
+}

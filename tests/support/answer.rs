@@ -1,0 +1,126 @@
+//! Reads what the server answers, and checks what is true of every answer.
+
+use std::net::SocketAddr;
+
+use turnbell::wire::address::XorAddress;
+use turnbell::wire::attribute::AttributeType;
+use turnbell::wire::error_code::ErrorCode;
+use turnbell::wire::message::{Class, Message, Method, TransactionId, message_type};
+
+use super::request::Request;
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Success of a Binding; the mapped address was the client's.
+    Mapped,
+    /// Success of an Allocate; the mapped address was the client's.
+    Allocated { lifetime_s: u32 },
+    /// Success of a Refresh.
+    Refreshed { lifetime_s: u32 },
+    /// Success of a CreatePermission or ChannelBind.
+    Done,
+    /// An error.
+    Error(u16),
+    /// 420 with its list.
+    Unknown(Vec<u16>),
+}
+
+/// A request on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) client: SocketAddr,
+    pub(crate) request: Request,
+}
+
+/// An answer with what tests look at beside its meaning.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) answer: Answer,
+    pub(crate) relayed: Option<SocketAddr>,
+    pub(crate) nonce: Option<Vec<u8>>,
+}
+
+/// Reads an answer to `asked`. Everything that must hold of any answer is checked here: type and
+/// transaction id, exactly the attributes that belong to it, signed where the request was
+/// authenticated, realm and nonce with 401 and 438 only, FINGERPRINT as in the request.
+pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) -> Read {
+    let message = Message::parse(bytes).expect("an answer is a STUN message");
+    let request = &asked.request;
+    assert_eq!(message.transaction_id(), id);
+    let kind = u16::from_be_bytes([bytes[0], bytes[1]]);
+    assert_eq!(kind & !0x0110, request.kind, "the method of the request");
+    assert_eq!(message.has_fingerprint(), request.has_fingerprint(), "FINGERPRINT is mirrored");
+
+    let mut kinds: Vec<AttributeType> = message.attributes().map(|(kind, _)| kind).collect();
+    kinds.retain(|kind| *kind != AttributeType::FINGERPRINT);
+    let address = |kind| {
+        let value = message.attribute(kind).expect("an address");
+        XorAddress::decode(value, &id).expect("an address of a known family")
+    };
+    let lifetime = || {
+        let value = message.attribute(AttributeType::LIFETIME).expect("LIFETIME");
+        u32::from_be_bytes(value.try_into().expect("four bytes"))
+    };
+    let mut relayed = None;
+    let (answer, expected_kinds) = if message.class() == Class::ErrorResponse {
+        let (answer, kinds) = read_error(&message, realm);
+        (answer, kinds.to_vec())
+    } else {
+        assert_eq!(message.class(), Class::SuccessResponse);
+        match message.method() {
+            Method::BINDING => {
+                assert_eq!(address(AttributeType::XOR_MAPPED_ADDRESS), asked.client);
+                (Answer::Mapped, vec![AttributeType::XOR_MAPPED_ADDRESS])
+            }
+            Method::ALLOCATE => {
+                assert_eq!(address(AttributeType::XOR_MAPPED_ADDRESS), asked.client);
+                relayed = Some(address(AttributeType::XOR_RELAYED_ADDRESS));
+                let kinds = [
+                    AttributeType::XOR_RELAYED_ADDRESS,
+                    AttributeType::LIFETIME,
+                    AttributeType::XOR_MAPPED_ADDRESS,
+                ];
+                (Answer::Allocated { lifetime_s: lifetime() }, kinds.into())
+            }
+            Method::REFRESH => {
+                (Answer::Refreshed { lifetime_s: lifetime() }, vec![AttributeType::LIFETIME])
+            }
+            _ => (Answer::Done, Vec::new()),
+        }
+    };
+    assert_eq!(kinds, expected_kinds, "exactly the attributes that belong to {answer:?}");
+    check_signature(asked, &message, &answer);
+    let nonce = message.attribute(AttributeType::NONCE).map(<[u8]>::to_vec);
+    Read { answer, relayed, nonce }
+}
+
+fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [AttributeType]) {
+    let value = message.attribute(AttributeType::ERROR_CODE).expect("ERROR-CODE");
+    assert_eq!(value.len(), 4, "the reason phrase is empty");
+    match ErrorCode::from_value(value).expect("a code").number() {
+        420 => {
+            let list = message.attribute(AttributeType::UNKNOWN_ATTRIBUTES).expect("the list");
+            let list = list.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+            let kinds = &[AttributeType::ERROR_CODE, AttributeType::UNKNOWN_ATTRIBUTES];
+            (Answer::Unknown(list), kinds)
+        }
+        code @ (401 | 438) => {
+            assert_eq!(message.attribute(AttributeType::REALM), Some(realm.as_bytes()));
+            let kinds = &[AttributeType::ERROR_CODE, AttributeType::REALM, AttributeType::NONCE];
+            (Answer::Error(code), kinds)
+        }
+        code => (Answer::Error(code), &[AttributeType::ERROR_CODE]),
+    }
+}
+
+fn check_signature(asked: &Asked, message: &Message<'_>, answer: &Answer) {
+    let is_challenge = matches!(answer, Answer::Error(401 | 438));
+    let is_binding = asked.request.kind == message_type(Class::Request, Method::BINDING);
+    if is_challenge || is_binding || !asked.request.is_authenticated() {
+        assert!(!message.has_integrity(), "{answer:?} is not signed");
+        return;
+    }
+    let key = asked.request.credential.as_ref().expect("it is authenticated").key();
+    assert!(message.integrity_matches(key.as_bytes()), "{answer:?} is signed by the user's key");
+}

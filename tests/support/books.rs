@@ -1,0 +1,83 @@
+//! The test's own books: what every allocation relayed, so that facts must add up to it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
+
+/// Client and server address: what tells five-tuples of UDP apart.
+pub(crate) type Pair = (SocketAddr, SocketAddr);
+
+/// Allocations that facts have opened and not yet closed.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    open: BTreeMap<AllocationNumber, Entry>,
+    number_by_pair: BTreeMap<Pair, AllocationNumber>,
+    last_number: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pair: Pair,
+    relayed: SocketAddr,
+    saw: Traffic,
+}
+
+impl Books {
+    /// Enters an opening or closing; other facts are not its business.
+    pub(crate) fn enter(&mut self, fact: &Fact) {
+        match fact {
+            Fact::AllocationOpened { number, client, server, relayed, .. } => {
+                assert_eq!(number.0, self.last_number + 1, "numbers count up");
+                self.last_number = number.0;
+                let pair = (*client, *server);
+                let entry = Entry { pair, relayed: *relayed, saw: Traffic::default() };
+                self.open.insert(*number, entry);
+                let previous = self.number_by_pair.insert(pair, *number);
+                assert_eq!(previous, None, "one allocation per five-tuple");
+            }
+            Fact::AllocationClosed { number, traffic, .. } => {
+                let entry = self.open.remove(number).expect("closed once, after it was opened");
+                assert_eq!(*traffic, entry.saw, "the traffic of {number:?} as the test saw it");
+                self.number_by_pair.remove(&entry.pair);
+            }
+            Fact::AuthenticationFailed { .. } => {}
+        }
+    }
+
+    /// Notes a datagram from the client to a peer.
+    pub(crate) fn note_to_peer(&mut self, pair: Pair, bytes: usize) {
+        let saw = &mut self.entry_mut(pair).saw;
+        saw.packets_to_peers += 1;
+        saw.bytes_to_peers += bytes as u64;
+    }
+
+    /// Notes a datagram from a peer to the client.
+    pub(crate) fn note_to_client(&mut self, pair: Pair, bytes: usize) {
+        let saw = &mut self.entry_mut(pair).saw;
+        saw.packets_to_client += 1;
+        saw.bytes_to_client += bytes as u64;
+    }
+
+    /// The relayed transport address of a client's allocation.
+    pub(crate) fn relayed(&self, pair: Pair) -> Option<SocketAddr> {
+        self.number_by_pair.get(&pair).map(|number| self.open[number].relayed)
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    fn entry_mut(&mut self, pair: Pair) -> &mut Entry {
+        let number = self.number_by_pair.get(&pair).expect("data only with an allocation");
+        self.open.get_mut(number).expect("both maps name the same")
+    }
+}
+
+/// The reason in a closing fact.
+pub(crate) fn end_reason(fact: &Fact) -> Option<EndReason> {
+    match fact {
+        Fact::AllocationClosed { reason, .. } => Some(*reason),
+        Fact::AllocationOpened { .. } | Fact::AuthenticationFailed { .. } => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! A fake ledger: opens relay sockets by counting ports up, or refuses, or lets the relay wait.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use turnbell::turn::contract::{Token, Why};
+use turnbell::turn::relayed_address::RelayPort;
+use turnbell::wire::address::Family;
+
+/// The ports it gives out, ascending from here.
+pub(crate) const FIRST_PORT: u16 = 50_000;
+
+/// What the ledger does when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Opens,
+    Refuses(Why),
+    Waits,
+}
+
+/// A question that was not answered yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) token: Token,
+    pub(crate) user: Box<str>,
+    pub(crate) source: IpAddr,
+    pub(crate) family: Family,
+}
+
+/// The sockets that are open, and for whom.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) mood: Mood,
+    pub(crate) waiting: Vec<Question>,
+    held: BTreeMap<RelayPort, (Box<str>, IpAddr)>,
+    addresses: Vec<IpAddr>,
+    next_port: u16,
+}
+
+impl Ledger {
+    pub(crate) fn new(addresses: Vec<IpAddr>) -> Self {
+        Self {
+            mood: Mood::Opens,
+            waiting: Vec::new(),
+            held: BTreeMap::new(),
+            addresses,
+            next_port: FIRST_PORT,
+        }
+    }
+
+    /// Opens a socket for a question.
+    pub(crate) fn open(&mut self, question: &Question) -> RelayPort {
+        let of_family = |ip: &IpAddr| Family::of(*ip) == question.family;
+        let address = self.addresses.iter().position(of_family).expect("asked for what there is");
+        let port = RelayPort { address: address as u8, number: self.next_port };
+        self.next_port += 1;
+        self.held.insert(port, (question.user.clone(), question.source));
+        port
+    }
+
+    /// Takes a socket back: it was open, and for this user and source.
+    pub(crate) fn close(&mut self, port: RelayPort, user: &str, source: IpAddr) {
+        let held = self.held.remove(&port).expect("a socket is closed once, after it was opened");
+        assert_eq!((&*held.0, held.1), (user, source), "quota goes back to whom it was taken from");
+    }
+
+    pub(crate) fn is_open(&self, port: RelayPort) -> bool {
+        self.held.contains_key(&port)
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.held.len()
+    }
+}

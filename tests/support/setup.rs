@@ -1,0 +1,86 @@
+//! What a relay under test is made from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use turnbell::auth::credential::{User, Verifier, issue};
+use turnbell::auth::nonce::NonceKey;
+use turnbell::auth::secret::Secret;
+use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
+use turnbell::time::Now;
+use turnbell::turn::relay::{DefaultFamily, Options};
+use turnbell::turn::relayed_address::RelayAddresses;
+use turnbell::wire::address::Family;
+
+use super::request::Credential;
+use super::{RELAY_V4, RELAY_V6, SERVER, SERVER_V6};
+
+/// The realm, unless a test sets another.
+pub(crate) const REALM: &str = "turnbell";
+/// The secret that makes credentials.
+pub(crate) const SECRET: &str = "a secret of this test";
+/// Wall clock at the start of every test, Unix seconds.
+pub(crate) const START_S: i64 = 1_800_000_000;
+
+/// The settings of one relay; change fields before making it.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) realm: String,
+    pub(crate) relay_addresses: Vec<IpAddr>,
+    pub(crate) default_family: DefaultFamily,
+    pub(crate) policy: PeerPolicyOptions,
+}
+
+impl Default for Setup {
+    /// Relay addresses of both families; peers in two documentation networks are opened.
+    fn default() -> Self {
+        let opened = ["192.0.2.0/24", "2001:db8:2::/48"].map(|net| net.parse().expect("a prefix"));
+        Self {
+            realm: REALM.to_owned(),
+            relay_addresses: vec![RELAY_V4, RELAY_V6],
+            default_family: DefaultFamily::Fixed(Family::V4),
+            policy: PeerPolicyOptions {
+                advertised_relay: vec![RELAY_V4, RELAY_V6],
+                listeners: vec![SERVER, SERVER_V6],
+                allow_private: opened.into(),
+                ..PeerPolicyOptions::default()
+            },
+        }
+    }
+}
+
+impl Setup {
+    /// Options for a relay that starts at `start`.
+    pub(crate) fn options(&self, start: Now) -> Options {
+        let users = [("static".to_owned(), Secret::new("account".to_owned()))];
+        let secrets = vec![Secret::new("the next secret".to_owned()), secret()];
+        Options {
+            verifier: Arc::new(Verifier::new(&self.realm, secrets, users)),
+            policy: Arc::new(PeerPolicy::new(self.policy.clone())),
+            nonce_key: NonceKey::new([7; 32], start),
+            relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
+            default_family: self.default_family,
+        }
+    }
+}
+
+/// The credential of `user` that is good until `expires_at`, Unix seconds.
+pub(crate) fn credential_until(user: &str, expires_at: i64) -> Credential {
+    let user = User::parse(user).expect("a user");
+    let issued = issue(&secret(), &user, expires_at);
+    Credential::new(issued.username, issued.credential.expose())
+}
+
+/// The credential of `user` that outlives every test.
+pub(crate) fn credential(user: &str) -> Credential {
+    credential_until(user, START_S + 10 * 86_400)
+}
+
+/// The static account's credential.
+pub(crate) fn static_credential() -> Credential {
+    Credential::new("static", "account")
+}
+
+fn secret() -> Secret<String> {
+    Secret::new(SECRET.to_owned())
+}

@@ -37,6 +37,9 @@ http.listen = ["127.0.0.1:0"]
 http.local_without_key = true
 "#;
 
+/// Where the state lies without a config file, and with [`CONFIG`].
+const STATES: [&str; 2] = ["turnbell-data", "state"];
+
 /// A daemon that ends with this value. Its log must be free of panics.
 pub(crate) struct Daemon {
     directory: Arc<TempDir>,
@@ -79,18 +82,34 @@ impl Daemon {
 
     /// Starts in a directory as it is. `prepare` may add to the command.
     pub(crate) fn start_in(directory: Arc<TempDir>, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut daemon = Self::launch(directory, prepare);
+        daemon.wait_until_open();
+        daemon
+    }
+
+    /// Starts and does not wait for anything.
+    pub(crate) fn launch(directory: Arc<TempDir>, prepare: impl FnOnce(&mut Command)) -> Self {
+        let (udp, http) = (Vec::new(), Vec::new());
+        for state in STATES {
+            // Of a run that was killed; this one would remove it a moment later.
+            let _ = std::fs::remove_file(directory.path().join(state).join("addresses.json"));
+        }
         let (child, output) = spawn(directory.path(), prepare);
-        let mut daemon = Self { directory, child, output, udp: Vec::new(), http: Vec::new() };
-        let file = daemon.state().join("addresses.json");
-        let text = daemon.output.wait_for(|_| std::fs::read_to_string(&file).ok());
-        let Some(text) = text else { panic!("the daemon did not start:\n{}", daemon.log()) };
+        Self { directory, child, output, udp, http }
+    }
+
+    /// Waits until it has written down where it listens.
+    #[track_caller]
+    pub(crate) fn wait_until_open(&mut self) {
+        let file = self.state().join("addresses.json");
+        let text = self.output.wait_for(|_| std::fs::read_to_string(&file).ok());
+        let Some(text) = text else { panic!("the daemon did not start:\n{}", self.log()) };
         let json: Value = serde_json::from_str(&text).unwrap();
         let list = |key: &str| {
             let addresses = json[key].as_array().unwrap().iter();
             addresses.map(|address| address.as_str().unwrap().parse().unwrap()).collect()
         };
-        (daemon.udp, daemon.http) = (list("udp"), list("http"));
-        daemon
+        (self.udp, self.http) = (list("udp"), list("http"));
     }
 
     /// Its directory, to start another one in.
@@ -101,7 +120,7 @@ impl Daemon {
     /// Its state directory.
     pub(crate) fn state(&self) -> PathBuf {
         let given = self.directory.path().join("turnbell.toml").exists();
-        self.directory.path().join(if given { "state" } else { "turnbell-data" })
+        self.directory.path().join(STATES[usize::from(given)])
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -148,6 +167,15 @@ impl Daemon {
         let turn = servers.iter().find(|server| server["username"].is_string()).unwrap();
         let text = |key: &str| turn[key].as_str().unwrap().to_owned();
         (text("username"), text("credential"))
+    }
+
+    /// What `/healthz` says of the record: whether it is well, what is wrong, rows lost.
+    pub(crate) fn record_health(&self) -> (bool, String, u64) {
+        let (status, health) = self.get("/healthz");
+        assert_eq!((status, &health["ok"]), (200, &Value::Bool(true)), "{health}");
+        let record = &health["record"];
+        let problem = record["problem"].as_str().unwrap_or_default().to_owned();
+        (record["ok"].as_bool().unwrap(), problem, record["dropped"].as_u64().unwrap())
     }
 
     /// The allocations in the record, oldest first.

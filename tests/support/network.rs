@@ -1,4 +1,4 @@
-//! Networks of their own for tests: user and network namespaces, which need no root.
+//! Networks of their own for tests: user, network and mount namespaces, which need no root.
 //!
 //! A test's body runs in a process of its own, as root of a new user namespace. Threads of it visit
 //! further network namespaces; a socket or a process made there stays there.
@@ -16,7 +16,7 @@ const INSIDE: &str = "TURNBELL_TEST_INSIDE_NETWORK";
 /// Every wait in a test is bounded, so this is never reached.
 const BODY_S_MAX: &str = "120";
 
-/// Runs `body` alone in a network that has nothing but `lo`. Call it first and with a closure of
+/// Runs `body` alone in a network that has nothing but `lo`; what it mounts is its own. Call it first and with a closure of
 /// the test function itself: the closure's path is the test's name.
 #[track_caller]
 pub(crate) fn in_own_network<F: FnOnce()>(body: F) {
@@ -27,7 +27,15 @@ pub(crate) fn in_own_network<F: FnOnce()>(body: F) {
     let path = type_name::<F>().trim_end_matches("::{{closure}}");
     let (_, test) = path.split_once("::").expect("crate::module::test");
     let output = Command::new("timeout")
-        .args(["--foreground", BODY_S_MAX, "unshare", "--user", "--map-root-user", "--net"])
+        .args([
+            "--foreground",
+            BODY_S_MAX,
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+        ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

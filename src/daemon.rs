@@ -101,6 +101,8 @@ impl Daemon {
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
         let state = StateDirectory::open(&config.state_directory)?;
+        // What a run that was killed left: nobody listens there any more.
+        let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;

@@ -26,6 +26,7 @@ use crate::edge::api_keys::ApiKeys;
 use crate::edge::commands::{LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
+use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{self, Protocol};
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
@@ -103,6 +104,8 @@ impl Daemon {
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
         let state = StateDirectory::open(&config.state_directory)?;
+        // What a run that was killed left: nobody listens there any more.
+        let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
@@ -111,7 +114,7 @@ impl Daemon {
         parts::raise_file_limit(&config, &mut warnings);
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
-        let listeners = bind_udp(&config, &mut warnings)?;
+        let listeners = bind_udp(&config, &here, &mut warnings)?;
         let http = bind_http(&config)?;
         let opened = Opened {
             udp: listeners.iter().map(Listener::local).collect(),
@@ -238,12 +241,23 @@ fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
 }
 
-fn bind_udp(config: &Config, warnings: &mut Vec<String>) -> Result<Vec<Listener>, DaemonError> {
+/// Whether there is anything to listen for on IPv6. A kernel where it is switched off
+/// (`disable_ipv6`) still binds the wildcard, but has no address of that family, not even loopback.
+pub(crate) fn has_ipv6(here: &[InterfaceAddress]) -> bool {
+    udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6())
+}
+
+fn bind_udp(
+    config: &Config,
+    here: &[InterfaceAddress],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listener>, DaemonError> {
     let mut listeners = Vec::new();
     let mut errors = Vec::new();
+    let has_ipv6 = has_ipv6(here);
     for address in &config.listen {
-        if address.is_ipv6() && !udp::has_ipv6() {
-            warnings.push(format!("this kernel has no IPv6: not listening on {address}"));
+        if address.is_ipv6() && !has_ipv6 {
+            warnings.push(format!("this machine has no IPv6: not listening on {address}"));
             continue;
         }
         match Listener::bind(*address) {
@@ -288,7 +302,7 @@ fn start_shard(
     config: &Config,
     opened: &Opened,
     secrets: &[crate::auth::secret::Secret<String>],
-    here: &[crate::ops::interfaces::InterfaceAddress],
+    here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,
 ) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {

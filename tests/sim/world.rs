@@ -24,7 +24,7 @@ use crate::support::setup::{REALM, START_S};
 
 const CLIENTS: usize = 7;
 /// Happenings until everybody leaves.
-const STEPS: u64 = 1200;
+const STEPS: u64 = 900;
 /// Lines printed when a step fails.
 const TRACE_LINES: usize = 40;
 

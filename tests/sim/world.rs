@@ -96,6 +96,11 @@ impl World {
     pub(crate) fn finish(mut self) -> Told {
         self.net.calm();
         if self.prng.chance(30) {
+            // Some questions are open when the daemon stops.
+            for index in 0..CLIENTS {
+                let wanted = Wanted::Allocate { lifetime_s: None, family: None };
+                self.asks_at_once(self.clients[index].address, wanted);
+            }
             self.is_stopped = true;
             self.model.stop(self.ms);
             for shard in 0..2 {

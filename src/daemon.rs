@@ -301,7 +301,7 @@ fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, DaemonError>
 fn start_shard(
     config: &Config,
     opened: &Opened,
-    secrets: &[crate::auth::secret::Secret<String>],
+    secrets: &parts::Secrets,
     here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,

@@ -17,8 +17,10 @@ mod conformance {
     mod inside;
     mod integrity;
     mod nonce;
+    mod password_algorithm;
     mod permission;
     mod refresh;
     mod send_data;
     mod stop;
+    mod user_hash;
 }

@@ -13,6 +13,7 @@ use super::json::{ErrorWord, IceRequest};
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
+use crate::auth::user_hash::IssuedNames;
 use crate::limits::{CONTROL_ROWS_DEFAULT, QUERY_ROWS_MAX};
 use crate::store::{
     Entry, IssuedBy, KeyRow, LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow, Store,
@@ -40,6 +41,8 @@ pub struct Commands {
 pub struct Issuer {
     /// The secret that issues.
     pub secret: Secret<String>,
+    /// Where the relay looks for the names that are issued here.
+    pub issued: Arc<IssuedNames>,
     /// Lifetime where the command names none.
     pub ttl_default: Duration,
     /// What the URLs beside it are made of.
@@ -177,6 +180,7 @@ impl Commands {
         let (user, ttl) = checked(request, self.issuer.ttl_default)?;
         let expires_at = now.unix_s().saturating_add_unsigned(ttl);
         let issued = issue(&self.issuer.secret, &user, expires_at);
+        self.issuer.issued.note(&issued);
         self.store.record(Entry::CredentialIssued {
             at_unix_ms: now.unix_ms,
             user: user.as_str().to_owned(),

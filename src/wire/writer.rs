@@ -8,7 +8,7 @@ use super::integrity;
 use super::message::{Class, HEADER_BYTES, MAGIC_COOKIE, Method, TransactionId, message_type};
 
 /// A message under construction. Padding is zeros: no earlier memory leaks through it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MessageWriter {
     bytes: Vec<u8>,
     transaction_id: TransactionId,
@@ -49,6 +49,15 @@ impl MessageWriter {
     pub fn xor_address(self, kind: AttributeType, address: SocketAddr) -> Self {
         let value = XorAddress::encode(address, &self.transaction_id);
         self.attribute(kind, value.as_bytes())
+    }
+
+    /// Signs with MESSAGE-INTEGRITY-SHA256, whole. Attributes that are appended later are not read.
+    #[must_use]
+    pub fn integrity_sha256(self, key: &[u8]) -> Self {
+        let length = integrity::MESSAGE_INTEGRITY_SHA256_BYTES;
+        let at = self.bytes.len();
+        let value = integrity::message_integrity_sha256(key, &self.bytes, at, length);
+        self.attribute(AttributeType::MESSAGE_INTEGRITY_SHA256, &value)
     }
 
     /// Signs with MESSAGE-INTEGRITY if there is a key, appends FINGERPRINT if asked, and ends.

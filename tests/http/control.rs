@@ -126,7 +126,7 @@ impl Drop for Daemon {
 
 fn issuer() -> Issuer {
     let ice = options().ice;
-    Issuer { secret: ice.secret, ttl_default: ice.ttl_default, urls: ice.urls }
+    Issuer { secret: ice.secret, issued: ice.issued, ttl_default: ice.ttl_default, urls: ice.urls }
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use turnbell::auth::api_key::ApiKeyHash;
 use turnbell::auth::secret::Secret;
+use turnbell::auth::user_hash::IssuedNames;
 use turnbell::edge::api_keys::ApiKeys;
 use turnbell::edge::ice::{IceOptions, Issuance};
 use turnbell::edge::ice_urls::{RelayListener, UrlSources, UrlTransport};
@@ -40,6 +41,7 @@ pub(crate) fn options() -> Options {
         |text: &str| RelayListener { transport: UrlTransport::Udp, addr: text.parse().unwrap() };
     Options::local(IceOptions {
         secret: Secret::new(SECRET.into()),
+        issued: Arc::new(IssuedNames::new("turnbell")),
         ttl_default: Duration::from_secs(3600),
         urls: UrlSources {
             relay_addresses: vec!["192.0.2.7".parse().unwrap()],

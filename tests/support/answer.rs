@@ -90,7 +90,7 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
         }
     };
     assert_eq!(kinds, expected_kinds, "exactly the attributes that belong to {answer:?}");
-    check_signature(asked, &message, &answer);
+    check_signature(asked, &message, bytes, &answer);
     let nonce = message.attribute(AttributeType::NONCE).map(<[u8]>::to_vec);
     Read { answer, relayed, nonce }
 }
@@ -107,20 +107,37 @@ fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [Attribute
         }
         code @ (401 | 438) => {
             assert_eq!(message.attribute(AttributeType::REALM), Some(realm.as_bytes()));
-            let kinds = &[AttributeType::ERROR_CODE, AttributeType::REALM, AttributeType::NONCE];
+            let offer = message.attribute(AttributeType::PASSWORD_ALGORITHMS);
+            assert_eq!(offer, Some(&[0, 2, 0, 0, 0, 1, 0, 0][..]), "SHA-256, then MD5");
+            let nonce = message.attribute(AttributeType::NONCE).expect("NONCE");
+            assert!(nonce.starts_with(b"obMatJos2gAAA"), "the nonce says that there is an offer");
+            let kinds = &[
+                AttributeType::ERROR_CODE,
+                AttributeType::REALM,
+                AttributeType::NONCE,
+                AttributeType::PASSWORD_ALGORITHMS,
+            ];
             (Answer::Error(code), kinds)
         }
         code => (Answer::Error(code), &[AttributeType::ERROR_CODE]),
     }
 }
 
-fn check_signature(asked: &Asked, message: &Message<'_>, answer: &Answer) {
+fn check_signature(asked: &Asked, message: &Message<'_>, bytes: &[u8], answer: &Answer) {
     let is_challenge = matches!(answer, Answer::Error(401 | 438));
     let is_binding = asked.request.kind == message_type(Class::Request, Method::BINDING);
     if is_challenge || is_binding || !asked.request.is_authenticated() {
         assert!(!message.has_integrity(), "{answer:?} is not signed");
         return;
     }
-    let key = asked.request.credential.as_ref().expect("it is authenticated").key();
+    let key = asked.request.key().expect("it is authenticated");
     assert!(message.integrity_matches(key.as_bytes()), "{answer:?} is signed by the user's key");
+    // RFC 8489 §9.2.4, end: by SHA-256 and whole exactly where the request named an algorithm.
+    let kind = if asked.request.names_algorithm() { [0, 0x1C, 0, 32] } else { [0, 8, 0, 20] };
+    let (sealed, signature) = (bytes.len() - 8 * usize::from(message.has_fingerprint()), kind[3]);
+    let at = sealed - 4 - usize::from(signature);
+    assert_eq!(bytes[at..at + 4], kind, "the kind of integrity of {answer:?}");
+    let read: usize =
+        message.attributes().map(|(_, value)| 4 + value.len().next_multiple_of(4)).sum();
+    assert_eq!(20 + read, at, "one integrity and nothing behind it in {answer:?}");
 }

@@ -27,12 +27,19 @@ pub(crate) struct Client {
     requests: u32,
 }
 
-/// Asks until the server answers a Binding request.
+/// Asks until the server answers a Binding request, for [`ANSWER_WITHIN`] times [`TRIES`].
 pub(crate) fn wait_until_it_answers(server: &Server) -> Result<()> {
-    let socket = connected(server.net.client(), server.net.server())?;
-    ask(&socket, 0, MessageWriter::new(Class::Request, Method::BINDING, id(0)), None)
-        .map(drop)
-        .with_context(|| format!("no answer; it last said:\n{}", server.last_words()))
+    // Not connected, so that it does not hear that the port is closed still.
+    let socket = UdpSocket::bind((server.net.client(), 0))?;
+    socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+    let request = MessageWriter::new(Class::Request, Method::BINDING, id(0)).finish(None, false);
+    for _ in 0..TRIES {
+        socket.send_to(&request, server.net.server())?;
+        if socket.recv(&mut [0; 1500]).is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("no answer; it last said:\n{}", server.last_words())
 }
 
 impl Client {
@@ -110,9 +117,8 @@ fn ask(
     let request = message.finish(key.map(|key| key.as_bytes().as_slice()), false);
     let mut buffer = [0; 1500];
     for _ in 0..TRIES {
-        // Before the server listens, its machine refuses; that is no answer, either.
-        let sent = socket.send(&request);
-        match sent.and_then(|_| socket.recv(&mut buffer)) {
+        socket.send(&request)?;
+        match socket.recv(&mut buffer) {
             Ok(len) => {
                 let answer = &buffer[..len];
                 if parse(answer).is_ok_and(|message| message.transaction_id() == id(number)) {
@@ -120,12 +126,6 @@ fn ask(
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                // Waits out the refusal on a socket that nothing is sent to.
-                let quiet = UdpSocket::bind((socket.local_addr()?.ip(), 0))?;
-                quiet.set_read_timeout(Some(ANSWER_WITHIN))?;
-                let _ = quiet.recv(&mut buffer);
-            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) const PAIR_CHANNEL: u16 = 0x4001;
 const HEADER_BYTES: usize = 20;
 const PEER_TOKEN: u64 = u64::MAX;
 const WARM_UP: Duration = Duration::from_millis(300);
-const SILENCE_MS: u8 = 100;
+const SILENCE_MS: u8 = 250;
 
 /// Which way it goes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -43,13 +43,25 @@ pub(crate) fn enter() -> Result<()> {
 #[derive(Clone)]
 pub(crate) enum Kind {
     Turnbell,
+    /// Another build, to see what a change brings.
+    OtherTurnbell(PathBuf),
     Coturn(PathBuf),
 }
 
 impl Kind {
+    /// Told apart by the name of the file.
+    pub(crate) fn of(program: &Path) -> Self {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        match name.starts_with("turnbell") {
+            true => Self::OtherTurnbell(program.to_owned()),
+            false => Self::Coturn(program.to_owned()),
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Turnbell => "turnbell",
+            Self::OtherTurnbell(_) => "other",
             Self::Coturn(_) => "coturn",
         }
     }
@@ -58,7 +70,7 @@ impl Kind {
     pub(crate) fn settings(&self, net: Net) -> String {
         let relay = net.relay();
         match self {
-            Self::Turnbell => format!(
+            Self::Turnbell | Self::OtherTurnbell(_) => format!(
                 "state_directory = \"state\"\nrelay_addresses = [\"{relay}\"]\n\
                  allow_private_peers = [\"{}/32\"]\nauth.users = [\"{USERNAME}:{PASSWORD}\"]\n\
                  quota.per_user = 16000\nquota.per_source = 16000\n",
@@ -118,16 +130,13 @@ impl Server {
         let script = "echo && read -r _ && exec taskset -c \"$0\" \"$@\" >log 2>&1 </dev/null";
         let mut command = Command::new("unshare");
         command.args(["--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c", script, SERVER_CORE]);
+        // turnbell finds it in the folder it is started in.
+        fs::write(folder.path().join("turnbell.toml"), &settings)?;
         match kind {
-            Kind::Turnbell => {
-                // It finds the file in the folder it is started in.
-                fs::write(folder.path().join("turnbell.toml"), settings)?;
-                command.args([env!("CARGO_BIN_EXE_turnbell"), "run"]);
-            }
-            Kind::Coturn(program) => {
-                command.arg(program).args(settings.lines());
-            }
-        }
+            Kind::Turnbell => command.args([env!("CARGO_BIN_EXE_turnbell"), "run"]),
+            Kind::OtherTurnbell(program) => command.arg(program).arg("run"),
+            Kind::Coturn(program) => command.arg(program).args(settings.lines()),
+        };
         let child = command
             .current_dir(folder.path())
             .env_remove("STATE_DIRECTORY")

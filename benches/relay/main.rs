@@ -28,7 +28,8 @@ use lab::{Kind, Net, Server};
 #[derive(Parser)]
 #[command(name = "relay", about = "Measures CPU, rate, latency and memory of turnbell's relay")]
 struct Options {
-    /// A coturn to measure beside turnbell, such as /usr/bin/turnserver.
+    /// What to measure beside it: a coturn (/usr/bin/turnserver), or a file `turnbell*`, which is
+    /// another build of turnbell. Absolute.
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
     /// Rounds; each starts the servers anew.
@@ -84,7 +85,7 @@ fn main() -> Result<()> {
     lab::run(&["ip", "link", "set", "lo", "up"])?;
 
     let kinds: Vec<Kind> =
-        std::iter::once(Kind::Turnbell).chain(options.against.clone().map(Kind::Coturn)).collect();
+        std::iter::once(Kind::Turnbell).chain(options.against.as_deref().map(Kind::of)).collect();
     report::head(&kinds, options.allocations, options.window);
     let rows: Vec<(String, Load)> =
         rows(&options).into_iter().filter(|(name, _)| name.contains(&options.only)).collect();

@@ -51,9 +51,10 @@ pub(crate) fn table(names: &[&str], kinds: &[Kind], outcomes: &[Vec<Vec<Outcome>
         for (at, (kind, rounds)) in kinds.iter().zip(servers).enumerate() {
             println!("{:<44}{}", if at == 0 { name } else { "" }, line(kind.name(), rounds));
         }
-        if let [_, _] = cpu[..] {
+        if let [ours, theirs] = kinds {
             let Spread { min, median, max } = spread;
-            println!("{:<44}{:<10}{median:>18.2}x ({min:.2}..{max:.2})", "", "coturn / turnbell");
+            let ratio = format!("{} / {}", theirs.name(), ours.name());
+            println!("{:<44}{ratio:<18}{median:>10.2}x ({min:.2}..{max:.2})", "");
         }
     }
     let mut strangers: Vec<f64> =

@@ -6,7 +6,8 @@
 //!
 //! CPU is the on-CPU time of all threads of the server per datagram that arrived. It holds what a
 //! veth makes the sender pay, the receiver's part of the network stack, for both servers alike.
-//! All clients share one peer, as with an SFU; each has its own socket and relay port.
+//! All clients share one peer, as with an SFU; each has its own socket and relay port. A login is
+//! 401, allocate, permission, channel; one after the other, so most of its CPU is waking up.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 mod client;
@@ -95,7 +96,7 @@ fn main() -> Result<()> {
         eprintln!("round {round} of {}", options.rounds);
         measure_round(&options, &kinds, &rows, &mut outcomes)?;
     }
-    let names: Vec<&str> = std::iter::once("login: 401, allocate, permission, channel")
+    let names: Vec<&str> = std::iter::once("login, one client after the other")
         .chain(rows.iter().map(|(name, _)| name.as_str()))
         .collect();
     report::table(&names, &kinds, &outcomes, options.margin);

@@ -29,8 +29,8 @@ pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Syn
 pub struct Commands {
     /// The record.
     pub store: Store,
-    /// What `credential` issues with.
-    pub issuer: Issuer,
+    /// What `credential` issues with; `None` for who never asks for one.
+    pub issuer: Option<Issuer>,
     /// The daemon, if this is one.
     pub daemon: Option<Running>,
 }
@@ -109,7 +109,8 @@ impl Commands {
             .find(|key| key.id == wanted)
             .or_else(|| active().find(|key| key.name == wanted || key.hash == hash))
         else {
-            return Err(failed("no_such_key", "no active key has this id, name or text"));
+            let why = failed("no_such_key", "no active key has this id, name or text");
+            return Err(ErrorWord { hint: Some("`turnbell key list` shows them".into()), ..why });
         };
         let in_memory = self.daemon.as_ref().is_some_and(|daemon| daemon.keys.remove(key.hash));
         match self.store.revoke_key(&key.id, now) {
@@ -174,9 +175,12 @@ impl Commands {
     }
 
     fn credential(&self, now: Now, request: IceRequest) -> Result<Response, ErrorWord> {
-        let (user, ttl) = checked(request, self.issuer.ttl_default)?;
+        let Some(issuer) = &self.issuer else {
+            return Err(failed("no_secret", "there is no secret that could issue a credential"));
+        };
+        let (user, ttl) = checked(request, issuer.ttl_default)?;
         let expires_at = now.unix_s().saturating_add_unsigned(ttl);
-        let issued = issue(&self.issuer.secret, &user, expires_at);
+        let issued = issue(&issuer.secret, &user, expires_at);
         self.store.record(Entry::CredentialIssued {
             at_unix_ms: now.unix_ms,
             user: user.as_str().to_owned(),
@@ -187,7 +191,7 @@ impl Commands {
             client: None,
         });
         Ok(Response::Credential {
-            urls: self.issuer.urls.turn_urls(Vantage::Elsewhere),
+            urls: issuer.urls.turn_urls(Vantage::Elsewhere),
             username: issued.username,
             credential: issued.credential.expose().clone(),
             ttl,

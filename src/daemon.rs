@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::auth::nonce::NonceKey;
@@ -25,6 +26,7 @@ use crate::edge::api_keys::ApiKeys;
 use crate::edge::commands::{LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
+use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{self, Protocol};
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
@@ -86,6 +88,8 @@ pub struct Daemon {
     handle: Handle,
     shard: JoinHandle<io::Result<()>>,
     runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
@@ -100,6 +104,8 @@ impl Daemon {
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
         let state = StateDirectory::open(&config.state_directory)?;
+        // What a run that was killed left: nobody listens there any more.
+        let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
@@ -108,7 +114,7 @@ impl Daemon {
         parts::raise_file_limit(&config, &mut warnings);
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
-        let listeners = bind_udp(&config, &mut warnings)?;
+        let listeners = bind_udp(&config, &here, &mut warnings)?;
         let http = bind_http(&config)?;
         let opened = Opened {
             udp: listeners.iter().map(Listener::local).collect(),
@@ -125,6 +131,12 @@ impl Daemon {
             .enable_all()
             .build()
             .map_err(|source| system("starting the runtime of the edge", source))?;
+        // Caught from here on: a signal that comes during the rest of the start is not lost.
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            let catch = |kind| signal(kind).map_err(|source| system("catching signals", source));
+            (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?)
+        };
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
         let health = pulse::health_probe(handle.clone(), store.clone());
@@ -149,7 +161,19 @@ impl Daemon {
         }));
         runtime.spawn(pulse::feed_watchdog(handle.clone()));
         write_addresses(&state, &opened);
-        Ok(Self { opened, handle, shard, runtime, stop_edge, edge, control, record, state })
+        Ok(Self {
+            opened,
+            handle,
+            shard,
+            runtime,
+            terminate,
+            interrupt,
+            stop_edge,
+            edge,
+            control,
+            record,
+            state,
+        })
     }
 
     /// What is open.
@@ -162,19 +186,16 @@ impl Daemon {
     ///
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
-    pub fn wait(&self) -> Result<(), DaemonError> {
-        self.runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let listen = |kind| signal(kind).map_err(|source| system("catching signals", source));
-            let mut terminate = listen(SignalKind::terminate())?;
-            let mut interrupt = listen(SignalKind::interrupt())?;
-            let mut look = tokio::time::interval(Duration::from_millis(200));
+    pub fn wait(&mut self) -> Result<(), DaemonError> {
+        let Self { runtime, terminate, interrupt, shard, .. } = self;
+        runtime.block_on(async {
+            let mut look = tokio::time::interval(SHARD_LOOK);
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     _ = look.tick() => {
-                        if self.shard.is_finished() {
+                        if shard.is_finished() {
                             return Err(DaemonError::ShardDied("see the log above".to_owned()));
                         }
                     }
@@ -213,16 +234,30 @@ impl Daemon {
     }
 }
 
+/// How often it is looked whether the relay thread still runs.
+const SHARD_LOOK: Duration = Duration::from_millis(200);
+
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
 }
 
-fn bind_udp(config: &Config, warnings: &mut Vec<String>) -> Result<Vec<Listener>, DaemonError> {
+/// Whether there is anything to listen for on IPv6. A kernel where it is switched off
+/// (`disable_ipv6`) still binds the wildcard, but has no address of that family, not even loopback.
+pub(crate) fn has_ipv6(here: &[InterfaceAddress]) -> bool {
+    udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6())
+}
+
+fn bind_udp(
+    config: &Config,
+    here: &[InterfaceAddress],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listener>, DaemonError> {
     let mut listeners = Vec::new();
     let mut errors = Vec::new();
+    let has_ipv6 = has_ipv6(here);
     for address in &config.listen {
-        if address.is_ipv6() && !udp::has_ipv6() {
-            warnings.push(format!("this kernel has no IPv6: not listening on {address}"));
+        if address.is_ipv6() && !has_ipv6 {
+            warnings.push(format!("this machine has no IPv6: not listening on {address}"));
             continue;
         }
         match Listener::bind(*address) {
@@ -267,7 +302,7 @@ fn start_shard(
     config: &Config,
     opened: &Opened,
     secrets: &[crate::auth::secret::Secret<String>],
-    here: &[crate::ops::interfaces::InterfaceAddress],
+    here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,
 ) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {

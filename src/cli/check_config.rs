@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::banner::Banner;
 use crate::config::{Config, secrets};
-use crate::daemon::Plan;
-use crate::ops::interfaces;
+use crate::daemon::{Plan, has_ipv6};
+use crate::ops::interfaces::{self, InterfaceAddress};
 use crate::ops::port_holder::{Protocol, bind_failure};
 use crate::ops::state_directory::SECRET_FILE;
-use crate::plane::udp::{self, Listener};
+use crate::plane::udp::Listener;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,9 +33,10 @@ impl CheckConfig {
 
 /// What a config means on this machine.
 fn meaning(config: &Config) -> anyhow::Result<String> {
-    let mut plan = Plan::of(config, &interfaces::all()?)?;
+    let here = interfaces::all()?;
+    let mut plan = Plan::of(config, &here)?;
     plan.warnings.extend(generated_secret(config)?);
-    plan.warnings.extend(taken_ports(config));
+    plan.warnings.extend(taken_ports(config, &here));
     let banner = Banner {
         config,
         listeners: &config.listen,
@@ -56,10 +57,11 @@ fn generated_secret(config: &Config) -> anyhow::Result<Option<String>> {
 }
 
 /// Tries every port for a moment, as the daemon binds it.
-fn taken_ports(config: &Config) -> Vec<String> {
+fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
+    let has_ipv6 = has_ipv6(here);
     let udp = |at: &SocketAddr| {
-        if at.is_ipv6() && !udp::has_ipv6() {
-            return Some(format!("this kernel has no IPv6: {at} would not be listened on"));
+        if at.is_ipv6() && !has_ipv6 {
+            return Some(format!("this machine has no IPv6: {at} would not be listened on"));
         }
         let error = Listener::bind(*at).err()?;
         Some(bind_failure(Protocol::Udp, *at, "listen", &error))
@@ -101,11 +103,11 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut config = config(directory.path());
         config.listen = vec![socket.local_addr().unwrap()];
-        let warnings = taken_ports(&config);
+        let warnings = taken_ports(&config, &[]);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].contains("set \"listen\" in turnbell.toml"), "{warnings:?}");
         drop(socket);
-        assert_eq!(taken_ports(&config), Vec::<String>::new());
+        assert_eq!(taken_ports(&config, &[]), Vec::<String>::new());
     }
 
     #[test]

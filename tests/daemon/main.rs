@@ -1,0 +1,19 @@
+//! The real binary as a service: how it stops and crashes, what floods and broken disks do to it,
+//! what it says to the log and to systemd.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/daemon.rs"]
+#[allow(dead_code, reason = "tests/interop uses the rest")]
+mod daemon;
+#[path = "../support/network.rs"]
+#[allow(dead_code, reason = "tests/interop uses the rest")]
+mod network;
+#[path = "../support/turn_client.rs"]
+#[allow(dead_code, reason = "tests/interop uses the rest")]
+mod turn_client;
+
+mod broken_record;
+mod end;
+mod floods;
+mod log;
+mod systemd;

@@ -1,0 +1,262 @@
+//! coturn's own test client and echo peer (Debian package coturn).
+//!
+//! `-c` keeps the client from asking for pairs of ports. Without it every Allocate has EVEN-PORT
+//! or RESERVATION-TOKEN; with it every other one still has EVEN-PORT, whatever the flags. Both are
+//! answered with 420, on which the client ends: such a start is repeated.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+
+use crate::daemon::{CONFIG, Daemon, PASSWORD, Row, SECRET, USER, eventually};
+use crate::turn_client::receive;
+
+const MESSAGES: i64 = 10;
+/// Its default length of a message.
+const MESSAGE_BYTES: i64 = 100;
+/// Every start with one client has one chance in two, with two clients one in four.
+const STARTS_MAX: usize = 80;
+/// The client itself gives up after less; a run that works takes 5 s.
+const RUN_S_MAX: &str = "60";
+
+/// What one run of `turnutils_uclient` came to.
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    text: String,
+}
+
+impl Run {
+    /// The last `name=number` it printed.
+    fn number(&self, name: &str) -> Option<i64> {
+        let (_, rest) = self.text.rsplit_once(&format!("{name}="))?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    #[track_caller]
+    fn check_no_loss(&self, messages: i64) {
+        assert_eq!(self.code, Some(0), "{}", self.text);
+        assert_eq!(self.number("tot_send_msgs"), Some(messages), "{}", self.text);
+        assert_eq!(self.number("tot_recv_msgs"), Some(messages), "{}", self.text);
+        assert!(self.text.contains("Total lost packets 0 "), "{}", self.text);
+    }
+}
+
+/// An echo peer on a loopback address that ends with this value.
+struct Peer {
+    child: Child,
+    at: SocketAddr,
+}
+
+impl Peer {
+    fn start(ip: &str) -> Self {
+        let ip: IpAddr = ip.parse().unwrap();
+        for _ in 0..10 {
+            // It takes no port 0. A port that is free now may be taken a moment later.
+            let at = UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap();
+            let child = Command::new("turnutils_peer")
+                .args(["-L", &ip.to_string(), "-p", &at.port().to_string()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| missing("turnutils_peer", &error));
+            let peer = Self { child, at };
+            if peer.echoes() {
+                return peer;
+            }
+        }
+        panic!("turnutils_peer does not echo");
+    }
+
+    fn echoes(&self) -> bool {
+        let socket = UdpSocket::bind((self.at.ip(), 0)).unwrap();
+        eventually(|| {
+            socket.send_to(b"are you there?", self.at).unwrap();
+            receive(&socket, std::time::Duration::from_millis(100))
+        })
+        .is_some()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn missing(tool: &str, error: &std::io::Error) -> ! {
+    panic!("{tool} cannot be started ({error}); install Debian's package coturn")
+}
+
+/// Starts the client until it happens to send no EVEN-PORT.
+fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
+    for _ in 0..STARTS_MAX {
+        let run = uclient_once(server, arguments);
+        if run.code == Some(0) || !run.text.contains("error 420") {
+            return run;
+        }
+    }
+    panic!("{STARTS_MAX} starts, and each had 420");
+}
+
+fn uclient_once(server: SocketAddr, arguments: &[&str]) -> Run {
+    let count = MESSAGES.to_string();
+    let output = Command::new("timeout")
+        .args([RUN_S_MAX, "turnutils_uclient", "-p", &server.port().to_string(), "-n", &count])
+        .args(arguments)
+        .arg(server.ip().to_string())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if output.status.code() == Some(127) {
+        missing("turnutils_uclient", &std::io::ErrorKind::NotFound.into());
+    }
+    Run { code: output.status.code(), text }
+}
+
+/// A daemon that this client can work with: it binds channel numbers that RFC 8656 took away.
+fn daemon() -> Daemon {
+    Daemon::start(&format!(
+        "channel_numbers = \"rfc5766\"\nallow_private_peers = [\"127.0.0.1\", \"::1\"]\n{CONFIG}"
+    ))
+}
+
+/// Two of its clients talk to each other, both relayed.
+fn client_to_client(server: SocketAddr, more: &[&str]) -> Run {
+    uclient(server, &[&["-u", USER, "-w", PASSWORD, "-y", "-c", "-m", "2"], more].concat())
+}
+
+/// One client and `turnutils_peer`.
+fn through_peer(server: SocketAddr, login: &[&str], more: &[&str]) -> Run {
+    let peer = Peer::start(&server.ip().to_string());
+    let (ip, port) = (peer.at.ip().to_string(), peer.at.port().to_string());
+    let family = if server.is_ipv6() { "-x" } else { "-X" };
+    let to_peer = ["-c", "-m", "1", "-e", &ip, "-r", &port, family];
+    uclient(server, &[login, &to_peer, more].concat())
+}
+
+const LOGIN: [&str; 4] = ["-u", USER, "-w", PASSWORD];
+
+/// `clients` allocations have relayed every message out and back and were ended by their client.
+#[track_caller]
+fn check_record(daemon: &Daemon, clients: usize) -> Vec<Row> {
+    let sent = (MESSAGES, MESSAGES * MESSAGE_BYTES);
+    let is_done = |row: &&Row| {
+        row.to_peers == sent && row.to_client == sent && row.end_reason.as_deref() == Some("client")
+    };
+    let rows = daemon.wait_for_rows(|rows| rows.iter().filter(is_done).count() == clients);
+    let others = rows.iter().filter(|row| !is_done(row));
+    for row in others {
+        assert_eq!((row.to_peers.0, row.to_client.0), (0, 0), "{rows:#?}");
+    }
+    rows.iter().filter(is_done).cloned().collect()
+}
+
+#[test]
+fn uclient_to_uclient_over_channels_on_ipv4() {
+    let daemon = daemon();
+    client_to_client(daemon.udp(), &[]).check_no_loss(2 * MESSAGES);
+    let rows = check_record(&daemon, 2);
+    assert!(rows.iter().all(|row| row.username == USER), "{rows:#?}");
+    assert!(rows.iter().all(|row| row.relayed.starts_with("127.0.0.1:")), "{rows:#?}");
+}
+
+#[test]
+fn uclient_to_uclient_over_indications_on_ipv4() {
+    let daemon = daemon();
+    client_to_client(daemon.udp(), &["-s"]).check_no_loss(2 * MESSAGES);
+    check_record(&daemon, 2);
+}
+
+#[test]
+fn uclient_to_uclient_over_channels_on_ipv6() {
+    let daemon = daemon();
+    client_to_client(daemon.udp6(), &["-x"]).check_no_loss(2 * MESSAGES);
+    let rows = check_record(&daemon, 2);
+    assert!(rows.iter().all(|row| row.relayed.starts_with("[::1]:")), "{rows:#?}");
+}
+
+#[test]
+fn uclient_to_uclient_over_indications_on_ipv6() {
+    let daemon = daemon();
+    client_to_client(daemon.udp6(), &["-x", "-s"]).check_no_loss(2 * MESSAGES);
+    check_record(&daemon, 2);
+}
+
+#[test]
+fn uclient_to_a_peer_over_channels_on_ipv4() {
+    let daemon = daemon();
+    through_peer(daemon.udp(), &LOGIN, &[]).check_no_loss(MESSAGES);
+    check_record(&daemon, 1);
+}
+
+#[test]
+fn uclient_to_a_peer_over_indications_on_ipv4() {
+    let daemon = daemon();
+    through_peer(daemon.udp(), &LOGIN, &["-s"]).check_no_loss(MESSAGES);
+    check_record(&daemon, 1);
+}
+
+#[test]
+fn uclient_to_a_peer_over_channels_on_ipv6() {
+    let daemon = daemon();
+    through_peer(daemon.udp6(), &LOGIN, &[]).check_no_loss(MESSAGES);
+    check_record(&daemon, 1);
+}
+
+#[test]
+fn uclient_to_a_peer_over_indications_on_ipv6() {
+    let daemon = daemon();
+    through_peer(daemon.udp6(), &LOGIN, &["-s"]).check_no_loss(MESSAGES);
+    check_record(&daemon, 1);
+}
+
+#[test]
+fn uclient_makes_its_own_credential_from_the_shared_secret() {
+    let daemon = daemon();
+    through_peer(daemon.udp(), &["-u", "bob", "-W", SECRET], &[]).check_no_loss(MESSAGES);
+    let rows = check_record(&daemon, 1);
+    assert!(rows[0].username.ends_with(":bob"), "{rows:#?}");
+}
+
+#[test]
+fn uclient_comes_in_with_what_ice_handed_out() {
+    let daemon = daemon();
+    let (username, credential) = daemon.issue("carol");
+    let login = ["-u", &username, "-w", &credential];
+    through_peer(daemon.udp(), &login, &[]).check_no_loss(MESSAGES);
+    assert_eq!(check_record(&daemon, 1)[0].username, username);
+}
+
+#[test]
+fn uclient_stays_outside_with_a_wrong_password_and_the_record_says_why() {
+    let daemon = daemon();
+    let run = uclient(daemon.udp(), &["-u", USER, "-w", "wonderland-18", "-y", "-c"]);
+    assert_ne!(run.code, Some(0), "{}", run.text);
+    assert!(run.text.contains("Cannot complete Allocation"), "{}", run.text);
+    let cause = eventually(|| {
+        let sql = "SELECT cause FROM auth_failures WHERE username = ?1 LIMIT 1";
+        let record = crate::daemon::record(&daemon.state());
+        record.query_row(sql, [USER], |row| row.get::<_, String>(0)).ok()
+    });
+    assert_eq!(cause.as_deref(), Some("wrong_integrity"));
+    assert_eq!(daemon.rows(), []);
+}
+
+#[test]
+fn uclient_stays_outside_with_a_wrong_secret() {
+    let daemon = daemon();
+    let run =
+        uclient(daemon.udp(), &["-u", USER, "-W", "tests-south-7f3a9c51e2d8b604", "-y", "-c"]);
+    assert_ne!(run.code, Some(0), "{}", run.text);
+    assert_eq!(daemon.rows(), []);
+}
+
+#[test]
+fn uclient_that_wants_pairs_of_ports_is_told_that_there_are_none() {
+    let daemon = daemon();
+    let run = uclient_once(daemon.udp(), &["-u", USER, "-w", PASSWORD, "-y"]);
+    assert_ne!(run.code, Some(0), "{}", run.text);
+    assert!(run.text.contains("error 420"), "{}", run.text);
+}

@@ -1,0 +1,16 @@
+//! Other people's clients against the real binary, and the real binary in networks of its own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/daemon.rs"]
+#[allow(dead_code, reason = "tests/daemon uses the rest")]
+mod daemon;
+#[path = "../support/network.rs"]
+mod network;
+#[path = "../support/turn_client.rs"]
+#[allow(dead_code, reason = "tests/daemon uses the rest")]
+mod turn_client;
+
+mod addresses;
+mod bare_machine;
+mod coturn;
+mod turn_crate;

@@ -54,8 +54,8 @@ pub(super) fn shown(
     );
     let Some(url) = urls.first() else {
         text.push_str(
-            "\nWhere it is good for is not known: the relay is not reached from elsewhere, or its \
-             port is chosen\nwhen turnbell starts.\n",
+            "\nIts URL is not known here: no open port is reached from elsewhere, or the port is \
+             chosen when\nturnbell starts.\n",
         );
         return text;
     };
@@ -72,9 +72,9 @@ pub(super) fn shown(
     ));
     if let Some((host, port)) = host_and_port(url) {
         text.push_str(&format!(
-            "\nWith coturn's test client, two of which then talk through the relay (if it says \
-             \"error 420\", run\nit again: now and then it asks for even ports, which turnbell \
-             does not have):\n\n  \
+            "\nWith coturn's test client, which talks to itself through the relay (after \"error 420\" \
+             run it\nagain: at random it asks for an even port, which turnbell does not \
+             offer):\n\n  \
              turnutils_uclient -y -c -s -m 2 -u {} -w {} -p {port} {}\n",
             quoted(username),
             quoted(credential),
@@ -124,7 +124,10 @@ mod tests {
             "{text}"
         );
         let nowhere = shown(&[], "60:alice", "x", 3600, 60);
-        assert!(nowhere.contains("not known") && !nowhere.contains("iceServers"), "{nowhere}");
+        assert!(
+            nowhere.contains("URL is not known") && !nowhere.contains("iceServers"),
+            "{nowhere}"
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) fn listed(lines: &[LogLine]) -> String {
         vec![table::time(line.at), kind.code().to_owned(), user.to_owned(), text]
     };
     let rows: Vec<Vec<String>> = lines.iter().rev().map(row).collect();
-    table::table(&["TIME (UTC)", "WHAT", "USER", ""], &rows)
+    table::table(&["TIME (UTC)", "WHAT", "USER", "DETAILS"], &rows)
 }
 
 /// Kind, user, and the rest as words.

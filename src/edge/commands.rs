@@ -130,27 +130,31 @@ impl Commands {
         limit: usize,
     ) -> Result<Response, ErrorWord> {
         let live = self.daemon.as_ref().and_then(|daemon| (daemon.live)());
-        if let Some(live) = live.as_ref().filter(|_| !all) {
-            let mut sessions: Vec<Session> = live
-                .iter()
-                .filter(|view| user.as_deref().is_none_or(|user| user == &*view.user))
-                .cloned()
-                .map(Session::from)
-                .collect();
-            sessions.sort_by_key(|session| std::cmp::Reverse(session.number));
-            sessions.truncate(limit);
-            return Ok(Response::Sessions(sessions));
-        }
-        let rows = self.store.sessions(&SessionQuery { user, open_only: !all, limit })?;
+        let rows = match &live {
+            Some(_) if !all => Vec::new(),
+            Some(_) | None => {
+                let user = user.clone();
+                self.store.sessions(&SessionQuery { user, open_only: !all, limit })?
+            }
+        };
+        let ours = |view: &&AllocationView| user.as_deref().is_none_or(|user| user == &*view.user);
+        let mut live: Vec<&AllocationView> = live.iter().flatten().filter(ours).collect();
         let mut sessions: Vec<Session> = rows.into_iter().map(Session::from).collect();
-        for session in sessions.iter_mut().filter(|session| session.ended_at.is_none()) {
-            // Open rows belong to this run: older ones are closed at start.
-            let view = live.iter().flatten().find(|view| view.number.0 == session.number);
-            if let Some(view) = view {
+        for session in &mut sessions {
+            let is_it = |view: &&AllocationView| {
+                view.number.0 == session.number && view.opened_at_unix_ms == session.opened_at
+            };
+            let Some(at) = live.iter().position(is_it) else { continue };
+            let view = live.swap_remove(at);
+            if session.ended_at.is_none() {
                 session.traffic = Some(view.traffic.into());
                 session.expires_in_s = Some(view.expires_in_s);
             }
         }
+        // The record is a moment behind, or broken: what is on is shown all the same.
+        sessions.extend(live.into_iter().cloned().map(Session::from));
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.opened_at, session.number)));
+        sessions.truncate(limit);
         Ok(Response::Sessions(sessions))
     }
 

@@ -167,3 +167,20 @@ fn where_nothing_was_ever_started_nothing_is_made_by_looking() {
     }
     assert!(!directory.path().join("state").exists());
 }
+
+#[test]
+fn what_root_makes_without_a_daemon_belongs_to_the_owner_of_the_state_directory() {
+    let directory = directory_with(CONFIG);
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    if is_root(directory.path()) {
+        std::os::unix::fs::chown(&state, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let owner = state.metadata().unwrap().uid();
+    run(directory.path(), "key add web").done();
+    let files: Vec<_> = fs::read_dir(&state).unwrap().map(Result::unwrap).collect();
+    assert!(files.iter().any(|file| file.file_name() == "turnbell.db"), "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().uid(), owner, "{file:?}");
+    }
+}

@@ -10,8 +10,10 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod facts;
     mod framing;
     mod general;
+    mod harness;
     mod inside;
     mod integrity;
     mod nonce;

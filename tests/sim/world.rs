@@ -24,7 +24,7 @@ use crate::support::setup::{REALM, START_S};
 
 const CLIENTS: usize = 7;
 /// Happenings until everybody leaves.
-const STEPS: u64 = 1200;
+const STEPS: u64 = 900;
 /// Lines printed when a step fails.
 const TRACE_LINES: usize = 40;
 
@@ -96,6 +96,11 @@ impl World {
     pub(crate) fn finish(mut self) -> Told {
         self.net.calm();
         if self.prng.chance(30) {
+            // Some questions are open when the daemon stops.
+            for index in 0..CLIENTS {
+                let wanted = Wanted::Allocate { lifetime_s: None, family: None };
+                self.asks_at_once(self.clients[index].address, wanted);
+            }
             self.is_stopped = true;
             self.model.stop(self.ms);
             for shard in 0..2 {

@@ -13,8 +13,8 @@ use crate::time::Now;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-One line each, the newest last. Times are UTC. A client that is refused hears 401 whatever the cause;
-the true cause stands here: wrong password, expired so long ago, unknown realm, stale nonce.
+One line each, the newest last. Times are UTC. A client that is refused is not told why; the true
+cause stands here: wrong password, expired so long ago, unknown realm, stale nonce.
 
 Examples:
   turnbell log --since 10m                  what just happened

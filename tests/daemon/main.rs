@@ -16,4 +16,5 @@ mod broken_record;
 mod end;
 mod floods;
 mod log;
+mod spoofed;
 mod systemd;

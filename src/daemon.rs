@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::auth::nonce::NonceKey;
@@ -87,6 +88,8 @@ pub struct Daemon {
     handle: Handle,
     shard: JoinHandle<io::Result<()>>,
     runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
@@ -128,6 +131,12 @@ impl Daemon {
             .enable_all()
             .build()
             .map_err(|source| system("starting the runtime of the edge", source))?;
+        // Caught from here on: a signal that comes during the rest of the start is not lost.
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            let catch = |kind| signal(kind).map_err(|source| system("catching signals", source));
+            (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?)
+        };
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
         let health = pulse::health_probe(handle.clone(), store.clone());
@@ -152,7 +161,19 @@ impl Daemon {
         }));
         runtime.spawn(pulse::feed_watchdog(handle.clone()));
         write_addresses(&state, &opened);
-        Ok(Self { opened, handle, shard, runtime, stop_edge, edge, control, record, state })
+        Ok(Self {
+            opened,
+            handle,
+            shard,
+            runtime,
+            terminate,
+            interrupt,
+            stop_edge,
+            edge,
+            control,
+            record,
+            state,
+        })
     }
 
     /// What is open.
@@ -165,19 +186,16 @@ impl Daemon {
     ///
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
-    pub fn wait(&self) -> Result<(), DaemonError> {
-        self.runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let listen = |kind| signal(kind).map_err(|source| system("catching signals", source));
-            let mut terminate = listen(SignalKind::terminate())?;
-            let mut interrupt = listen(SignalKind::interrupt())?;
-            let mut look = tokio::time::interval(Duration::from_millis(200));
+    pub fn wait(&mut self) -> Result<(), DaemonError> {
+        let Self { runtime, terminate, interrupt, shard, .. } = self;
+        runtime.block_on(async {
+            let mut look = tokio::time::interval(SHARD_LOOK);
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
                     _ = look.tick() => {
-                        if self.shard.is_finished() {
+                        if shard.is_finished() {
                             return Err(DaemonError::ShardDied("see the log above".to_owned()));
                         }
                     }
@@ -215,6 +233,9 @@ impl Daemon {
         ended
     }
 }
+
+/// How often it is looked whether the relay thread still runs.
+const SHARD_LOOK: Duration = Duration::from_millis(200);
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }

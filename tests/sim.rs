@@ -12,15 +12,19 @@ mod sim {
     pub(crate) mod actor;
     pub(crate) mod ask;
     pub(crate) mod attacker;
+    pub(crate) mod checks;
     pub(crate) mod ledger;
     pub(crate) mod model;
     pub(crate) mod net;
     pub(crate) mod prng;
+    pub(crate) mod probes;
     pub(crate) mod shards;
+    pub(crate) mod told;
     pub(crate) mod world;
 }
 
-use sim::world::{Told, World};
+use sim::told::Told;
+use sim::world::World;
 
 /// Runs one seed to its end; on a failure its last steps and the line that replays it are printed.
 fn run(seed: u64) -> Told {

@@ -174,7 +174,7 @@ proptest! {
         let unpadded = [&header[..], &data].concat();
         prop_assert_eq!(&theirs.raw[..unpadded.len()], &unpadded[..]);
         for bytes in [&theirs.raw, &unpadded] {
-            let (found, range) = channel_data::parse(bytes).unwrap();
+            let (found, range) = channel_data::parse(bytes, ChannelRange::Rfc8656).unwrap();
             prop_assert_eq!((found, &bytes[range]), (ours, &data[..]));
         }
         theirs.raw = unpadded;
@@ -194,13 +194,13 @@ proptest! {
         bytes.truncate(bytes.len().saturating_sub(cut));
         let mut theirs = turn::proto::chandata::ChannelData { raw: bytes.clone(), ..Default::default() };
         let theirs_reads = theirs.decode().is_ok() && theirs.number.0 <= 0x4FFF;
-        let read = channel_data::parse(&bytes);
+        let read = channel_data::parse(&bytes, ChannelRange::Rfc8656);
         prop_assert_eq!(read.is_some(), theirs_reads);
         if let Some((number, range)) = read {
             prop_assert_eq!((number.number(), &bytes[range]), (theirs.number.0, &theirs.data[..]));
-            prop_assert!(channel_data::is_channel_data(&bytes));
+            prop_assert!(channel_data::is_channel_data(&bytes, ChannelRange::Rfc8656));
         }
-        if channel_data::is_channel_data(&bytes) {
+        if channel_data::is_channel_data(&bytes, ChannelRange::Rfc8656) {
             prop_assert!(Message::parse(&bytes).is_err(), "nothing is both");
         }
     }
@@ -208,7 +208,7 @@ proptest! {
 
 /// Holds every answer of our reader against theirs.
 fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let _ = channel_data::parse(bytes);
+    let _ = channel_data::parse(bytes, ChannelRange::Rfc8656);
     let mut theirs = TheirMessage::new();
     let theirs_reads = theirs.unmarshal_binary(bytes).is_ok();
     let ours = Message::parse(bytes);

@@ -290,15 +290,15 @@ fn channel_data_lies_on_the_wire_as_drawn() {
         (0x4fff, "4fff0001 ff ffffff", "ff"),
     ] {
         let (bytes, data) = (hex(text), hex(data));
-        assert!(channel_data::is_channel_data(&bytes));
-        let (found, range) = channel_data::parse(&bytes).unwrap();
+        assert!(channel_data::is_channel_data(&bytes, ChannelRange::Rfc8656));
+        let (found, range) = channel_data::parse(&bytes, ChannelRange::Rfc8656).unwrap();
         assert_eq!(found, ChannelNumber::new(number, ChannelRange::Rfc8656).unwrap());
         assert_eq!(bytes[range], data, "{text}");
         let length = u16::try_from(data.len()).unwrap();
         assert_eq!(channel_data::header(found, length), bytes[..4], "{text}");
     }
     for text in ["", "40", "400000", "40000001", "3fff0000", "50000000", "40000005 48656c6c"] {
-        assert_eq!(channel_data::parse(&hex(text)), None, "{text}");
+        assert_eq!(channel_data::parse(&hex(text), ChannelRange::Rfc8656), None, "{text}");
     }
 }
 

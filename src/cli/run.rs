@@ -22,7 +22,7 @@ impl Run {
     pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
         let config = super::find(named)?;
         log::start(config.log.level);
-        let daemon = Daemon::start(config.clone())?;
+        let mut daemon = Daemon::start(config.clone())?;
         announce(&config, daemon.opened())?;
         let ended = daemon.wait();
         systemd::stopping();

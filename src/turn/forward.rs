@@ -63,7 +63,7 @@ impl Relay {
         if tuple.client.port() == 0 || tuple.client == tuple.server {
             return Forward::Discard(Discard::BadSource);
         }
-        if channel_data::is_channel_data(datagram) {
+        if channel_data::is_channel_data(datagram, self.channel_range) {
             return self.channel_data(now, tuple, datagram);
         }
         match datagram {
@@ -76,7 +76,7 @@ impl Relay {
 
     // RFC 8656 §12.6. Neither the binding nor the permission is refreshed by it.
     fn channel_data(&mut self, now: Now, tuple: FiveTuple, datagram: &[u8]) -> Forward {
-        let Some((number, range)) = channel_data::parse(datagram) else {
+        let Some((number, range)) = channel_data::parse(datagram, self.channel_range) else {
             return Forward::Discard(Discard::MalformedChannelData);
         };
         let Ok(slot) = self.live_slot(now, tuple) else {

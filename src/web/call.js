@@ -18,8 +18,7 @@ const SIDES = ["caller", "callee"];
 const FAR = { caller: "callee", callee: "caller" };
 
 const known = (window.turnbellTest = {
-  ...nothingSeen(),
-  state: "idle",
+  ...nothingSeen(), state: "idle",
   verdict: { code: "idle", title: "Ready", cure: "Press Start to call through the relay." },
 });
 const typed = { key: "", username: "", credential: "" };

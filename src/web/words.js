@@ -86,12 +86,11 @@ export function diagnose({ candidates, errors, ice, network, waitedMs }) {
     const { cause, cure } = explain(worst, ice);
     return [`ice_${worst.code}`, cause.replace(/\.$/, ""), `${cure}\n${asked}`];
   }
-  if (network === false) {
-    return ["no_network", "This browser uses no network for calls, so it asked no relay",
-      "Chromium leaves loopback out: on a machine that has nothing else, join a network or start it with "
-      + "--allow-loopback-in-peer-connection. Extensions and policies that hide addresses do the same."];
-  }
-  const { cure } = explainSilence("", ice.urls[0]);
   const seconds = Math.round(waitedMs / 1_000);
-  return ["no_answer", `Not reachable: no answer from the relay in ${seconds} s`, `${cure}\n${asked}`];
+  const { cure } = explainSilence("", ice.urls[0]);
+  // Chromium with nothing but loopback waits for ever without asking anybody.
+  const alone = network === false ? "\nThis browser also shows no network that calls may use: Chromium leaves "
+    + "loopback out unless it is started with --allow-loopback-in-peer-connection; extensions and policies "
+    + "that hide addresses do the same." : "";
+  return ["no_answer", `Not reachable: no answer from the relay in ${seconds} s`, `${cure}${alone}\n${asked}`];
 }

@@ -41,13 +41,15 @@ impl ChannelNumber {
     }
 }
 
-/// Whether a datagram claims to be ChannelData: first byte 64..=127, which is RFC 5766's range.
-///
-/// Of these RFC 8656 §12 (table 3) reserves 80..=127, to be dropped. They are: nothing is ever
-/// bound to such a number unless the operator serves old clients.
+/// Whether a datagram claims to be ChannelData: first byte 64..=79 (RFC 8656 §12, table 3), or
+/// 64..=127 where old clients are served.
 #[must_use]
-pub fn is_channel_data(datagram: &[u8]) -> bool {
-    datagram.first().is_some_and(|first| first & 0xC0 == 0x40)
+pub fn is_channel_data(datagram: &[u8], range: ChannelRange) -> bool {
+    let mask = match range {
+        ChannelRange::Rfc8656 => 0xF0,
+        ChannelRange::Rfc5766 => 0xC0,
+    };
+    datagram.first().is_some_and(|first| first & mask == 0x40)
 }
 
 /// Reads the header of a datagram; the range is where the application data lies.
@@ -55,9 +57,9 @@ pub fn is_channel_data(datagram: &[u8]) -> bool {
 /// `None` if the number is out of range or the datagram is shorter than it claims (§12.6).
 /// Bytes behind the claimed length are padding and never relayed.
 #[must_use]
-pub fn parse(datagram: &[u8]) -> Option<(ChannelNumber, Range<usize>)> {
+pub fn parse(datagram: &[u8], range: ChannelRange) -> Option<(ChannelNumber, Range<usize>)> {
     let (&[n0, n1, l0, l1], data) = datagram.split_first_chunk()?;
-    let number = ChannelNumber::new(u16::from_be_bytes([n0, n1]), ChannelRange::Rfc5766)?;
+    let number = ChannelNumber::new(u16::from_be_bytes([n0, n1]), range)?;
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     (length <= data.len())
         .then_some((number, CHANNEL_DATA_HEADER_BYTES..CHANNEL_DATA_HEADER_BYTES + length))
@@ -93,14 +95,17 @@ mod tests {
 
     #[test] // RFC 8656 §12.6
     fn a_datagram_shorter_than_it_claims_is_none_and_padding_is_not_data() {
+        let parse_new = |datagram| parse(datagram, ChannelRange::Rfc8656);
         let number = ChannelNumber::new(0x4001, ChannelRange::Rfc8656).unwrap();
-        assert_eq!(parse(b"\x40\x01\x00\x03abc"), Some((number, 4..7)));
-        assert_eq!(parse(b"\x40\x01\x00\x03abc\0"), Some((number, 4..7)));
-        assert_eq!(parse(b"\x40\x01\x00\x03ab"), None);
-        assert_eq!(parse(b"\x40\x01\x00\x00"), Some((number, 4..4)));
-        assert_eq!(parse(b"\x40\x01\x00"), None);
-        assert_eq!(parse(b"\x80\x00\x00\x00"), None);
-        assert_eq!(parse(b"\x40\x00\xff\xffAAAA"), None);
+        assert_eq!(parse_new(b"\x40\x01\x00\x03abc"), Some((number, 4..7)));
+        assert_eq!(parse_new(b"\x40\x01\x00\x03abc\0"), Some((number, 4..7)));
+        assert_eq!(parse_new(b"\x40\x01\x00\x03ab"), None);
+        assert_eq!(parse_new(b"\x40\x01\x00\x00"), Some((number, 4..4)));
+        assert_eq!(parse_new(b"\x40\x01\x00"), None);
+        assert_eq!(parse_new(b"\x50\x00\x00\x00"), None);
+        assert!(parse(b"\x50\x00\x00\x00", ChannelRange::Rfc5766).is_some());
+        assert_eq!(parse_new(b"\x80\x00\x00\x00"), None);
+        assert_eq!(parse_new(b"\x40\x00\xff\xffAAAA"), None);
         assert_eq!(header(number, 3), *b"\x40\x01\x00\x03");
     }
 }

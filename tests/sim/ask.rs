@@ -128,9 +128,11 @@ impl Packet {
         Self { client, bytes, intent: Intent::Send { peer, data } }
     }
 
+    /// ChannelData, padded to a multiple of four as some clients do over UDP, too.
     pub(crate) fn channel(client: SocketAddr, number: u16, data: Vec<u8>) -> Self {
         let length = (data.len() as u16).to_be_bytes();
-        let bytes = [&number.to_be_bytes()[..], &length, &data].concat().into();
-        Self { client, bytes, intent: Intent::Channel { number, data } }
+        let mut bytes = [&number.to_be_bytes()[..], &length, &data].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0xFF);
+        Self { client, bytes: bytes.into(), intent: Intent::Channel { number, data } }
     }
 }

@@ -30,19 +30,19 @@ impl Attacker {
         self.captured.push_back(packet.clone());
     }
 
-    /// What it sends next. `relayed`: live relayed transport addresses, `nonce`: one for its own
-    /// address.
+    /// What it sends next. `live`: clients with an allocation and their relayed transport
+    /// addresses, `nonce`: one for its own address.
     pub(crate) fn act(
         &self,
         prng: &mut Prng,
-        relayed: &[SocketAddr],
+        live: &[(SocketAddr, SocketAddr)],
         nonce: Vec<u8>,
     ) -> Option<Happening> {
         let captured = match self.captured.len() {
             0 => None,
             count => self.captured.get(prng.below(count as u64) as usize).cloned(),
         };
-        match prng.below(8) {
+        match prng.below(9) {
             // The same bytes from the same address: nobody can tell it from a retransmission.
             0 => captured.map(Happening::AtServer),
             1 => captured.map(|packet| Happening::AtServer(Packet { client: own(prng), ..packet })),
@@ -58,12 +58,21 @@ impl Attacker {
                 let client = captured.map_or(OWN, |packet| packet.client);
                 Some(Happening::AtServer(Packet::ask(client, &ask)))
             }
-            6 if !relayed.is_empty() => {
+            6 if !live.is_empty() => {
                 // A peer that nobody asked, or one that says it is us.
-                let to = *prng.pick(relayed);
+                let (_, relayed) = *prng.pick(live);
                 let stranger = v4([192, 0, 2, 200], 5000);
-                let peer = *prng.pick(&[stranger, SERVER, relayed[0]]);
-                Some(Happening::AtRelay { relayed: to, peer, data: b"attack".to_vec() })
+                let peer = *prng.pick(&[stranger, SERVER, live[0].1]);
+                Some(Happening::AtRelay { relayed, peer, data: b"attack".to_vec() })
+            }
+            7 if !live.is_empty() => {
+                let (client, _) = *prng.pick(live);
+                let wanted = match prng.below(3) {
+                    0 => Wanted::Refresh { lifetime_s: Some(0) },
+                    1 => Wanted::Permit { peers: vec![v4([192, 0, 2, 201], 1)] },
+                    _ => Wanted::Bind { number: 0x4000, peer: v4([192, 0, 2, 201], 1) },
+                };
+                Some(Happening::Impersonates { client, wanted })
             }
             _ => None,
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use turnbell::turn::contract::{Header, Why};
 use turnbell::wire::address::Family;
-use turnbell::wire::channel_data::ChannelNumber;
+use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
 use super::ask::{Ask, Wanted};
 use crate::support::answer::Answer;
@@ -289,9 +289,9 @@ impl Model {
         }
         let number = receiver.channels.iter().find(|(_, (p, until))| *p == peer && ms < *until);
         let header = match number {
-            Some((number, _)) => {
-                Header::Channel(ChannelNumber::new(*number).expect("bound, so in range"))
-            }
+            Some((number, _)) => Header::Channel(
+                ChannelNumber::new(*number, ChannelRange::Rfc8656).expect("bound, so in range"),
+            ),
             None => Header::DataIndication(peer),
         };
         Delivery::ToClient { client: *client, header, data: data.to_vec() }

@@ -34,6 +34,8 @@ pub(crate) enum Happening {
     ClockJumps(i64),
     /// The client at this address asks for this with a new nonce, at exactly this time.
     AsksAtOnce { client: SocketAddr, wanted: Wanted },
+    /// Another user, whose password is right, asks from this client's address.
+    Impersonates { client: SocketAddr, wanted: Wanted },
 }
 
 /// What a network does to datagrams, in percent and milliseconds.

@@ -57,7 +57,7 @@ impl Shards {
     }
 
     /// A client's datagram.
-    pub(crate) fn from_client(
+    pub(crate) fn client_sent(
         &mut self,
         prng: &mut Prng,
         now: Now,
@@ -75,7 +75,7 @@ impl Shards {
     }
 
     /// A peer's datagram through the kernel. Without a socket there is nobody to hear it.
-    pub(crate) fn from_peer(
+    pub(crate) fn peer_sent(
         &mut self,
         now: Now,
         relayed: SocketAddr,

@@ -9,16 +9,16 @@ use turnbell::time::Now;
 use turnbell::turn::contract::{Header, Token, Why};
 use turnbell::turn::fact::EndReason;
 use turnbell::turn::relayed_address::RelayPort;
-use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::message::{Class, Message, Method, TransactionId};
+use turnbell::wire::message::TransactionId;
 
-use super::actor::Client;
+use super::actor::{Client, signer};
 use super::ask::{Ask, Intent, Packet, Wanted};
 use super::attacker::{Attacker, OWN};
 use super::model::{Delivery, Model, Moment, Verdict};
 use super::net::{Happening, Net};
 use super::prng::Prng;
 use super::shards::{Seen, Shards};
+use super::told::Told;
 use crate::support::answer::{Answer, Asked, Read, read};
 use crate::support::setup::{REALM, START_S};
 
@@ -28,83 +28,22 @@ const STEPS: u64 = 1200;
 /// Lines printed when a step fails.
 const TRACE_LINES: usize = 40;
 
-/// What happened in one run, in numbers; equal for equal seeds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) simulated_s: u64,
-    pub(crate) allocations: u64,
-    pub(crate) successes: u64,
-    pub(crate) errors: u64,
-    pub(crate) silences: u64,
-    pub(crate) to_peers: u64,
-    pub(crate) to_clients: u64,
-    pub(crate) on_channels: u64,
-    pub(crate) inside: u64,
-    pub(crate) dropped: u64,
-    pub(crate) unknown_answered: u64,
-    pub(crate) ended_by_client: u64,
-    pub(crate) expired: u64,
-    pub(crate) refused_by_ledger: u64,
-    hash: u64,
-}
-
-impl Told {
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        self.simulated_s += other.simulated_s;
-        self.allocations += other.allocations;
-        self.successes += other.successes;
-        self.errors += other.errors;
-        self.silences += other.silences;
-        self.to_peers += other.to_peers;
-        self.to_clients += other.to_clients;
-        self.on_channels += other.on_channels;
-        self.inside += other.inside;
-        self.dropped += other.dropped;
-        self.unknown_answered += other.unknown_answered;
-        self.ended_by_client += other.ended_by_client;
-        self.expired += other.expired;
-        self.refused_by_ledger += other.refused_by_ledger;
-        self.hash ^= other.hash;
-        self
-    }
-
-    /// Whether a hundred runs were worth their time.
-    pub(crate) fn is_lively(&self) -> bool {
-        [
-            self.allocations,
-            self.to_peers,
-            self.to_clients,
-            self.on_channels,
-            self.inside,
-            self.dropped,
-            self.silences,
-            self.unknown_answered,
-            self.ended_by_client,
-            self.expired,
-            self.refused_by_ledger,
-        ]
-        .iter()
-        .all(|count| *count >= 50)
-            && self.successes > self.errors / 10
-    }
-}
-
 /// A world.
 #[derive(Debug)]
 pub(crate) struct World {
-    seed: u64,
-    prng: Prng,
-    start: Now,
-    ms: u64,
-    unix_jumped_s: i64,
-    net: Net,
-    shards: Shards,
-    model: Model,
-    clients: Vec<Client>,
-    attacker: Attacker,
-    is_stopped: bool,
-    told: Told,
-    trace: VecDeque<String>,
+    pub(super) seed: u64,
+    pub(super) prng: Prng,
+    pub(super) start: Now,
+    pub(super) ms: u64,
+    pub(super) unix_jumped_s: i64,
+    pub(super) net: Net,
+    pub(super) shards: Shards,
+    pub(super) model: Model,
+    pub(super) clients: Vec<Client>,
+    pub(super) attacker: Attacker,
+    pub(super) is_stopped: bool,
+    pub(super) told: Told,
+    pub(super) trace: VecDeque<String>,
 }
 
 impl World {
@@ -178,12 +117,12 @@ impl World {
         self.told.clone()
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let now = self.start.after(Duration::from_millis(self.ms));
         Now { unix_ms: now.unix_ms + self.unix_jumped_s * 1000, ..now }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment { ms: self.ms, unix_s: self.now().unix_s() }
     }
 
@@ -196,7 +135,7 @@ impl World {
                 let is_own = peer.ip() == relayed.ip();
                 let expected = if is_own { Delivery::Dropped } else { expected };
                 let now = self.now();
-                let delivery = self.shards.from_peer(now, relayed, peer, &data);
+                let delivery = self.shards.peer_sent(now, relayed, peer, &data);
                 assert_eq!(delivery, expected, "{peer} sent to {relayed}");
                 self.delivered(delivery);
             }
@@ -224,6 +163,13 @@ impl World {
             Happening::AttackerActs => self.attacker_acts(),
             Happening::ClockJumps(by_s) => self.unix_jumped_s += by_s,
             Happening::AsksAtOnce { client, wanted } => self.asks_at_once(client, wanted),
+            Happening::Impersonates { client, wanted } => {
+                let nonce = self.challenge(client);
+                let mallory = signer("mallory", i64::MAX / 2);
+                let id = TransactionId([0x3A; 12]);
+                let ask = Ask::new(wanted, mallory, nonce, id, false);
+                self.at_server(&Packet::ask(client, &ask));
+            }
         }
     }
 
@@ -249,9 +195,10 @@ impl World {
     }
 
     fn attacker_acts(&mut self) {
-        let relayed: Vec<SocketAddr> = self.model.allocations.values().map(|a| a.relayed).collect();
+        let live: Vec<(SocketAddr, SocketAddr)> =
+            self.model.allocations.iter().map(|(client, a)| (*client, a.relayed)).collect();
         let nonce = self.challenge(OWN);
-        if let Some(happening) = self.attacker.act(&mut self.prng, &relayed, nonce) {
+        if let Some(happening) = self.attacker.act(&mut self.prng, &live, nonce) {
             self.net.send(&mut self.prng, self.ms, &happening);
         }
         let gap_ms = self.prng.within(500, 20_000);
@@ -262,7 +209,7 @@ impl World {
     fn challenge(&mut self, client: SocketAddr) -> Vec<u8> {
         let ask = self.clients[0].ask_with(&mut self.prng, Wanted::Challenge, Vec::new());
         let now = self.now();
-        let (_, seen) = self.shards.from_client(&mut self.prng, now, client, &ask.bytes());
+        let (_, seen) = self.shards.client_sent(&mut self.prng, now, client, &ask.bytes());
         let [(_, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
         let read = self.read(client, &ask, bytes);
         read.nonce.expect("a 401 has a nonce")
@@ -281,7 +228,7 @@ impl World {
     fn at_server(&mut self, packet: &Packet) {
         let Packet { client, bytes, intent } = packet;
         let now = self.now();
-        let (delivery, seen) = self.shards.from_client(&mut self.prng, now, *client, bytes);
+        let (delivery, seen) = self.shards.client_sent(&mut self.prng, now, *client, bytes);
         // Before the model takes the step: what had expired and was noticed only by it.
         let closed_late = self.forget_expired(&seen);
         let expected = match intent {
@@ -309,70 +256,6 @@ impl World {
         self.plan_openings(&seen);
     }
 
-    fn check_answer(&mut self, client: SocketAddr, ask: &Rc<Ask>, seen: &Seen) {
-        assert!(seen.answers.len() <= 1 && seen.opened.is_empty());
-        let heard = seen.answers.first().map(|(to, bytes)| {
-            assert_eq!(*to, client, "the answer goes to who asked");
-            self.read(client, ask, bytes)
-        });
-        let said_stale = heard.as_ref().is_some_and(|read| read.answer == Answer::Error(438));
-        let moment = self.moment();
-        let verdict = self.model.ask(moment, client, ask, said_stale);
-        match (&verdict, &heard) {
-            (Verdict::Answers(expected), Some(read)) => {
-                assert_eq!(read.answer, *expected, "{client}: {:?}", ask.wanted);
-            }
-            (Verdict::Silence, None) => self.told.silences += 1,
-            (Verdict::AsksForSocket(_), None) => {}
-            (Verdict::Answers(_) | Verdict::Silence | Verdict::AsksForSocket(_), _) => {
-                panic!("{client}: {:?}: {verdict:?}, but {heard:?}", ask.wanted);
-            }
-        }
-        let asks = matches!(verdict, Verdict::AsksForSocket(_));
-        assert_eq!(seen.sockets_asked, usize::from(asks));
-        if let Some(read) = heard {
-            self.probe(client, &ask.wanted, &read.answer);
-            self.tell(client, ask.id, read);
-        }
-    }
-
-    /// Bytes that nobody meant: never an answer but an error or a Binding success, no allocation,
-    /// and data only where the model has a permission for it.
-    fn check_unknown(&mut self, client: SocketAddr, bytes: &[u8], went: &Delivery, seen: &Seen) {
-        assert!(seen.answers.len() <= 1 && seen.opened.is_empty() && seen.sockets_asked == 0);
-        for (to, answer) in &seen.answers {
-            assert_eq!(*to, client);
-            let message = Message::parse(answer).expect("an answer is a STUN message");
-            let is_binding = message.method() == Method::BINDING;
-            assert!(message.class() == Class::ErrorResponse || is_binding, "{message:?}");
-            if let Some(nonce) = message.attribute(AttributeType::NONCE) {
-                self.model.nonce_issued(nonce.to_vec(), client, self.ms);
-            }
-            self.told.unknown_answered += 1;
-        }
-        let number = match bytes {
-            [n0 @ 0x40..=0x4F, n1, ..] => Some(u16::from_be_bytes([*n0, *n1])),
-            _ => None,
-        };
-        match (went, number) {
-            (Delivery::Dropped, _) => {}
-            (Delivery::ToPeer { data, .. } | Delivery::ToClient { data, .. }, Some(number)) => {
-                let expected = self.model.channel_data(self.ms, client, number, data);
-                assert_eq!(*went, expected);
-            }
-            (Delivery::ToPeer { peer, data, .. }, None) => {
-                assert_eq!(*went, self.model.send(self.ms, client, *peer, data));
-            }
-            (Delivery::ToClient { client: to, header, data }, None) => {
-                // Inside: the receiver hears the sender's relayed address, which it permits.
-                let sender = self.model.live(self.ms, client).expect("a live sender").relayed;
-                let receiver = self.model.live(self.ms, *to).expect("a live receiver").relayed;
-                let expected = self.model.send(self.ms, client, receiver, data);
-                assert_eq!(*went, expected, "{sender} {header:?}");
-            }
-        }
-    }
-
     fn socket_opened(&mut self, shard: usize, token: Token, result: Result<RelayPort, Why>) {
         let now = self.now();
         let (client, seen) = self.shards.socket_opened(&mut self.prng, now, shard, token, result);
@@ -395,7 +278,7 @@ impl World {
         self.tell(client, ask.id, read);
     }
 
-    fn read(&mut self, client: SocketAddr, ask: &Ask, bytes: &[u8]) -> Read {
+    pub(super) fn read(&mut self, client: SocketAddr, ask: &Ask, bytes: &[u8]) -> Read {
         let asked = Asked { client, request: ask.request.clone() };
         let read = read(&asked, REALM, ask.id, bytes);
         if let Some(nonce) = &read.nonce {
@@ -404,7 +287,7 @@ impl World {
         read
     }
 
-    fn tell(&mut self, client: SocketAddr, id: TransactionId, read: Read) {
+    pub(super) fn tell(&mut self, client: SocketAddr, id: TransactionId, read: Read) {
         match read.answer {
             Answer::Error(_) | Answer::Unknown(_) => self.told.errors += 1,
             Answer::Mapped | Answer::Allocated { .. } | Answer::Refreshed { .. } | Answer::Done => {
@@ -437,62 +320,6 @@ impl World {
         }
     }
 
-    /// Plans visits at the last millisecond of what was just granted, and at the first after it.
-    fn probe(&mut self, client: SocketAddr, wanted: &Wanted, answer: &Answer) {
-        let Some(relayed) = self.model.live(self.ms, client).map(|a| a.relayed) else { return };
-        if !self.prng.chance(30) {
-            return;
-        }
-        let at_once = |wanted| Happening::AsksAtOnce { client, wanted };
-        let send = |peer| Happening::AtServer(Packet::send(client, peer, b"edge".to_vec()));
-        let arrive = |peer| Happening::AtRelay { relayed, peer, data: b"edge".to_vec() };
-        match (wanted, answer) {
-            (Wanted::Permit { peers }, Answer::Done) => {
-                for at_ms in self.around(300_000) {
-                    self.net.plan(at_ms, send(peers[0]));
-                    self.net.plan(at_ms, arrive(peers[0]));
-                }
-            }
-            (Wanted::Bind { number, peer }, Answer::Done) => {
-                let long = Wanted::Refresh { lifetime_s: Some(3600) };
-                self.net.plan(self.ms + 1, at_once(long));
-                for after_ms in [299_000, 598_000] {
-                    let again = Wanted::Permit { peers: vec![*peer] };
-                    self.net.plan(self.ms + after_ms, at_once(again));
-                }
-                for at_ms in self.around(600_000) {
-                    let data = Packet::channel(client, *number, b"edge".to_vec());
-                    self.net.plan(at_ms, Happening::AtServer(data));
-                    self.net.plan(at_ms, arrive(*peer));
-                }
-                let mut other = *peer;
-                other.set_port(if peer.port() == 50_001 { 50_002 } else { 50_001 });
-                for at_ms in self.around(900_000) {
-                    let taken = Wanted::Bind { number: *number, peer: other };
-                    self.net.plan(at_ms, at_once(taken));
-                }
-            }
-            (
-                Wanted::Allocate { .. } | Wanted::Refresh { .. },
-                Answer::Allocated { lifetime_s } | Answer::Refreshed { lifetime_s },
-            ) => {
-                let peer = super::actor::pick_peer(&mut self.prng, relayed, &[]);
-                let life_ms = u64::from(*lifetime_s) * 1000;
-                let permit = Wanted::Permit { peers: vec![peer] };
-                self.net.plan(self.ms + life_ms - 10_000, at_once(permit));
-                for at_ms in self.around(life_ms) {
-                    self.net.plan(at_ms, send(peer));
-                    self.net.plan(at_ms, arrive(peer));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn around(&self, after_ms: u64) -> [u64; 2] {
-        [self.ms + after_ms - 1, self.ms + after_ms]
-    }
-
     fn plan_openings(&mut self, seen: &Seen) {
         for (shard, token, result) in &seen.opening {
             let (shard, token, result) = (*shard, *token, *result);
@@ -512,44 +339,6 @@ impl World {
             self.ms = self.ms.max(due_ms);
             self.settle();
         }
-    }
-
-    /// Ticks what is due; then nothing is, and all books agree.
-    fn settle(&mut self) {
-        let now = self.now();
-        for shard in 0..2 {
-            if self.shards.deadline(shard).is_some_and(|due| due <= now.mono) {
-                let seen = self.shards.tick(&mut self.prng, now, shard);
-                self.check_closed(&seen);
-            }
-            let deadline = self.shards.deadline(shard);
-            assert!(deadline.is_none_or(|due| due > now.mono), "a deadline in the past");
-        }
-        self.shards.check();
-        let live = self.model.allocations.values().filter(|a| a.is_live(self.ms)).count();
-        assert_eq!(live, self.model.allocations.len(), "the model's allocations are all alive");
-    }
-
-    /// What ended by itself: the model agrees that its time was over.
-    fn check_closed(&mut self, seen: &Seen) {
-        let early = self.forget_expired(seen);
-        assert!(early.is_empty(), "{early:?} ended before its time");
-        assert!(seen.answers.is_empty() && seen.opened.is_empty() && seen.opening.is_empty());
-    }
-
-    /// Strikes what expired off the model, and returns what the model still holds to be alive.
-    fn forget_expired(&mut self, seen: &Seen) -> Vec<(SocketAddr, EndReason)> {
-        let reason = if self.is_stopped { EndReason::Shutdown } else { EndReason::Expired };
-        let mut alive = Vec::new();
-        for (relayed, why) in &seen.closed {
-            if self.model.forget_expired(self.ms, *relayed) {
-                assert_eq!(*why, reason);
-                self.told.expired += 1;
-            } else {
-                alive.push((*relayed, *why));
-            }
-        }
-        alive
     }
 
     fn note(&mut self, happening: &Happening) {

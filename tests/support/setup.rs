@@ -11,6 +11,7 @@ use turnbell::time::Now;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
 use turnbell::wire::address::Family;
+use turnbell::wire::channel_data::ChannelRange;
 
 use super::request::Credential;
 use super::{RELAY_V4, RELAY_V6, SERVER, SERVER_V6};
@@ -60,6 +61,7 @@ impl Setup {
             nonce_key: NonceKey::new([7; 32], start),
             relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
             default_family: self.default_family,
+            channel_range: ChannelRange::Rfc8656,
         }
     }
 }

@@ -4,7 +4,6 @@ import { spawn, execFile } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { watch } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -51,7 +50,7 @@ export class Daemon {
       const { http: [address] } = await daemon.#addresses();
       daemon.url = `http://${address}/`;
     } catch (error) {
-      await daemon.stop();
+      await daemon.stop().catch(() => {}); // the first error says more
       throw error;
     }
     return daemon;
@@ -62,19 +61,18 @@ export class Daemon {
     const path = join(this.state, "addresses.json");
     const late = AbortSignal.timeout(READY_MS);
     const watcher = watch(this.state, { signal: late });
-    watcher.on("error", () => {}); // the timeout below says it better
-    this.ended.then((how) => watcher.emit("gone", how));
     try {
-      for (;;) {
-        const changed = Promise.race([once(watcher, "change", { signal: late }), once(watcher, "gone")]);
-        changed.catch(() => {});
-        const text = await readFile(path, "utf8").catch(() => "");
-        if (text.trimEnd().endsWith("}")) return JSON.parse(text);
-        const [how] = await changed.catch(() => [`nothing within ${READY_MS} ms`]);
-        if (how !== "rename" && how !== "change") {
-          throw new Error(`the daemon did not write ${path}: ${how}\n${this.output}`);
-        }
-      }
+      return await new Promise((resolve, reject) => {
+        const giveUp = (why) => reject(new Error(`the daemon did not write ${path}: ${why}\n${this.output}`));
+        const look = async () => {
+          const text = await readFile(path, "utf8").catch(() => "");
+          if (text.trimEnd().endsWith("}")) resolve(JSON.parse(text));
+        };
+        watcher.on("change", look);
+        watcher.on("error", () => giveUp(`nothing within ${READY_MS} ms`));
+        this.ended.then(giveUp);
+        look();
+      });
     } finally {
       watcher.close();
     }
@@ -96,15 +94,19 @@ export class Daemon {
     return key;
   }
 
-  /** Ends the process, by its own handle, and removes its directory. */
+  /** Ends the process, by its own handle, and removes its directory. Fails if it ended by itself. */
   async stop() {
-    const child = this.child;
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+    if (this.stopped) return;
+    this.stopped = true;
+    const { child } = this;
+    const alive = child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+    if (alive) {
       child.kill("SIGTERM");
       const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
       await this.ended;
       clearTimeout(late);
     }
     await rm(this.directory, { recursive: true, force: true });
+    if (!alive) throw new Error(`the daemon ended by itself: ${await this.ended}\n${this.output}`);
   }
 }

@@ -13,6 +13,7 @@ mod network;
 mod turn_client;
 
 mod broken_record;
+mod commands;
 mod end;
 mod floods;
 mod log;

@@ -91,7 +91,7 @@ pub enum Response {
     Log(Vec<LogLine>),
     /// To `credential`.
     Credential {
-        /// `turn:` URLs it is good for; none where no daemon says what is open.
+        /// `turn:` URLs it is good for; none where nothing from elsewhere can reach an open port.
         urls: Vec<String>,
         /// TURN username.
         username: String,

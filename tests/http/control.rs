@@ -60,9 +60,10 @@ impl Daemon {
         let (live_in, health) = (live.clone(), http.health.clone());
         let commands = Arc::new(Commands {
             store: store.clone(),
-            issuer: issuer(),
+            issuer: Some(issuer()),
             daemon: Some(Running {
                 keys: http.keys.clone(),
+                issued: http.names.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
             }),
@@ -126,7 +127,7 @@ impl Drop for Daemon {
 
 fn issuer() -> Issuer {
     let ice = options().ice;
-    Issuer { secret: ice.secret, issued: ice.issued, ttl_default: ice.ttl_default, urls: ice.urls }
+    Issuer { secret: ice.secret, ttl_default: ice.ttl_default, urls: ice.urls }
 }
 
 #[track_caller]
@@ -320,6 +321,7 @@ fn the_log_holds_a_credential_issued_by_hand_and_filters_by_user_kind_and_time()
     assert_eq!(urls, ["turn:192.0.2.7:3478?transport=udp"]);
     assert_eq!(username, format!("{expires_at}:bob"));
     assert_eq!((credential.len(), ttl), (28, 60));
+    assert!(daemon.http.recognises(&username), "RFC 8489 §14.4: by its hash");
     daemon.store.record(opened(1, "ann"));
     daemon.settle();
 
@@ -439,7 +441,7 @@ fn the_socket_is_its_owners_alone_replaces_a_dead_one_and_goes_with_the_daemon()
 fn without_a_daemon_the_same_commands_work_on_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let (store, record) = Store::open_for_commands(store_options(&directory)).unwrap();
-    let commands = Commands { store, issuer: issuer(), daemon: None };
+    let commands = Commands { store, issuer: Some(issuer()), daemon: None };
     let execute = |request| commands.execute(Now::read(), request);
     let added = execute(Request::KeyAdd { name: "shop".into() });
     assert!(matches!(added, Response::KeyAdded { .. }), "{added:?}");

@@ -134,28 +134,44 @@ impl Request<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Seal {
     key: LongTermKey,
-    is_sha256: bool,
+    signature: Signature,
     fingerprint: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Signature {
+    /// MESSAGE-INTEGRITY.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256.
+    Sha256,
+    /// The first, then the second.
+    Both,
+}
+
 impl Seal {
-    /// §9.2.4, end: MESSAGE-INTEGRITY-SHA256 exactly where the request named a password algorithm,
-    /// whichever kind of integrity it carried itself.
+    /// §9.2.4, end: MESSAGE-INTEGRITY-SHA256 exactly where the request named a password algorithm.
+    ///
+    /// A client that named one and yet signed with MESSAGE-INTEGRITY alone is not promised to read
+    /// the other (a known one does not), so it is sent both.
     pub(super) fn of(request: &Message<'_>, key: &LongTermKey) -> Self {
-        Self {
-            key: key.clone(),
-            is_sha256: request.attribute(AttributeType::PASSWORD_ALGORITHM).is_some(),
-            fingerprint: request.has_fingerprint(),
-        }
+        let names_algorithm = request.attribute(AttributeType::PASSWORD_ALGORITHM).is_some();
+        let signature = match (names_algorithm, request.has_integrity_sha256()) {
+            (false, _) => Signature::Sha1,
+            (true, true) => Signature::Sha256,
+            (true, false) => Signature::Both,
+        };
+        Self { key: key.clone(), signature, fingerprint: request.has_fingerprint() }
     }
 
     /// Signs and ends an answer.
     pub(super) fn finish(&self, answer: MessageWriter) -> Vec<u8> {
         let key = self.key.as_bytes();
-        if self.is_sha256 {
-            return answer.integrity_sha256(key).finish(None, self.fingerprint);
-        }
-        answer.finish(Some(key), self.fingerprint)
+        let signed = match self.signature {
+            Signature::Sha1 => answer.integrity(key),
+            Signature::Sha256 => answer.integrity_sha256(key),
+            Signature::Both => answer.integrity(key).integrity_sha256(key),
+        };
+        signed.finish(None, self.fingerprint)
     }
 }
 

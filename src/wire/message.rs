@@ -209,6 +209,12 @@ impl<'a> Message<'a> {
         self.integrity_at.is_some() || self.integrity_sha256_at.is_some()
     }
 
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there, right or wrong.
+    #[must_use]
+    pub fn has_integrity_sha256(&self) -> bool {
+        self.integrity_sha256_at.is_some()
+    }
+
     /// Whether the message integrity is right under `key`: MESSAGE-INTEGRITY-SHA256 if it is there,
     /// else MESSAGE-INTEGRITY (RFC 8489 §9.2.4). With both, the weaker one is not looked at.
     #[must_use]

@@ -51,7 +51,14 @@ impl MessageWriter {
         self.attribute(kind, value.as_bytes())
     }
 
-    /// Signs with MESSAGE-INTEGRITY-SHA256, whole. Attributes that are appended later are not read.
+    /// Signs with MESSAGE-INTEGRITY. Of what is appended later only the other integrity is read.
+    #[must_use]
+    pub fn integrity(self, key: &[u8]) -> Self {
+        let value = integrity::message_integrity(key, &self.bytes, self.bytes.len());
+        self.attribute(AttributeType::MESSAGE_INTEGRITY, &value)
+    }
+
+    /// Signs with MESSAGE-INTEGRITY-SHA256, whole. Nothing that is appended later is read.
     #[must_use]
     pub fn integrity_sha256(self, key: &[u8]) -> Self {
         let length = integrity::MESSAGE_INTEGRITY_SHA256_BYTES;
@@ -64,8 +71,7 @@ impl MessageWriter {
     #[must_use]
     pub fn finish(mut self, integrity_key: Option<&[u8]>, fingerprint: bool) -> Vec<u8> {
         if let Some(key) = integrity_key {
-            let value = integrity::message_integrity(key, &self.bytes, self.bytes.len());
-            self = self.attribute(AttributeType::MESSAGE_INTEGRITY, &value);
+            self = self.integrity(key);
         }
         if fingerprint {
             let value = integrity::fingerprint(&self.bytes, self.bytes.len());

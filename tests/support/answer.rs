@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::error_code::ErrorCode;
+use turnbell::wire::integrity;
 use turnbell::wire::message::{Class, Message, Method, TransactionId, message_type};
 
 use super::request::Request;
@@ -130,14 +131,31 @@ fn check_signature(asked: &Asked, message: &Message<'_>, bytes: &[u8], answer: &
         assert!(!message.has_integrity(), "{answer:?} is not signed");
         return;
     }
-    let key = asked.request.key().expect("it is authenticated");
+    let request = &asked.request;
+    let key = request.key().expect("it is authenticated");
     assert!(message.integrity_matches(key.as_bytes()), "{answer:?} is signed by the user's key");
-    // RFC 8489 §9.2.4, end: by SHA-256 and whole exactly where the request named an algorithm.
-    let kind = if asked.request.names_algorithm() { [0, 0x1C, 0, 32] } else { [0, 8, 0, 20] };
-    let (sealed, signature) = (bytes.len() - 8 * usize::from(message.has_fingerprint()), kind[3]);
-    let at = sealed - 4 - usize::from(signature);
-    assert_eq!(bytes[at..at + 4], kind, "the kind of integrity of {answer:?}");
+    // RFC 8489 §9.2.4, end: by SHA-256 and whole exactly where the request named an algorithm; by
+    // both where it named one and signed by SHA-1 alone.
+    let expected: &[[u8; 4]] = match (request.names_algorithm(), request.is_signed_by_sha256()) {
+        (false, _) => &[[0, 8, 0, 20]],
+        (true, true) => &[[0, 0x1C, 0, 32]],
+        (true, false) => &[[0, 8, 0, 20], [0, 0x1C, 0, 32]],
+    };
     let read: usize =
         message.attributes().map(|(_, value)| 4 + value.len().next_multiple_of(4)).sum();
-    assert_eq!(20 + read, at, "one integrity and nothing behind it in {answer:?}");
+    let mut at = 20 + read;
+    for kind in expected {
+        assert_eq!(bytes[at..at + 4], *kind, "the kind of integrity of {answer:?}");
+        let value = &bytes[at + 4..][..usize::from(kind[3])];
+        let key = key.as_bytes();
+        let is_right = if kind[1] == 8 {
+            integrity::message_integrity_matches(key, bytes, at, value)
+        } else {
+            integrity::message_integrity_sha256_matches(key, bytes, at, value)
+        };
+        assert!(is_right, "each integrity of {answer:?} is right");
+        at += 4 + value.len();
+    }
+    at += 8 * usize::from(message.has_fingerprint());
+    assert_eq!(at, bytes.len(), "nothing is behind the integrity of {answer:?}");
 }

@@ -233,6 +233,11 @@ impl Request {
         self.raw_value(AttributeType::PASSWORD_ALGORITHM).is_some()
     }
 
+    /// Whether it carries MESSAGE-INTEGRITY-SHA256.
+    pub(crate) fn is_signed_by_sha256(&self) -> bool {
+        self.integrity != Integrity::Sha1
+    }
+
     /// The first value of a kind that was given as bytes.
     fn raw_value(&self, wanted: AttributeType) -> Option<&[u8]> {
         self.attributes.iter().find_map(|attribute| match attribute {

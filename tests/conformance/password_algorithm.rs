@@ -98,6 +98,16 @@ fn a_key_by_another_algorithm_than_the_named_one_is_401() {
         t.check(request.by(md5).with_key_by(sha256), wrong());
     }
     t.check_nothing_left_after_s(0);
+    // Nor does the key of a live allocation fit under another algorithm's name.
+    for made_by in [sha256, md5] {
+        let mut t = Turn::new();
+        t.check(allocate().by(made_by).sha256(), allocates(600));
+        for named in [sha256, md5].into_iter().filter(|named| *named != made_by) {
+            t.check(refresh().by(named).with_key_by(made_by).sha256(), wrong());
+            t.check(refresh().by(named).sha256(), refreshes(600));
+        }
+        t.check_nothing_left_after_s(600);
+    }
 }
 
 #[test] // RFC 8489 §9.2.4: both or neither, the list as it was sent, the algorithm from it

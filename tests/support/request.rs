@@ -297,8 +297,7 @@ impl Request {
             Integrity::Sha256(cut_to) => cut_to,
             Integrity::Both => 32,
         };
-        let padded = cut_to.next_multiple_of(4);
-        let right = integrity::message_integrity_sha256(key, bytes, bytes.len(), padded);
+        let right = integrity::message_integrity_sha256(key, bytes, bytes.len(), cut_to);
         // More than there is gets zeros.
         let mut value: Vec<u8> = right.iter().copied().chain([0; 32]).take(cut_to).collect();
         if self.integrity != Integrity::Both

@@ -21,4 +21,5 @@ mod conformance {
     mod refresh;
     mod send_data;
     mod stop;
+    mod stream;
 }

@@ -22,5 +22,6 @@ mod conformance {
     mod refresh;
     mod send_data;
     mod stop;
+    mod stream;
     mod user_hash;
 }

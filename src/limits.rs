@@ -112,6 +112,8 @@ pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
+/// Streams a shard takes over, or closes for doing nothing, in one loop turn.
+pub const STREAMS_PER_TURN: usize = 32;
 /// Longest a client may take from connecting to its first STUN header, TLS handshake included;
 /// then the connection is closed.
 pub const STREAM_OPENING_TIMEOUT: Duration = Duration::from_secs(10);

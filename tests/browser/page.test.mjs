@@ -69,6 +69,32 @@ test("opening the page makes a relayed call whose pictures arrive on both sides"
     assert.deepEqual(complaints, []);
   }));
 
+test("where no UDP gets out the call goes through the relay over TCP", TIMEOUT, async () => {
+  const { page, complaints, close } = await openPage(browser);
+  try {
+    await page.route(/\/ice(\?|$)/, async (route) => {
+      const response = await route.fetch();
+      const config = await response.json();
+      for (const server of config.iceServers) {
+        server.urls = server.urls.filter((url) => url.endsWith("?transport=tcp"));
+      }
+      config.iceServers = config.iceServers.filter(({ urls }) => urls.length > 0);
+      assert.equal(config.iceServers.length, 1);
+      await route.fulfill({ response, json: config });
+    });
+    await page.goto(daemon.url);
+    const known = await verdict(page, "relayed");
+    for (const side of ["caller", "callee"]) {
+      const { local } = known.selectedPair[side];
+      assert.deepEqual([local.type, local.relayProtocol], ["relay", "tcp"]);
+      assert.match(local.url, /\?transport=tcp$/);
+    }
+    assert.deepEqual(complaints, []);
+  } finally {
+    await close();
+  }
+});
+
 test("a credential made by a backend that knows the secret relays as well", TIMEOUT, () =>
   onPage({ fragment: credentialFragment(daemon.credential("backend", hourAhead())) }, async (page) => {
     const known = await verdict(page, "relayed");

@@ -4,6 +4,7 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod guard;
 pub(crate) mod parts;
 pub mod plan;
 mod pulse;
@@ -317,6 +318,7 @@ fn start_shard(
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),
         channel_range: parts::channel_range(config),
+        guard: guard::options(config)?,
     });
     let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
     let store = store.clone();

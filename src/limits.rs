@@ -53,6 +53,23 @@ pub const AUTH_FAILURE_FACTS_PER_S: u32 = 10;
 /// Authentication failures turned into facts at once.
 pub const AUTH_FAILURE_FACTS_BURST: u32 = 100;
 
+// Answers to those who have proven nothing (the shield).
+
+/// Answers a second of each kind to one source, by default; more are not sent.
+pub const SHIELD_PER_SOURCE_DEFAULT: u32 = 200;
+/// Most that can be asked for in the config.
+pub const SHIELD_PER_SOURCE_MAX: u32 = 100_000;
+/// Seconds of that rate which a source gets at once.
+pub const SHIELD_BURST_S: u32 = 10;
+/// Bits a second to all sources together, headers counted, by default; more are not sent.
+pub const SHIELD_TOTAL_BITS_DEFAULT: u64 = 20_000_000;
+/// Milliseconds of that rate which are sent at once.
+pub const SHIELD_TOTAL_BURST_MS: u64 = 500;
+/// Sets of the table of sources.
+pub const SHIELD_SETS: usize = 8192;
+/// Sources of one set; one more and the least used one is forgotten. 512 KiB in all.
+pub const SHIELD_WAYS: usize = 4;
+
 // Ports and quotas (defaults; the config may say otherwise within these).
 
 /// Allocations of one user; the next is 486.
@@ -206,6 +223,11 @@ pub const ICE_SERVERS_MAX: usize = 16;
 pub const ICE_URLS_WARN: usize = 4;
 
 const _: () = assert!(CHANNELS_PER_ALLOCATION_MAX <= 0x1000, "0x4000..=0x4FFF are 4096 numbers");
+const _: () = assert!(SHIELD_SETS.is_power_of_two());
+const _: () = assert!(
+    SHIELD_PER_SOURCE_MAX as u64 * SHIELD_BURST_S as u64 * 1000 <= u32::MAX as u64,
+    "thousandths of answers are counted in 32 bits"
+);
 const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
 const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");

@@ -551,3 +551,23 @@ fn a_file_that_cannot_be_read_is_an_error_and_not_the_default() {
     std::fs::write(&file, comment(1024 * 1024 + 1)).unwrap();
     assert!(Config::load(&file).unwrap_err().to_string().contains("larger than 1048576"));
 }
+
+#[test]
+fn the_shield_has_defaults_and_ranges() {
+    let shield = accepted("").shield;
+    assert_eq!((shield.answers_per_source, shield.answers_total), (200, 20_000_000));
+    let shield = accepted("[shield]\nanswers_per_source = 1\nanswers_total = \"64kbit\"").shield;
+    assert_eq!((shield.answers_per_source, shield.answers_total), (1, 64_000));
+    assert_eq!(accepted("shield.answers_per_source = 100000").shield.answers_per_source, 100_000);
+    for count in [0, 100_001] {
+        check_refused(
+            &format!("shield.answers_per_source = {count}"),
+            &["`shield.answers_per_source`: must be from 1 to 100000"],
+        );
+    }
+    check_refused("shield.answers_total = \"20\"", &["shield.answers_total", "such as \"20Mbit\""]);
+    check_refused(
+        "shield.answers_total = 20",
+        &["`shield.answers_total`: must be a text in quotes"],
+    );
+}

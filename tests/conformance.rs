@@ -20,5 +20,6 @@ mod conformance {
     mod permission;
     mod refresh;
     mod send_data;
+    mod shield;
     mod stop;
 }

@@ -5,6 +5,7 @@ mod checker;
 mod ice_url;
 mod load;
 mod problem;
+mod rate;
 mod raw;
 pub mod secrets;
 mod suggest;
@@ -18,7 +19,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
+use crate::limits::{
+    ALLOCATIONS_PER_USER_DEFAULT, SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT, TTL_MAX,
+    TTL_MIN,
+};
 
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
@@ -54,6 +58,8 @@ pub struct Config {
     pub auth: Auth,
     /// How much one of them may take.
     pub quota: Quota,
+    /// How much is answered to those who have proven nothing.
+    pub shield: Shield,
     /// The HTTP side.
     pub http: Http,
     /// What `GET /ice` answers.
@@ -150,6 +156,15 @@ pub struct Quota {
     pub per_source: u32,
     /// All.
     pub total: u32,
+}
+
+/// `[shield]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shield {
+    /// Answers a second of each kind to one IPv4 address or IPv6 /64.
+    pub answers_per_source: u32,
+    /// Bits a second to all of them.
+    pub answers_total: u64,
 }
 
 /// `[http]`
@@ -283,6 +298,10 @@ impl Config {
             deny_peers: Vec::new(),
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
+            shield: Shield {
+                answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
+                answers_total: SHIELD_TOTAL_BITS_DEFAULT,
+            },
             http: Http {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                 cors_origins: Vec::new(),

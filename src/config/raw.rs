@@ -34,6 +34,7 @@ pub(super) struct Raw {
     pub(super) deny_peers: List,
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
+    pub(super) shield: RawShield,
     pub(super) http: RawHttp,
     pub(super) ice: RawIce,
     pub(super) record: RawRecord,
@@ -54,6 +55,13 @@ pub(super) struct RawQuota {
     pub(super) per_user: Number,
     pub(super) per_source: Number,
     pub(super) total: Number,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawShield {
+    pub(super) answers_per_source: Number,
+    pub(super) answers_total: Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -129,6 +137,7 @@ pub(super) fn known_keys() -> Vec<String> {
     for (section, fields) in [
         ("auth", fields_of::<RawAuth>("auth.")),
         ("quota", fields_of::<RawQuota>("quota.")),
+        ("shield", fields_of::<RawShield>("shield.")),
         ("http", fields_of::<RawHttp>("http.")),
         ("ice", fields_of::<RawIce>("ice.")),
         ("ice.server", fields_of::<RawIceServer>("ice.server.")),

@@ -4,3 +4,4 @@ pub mod peers;
 pub mod quota;
 mod ranges;
 pub mod rate;
+pub mod shield;

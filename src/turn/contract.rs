@@ -190,5 +190,7 @@ discards! {
     TooLong = "too_long", "With its header it would not fit a datagram.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
+    ShieldSource = "shield_source", "This source was sent all the answers it gets without a nonce of ours.";
+    ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";
 }

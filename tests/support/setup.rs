@@ -10,8 +10,11 @@ use sha1::Sha1;
 use turnbell::auth::credential::{User, Verifier, issue};
 use turnbell::auth::nonce::NonceKey;
 use turnbell::auth::secret::Secret;
+use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
+use turnbell::policy::shield::ShieldOptions;
 use turnbell::time::Now;
+use turnbell::turn::guard::GuardOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
 use turnbell::wire::address::Family;
@@ -34,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) relay_addresses: Vec<IpAddr>,
     pub(crate) default_family: DefaultFamily,
     pub(crate) policy: PeerPolicyOptions,
+    pub(crate) guard: GuardOptions,
 }
 
 impl Default for Setup {
@@ -49,6 +53,13 @@ impl Default for Setup {
                 listeners: vec![SERVER, SERVER_V6],
                 allow_private: opened.into(),
                 ..PeerPolicyOptions::default()
+            },
+            guard: GuardOptions {
+                shield: ShieldOptions {
+                    answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
+                    bits_total: SHIELD_TOTAL_BITS_DEFAULT,
+                    seed: [7, 7],
+                },
             },
         }
     }
@@ -66,6 +77,7 @@ impl Setup {
             relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
             default_family: self.default_family,
             channel_range: ChannelRange::Rfc8656,
+            guard: self.guard.clone(),
         }
     }
 }

@@ -1,0 +1,25 @@
+//! What the relay is told about abuse.
+
+use std::io;
+
+use super::{DaemonError, system};
+use crate::auth::secret::random_bytes;
+use crate::config::Config;
+use crate::policy::shield::ShieldOptions;
+use crate::turn::guard::GuardOptions;
+
+/// The guard of one shard.
+pub(super) fn options(config: &Config) -> Result<GuardOptions, DaemonError> {
+    let random = || {
+        let bytes = random_bytes::<8>()
+            .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
+        Ok::<u64, DaemonError>(u64::from_ne_bytes(bytes))
+    };
+    Ok(GuardOptions {
+        shield: ShieldOptions {
+            answers_per_source: config.shield.answers_per_source,
+            bits_total: config.shield.answers_total,
+            seed: [random()?, random()?],
+        },
+    })
+}

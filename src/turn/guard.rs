@@ -1,0 +1,82 @@
+//! What keeps one client's doings from becoming everybody's trouble: asked by the relay, never on
+//! its own.
+
+use super::contract::Discard;
+use super::fact::Transport;
+use super::five_tuple::FiveTuple;
+use super::relay::Relay;
+use crate::auth::nonce::NonceVerdict;
+use crate::policy::shield::{AnswerKind, Cut, Permit, Shield, ShieldOptions};
+use crate::time::Now;
+use crate::wire::attribute::AttributeType;
+use crate::wire::message::Message;
+
+/// What a guard is made from.
+#[derive(Debug, Clone)]
+pub struct GuardOptions {
+    /// Answers to those who have proven nothing.
+    pub shield: ShieldOptions,
+}
+
+/// Everything the relay keeps for it.
+#[derive(Debug)]
+pub(super) struct Guard {
+    shield: Shield,
+}
+
+impl Guard {
+    pub(super) fn new(options: GuardOptions) -> Self {
+        let GuardOptions { shield } = options;
+        Self { shield: Shield::new(&shield) }
+    }
+}
+
+/// That an answer may be sent.
+#[must_use]
+pub(super) enum Answerable {
+    /// The client is where it says it is, so the answer cannot hit anybody else.
+    Proven,
+    /// At the cost of the shield's budgets.
+    Paid(Permit),
+}
+
+impl Relay {
+    /// Whether a request that passed no authentication is answered; `None` is counted.
+    ///
+    /// A nonce that was made for this address and port proves a way back, and so does a stream.
+    pub(super) fn may_answer(
+        &mut self,
+        now: Now,
+        tuple: FiveTuple,
+        message: &Message<'_>,
+        kind: AnswerKind,
+    ) -> Option<Answerable> {
+        if tuple.transport != Transport::Udp || self.carries_our_nonce(now, tuple, message) {
+            return Some(Answerable::Proven);
+        }
+        match self.guard.shield.admit(now.mono, kind, tuple.client.ip()) {
+            Ok(permit) => Some(Answerable::Paid(permit)),
+            Err(cut) => {
+                self.counters.discard(match cut {
+                    Cut::Source => Discard::ShieldSource,
+                    Cut::Total => Discard::ShieldTotal,
+                });
+                None
+            }
+        }
+    }
+
+    /// Counts an answer that was made against the budgets.
+    pub(super) fn answered(&mut self, tuple: FiveTuple, answerable: Answerable, bytes: usize) {
+        let Answerable::Paid(permit) = answerable else { return };
+        let headers = if tuple.client.is_ipv6() { 40 + 8 } else { 20 + 8 };
+        self.guard.shield.sent(permit, headers + bytes);
+    }
+
+    fn carries_our_nonce(&self, now: Now, tuple: FiveTuple, message: &Message<'_>) -> bool {
+        message.attribute(AttributeType::NONCE).is_some_and(|nonce| {
+            let protocol = tuple.transport.protocol();
+            self.nonce_key.check(now, protocol, tuple.client, nonce) == NonceVerdict::Fresh
+        })
+    }
+}

@@ -70,6 +70,35 @@ pub const SHIELD_SETS: usize = 8192;
 /// Sources of one set; one more and the least used one is forgotten. 512 KiB in all.
 pub const SHIELD_WAYS: usize = 4;
 
+// Peers.
+
+/// Peer ports whose services answer a small request with more, or that nobody relays media to
+/// (mail, DNS, NTP, SNMP, SSDP, mDNS, memcached ...); data for them is discarded, by default.
+pub const REFLECTION_PORTS_DEFAULT: &[RangeInclusive<u16>] = &[
+    0..=0,
+    7..=7,
+    17..=17,
+    19..=19,
+    25..=25,
+    53..=53,
+    69..=69,
+    111..=111,
+    123..=123,
+    137..=139,
+    161..=161,
+    389..=389,
+    427..=427,
+    520..=520,
+    623..=623,
+    1900..=1900,
+    3283..=3283,
+    3702..=3702,
+    5353..=5353,
+    11_211..=11_211,
+];
+/// Ports and ranges of ports in that list.
+pub const REFLECTION_PORTS_MAX: usize = 256;
+
 // Ports and quotas (defaults; the config may say otherwise within these).
 
 /// Allocations of one user; the next is 486.

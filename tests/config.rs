@@ -571,3 +571,18 @@ fn the_shield_has_defaults_and_ranges() {
         &["`shield.answers_total`: must be a text in quotes"],
     );
 }
+
+#[test]
+fn reflection_ports_are_ports_and_ranges() {
+    let ports = |text: &str| accepted(&format!("reflection_ports = \"{text}\"")).reflection_ports;
+    assert_eq!(ports(""), []);
+    assert_eq!(ports("0 53  137-139 65535"), [0..=0, 53..=53, 137..=139, 65_535..=65_535]);
+    let many = |count: usize| "7 ".repeat(count);
+    assert_eq!(ports(&many(256)).len(), 256);
+    for text in ["53,123", "65536", "-1", "139-137", "1-", "x", "0x35", &many(257)] {
+        check_refused(
+            &format!("reflection_ports = \"{text}\""),
+            &["`reflection_ports`", "such as \"53 123 137-139\""],
+        );
+    }
+}

@@ -68,6 +68,12 @@ pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path
         &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
+    config.reflection_ports = at.text(
+        "reflection_ports",
+        raw.reflection_ports,
+        config.reflection_ports,
+        value::reflection_ports,
+    );
     config.auth = at.auth(raw.auth);
     config.quota = at.quota(&config, raw.quota);
     config.shield = at.shield(config.shield, raw.shield);

@@ -20,8 +20,8 @@ use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
 use crate::limits::{
-    ALLOCATIONS_PER_USER_DEFAULT, SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT, TTL_MAX,
-    TTL_MIN,
+    ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, SHIELD_PER_SOURCE_DEFAULT,
+    SHIELD_TOTAL_BITS_DEFAULT, TTL_MAX, TTL_MIN,
 };
 
 pub use load::PLACES;
@@ -54,6 +54,8 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
+    /// Peer ports that no data is sent to.
+    pub reflection_ports: Vec<RangeInclusive<u16>>,
     /// Who may allocate.
     pub auth: Auth,
     /// How much one of them may take.
@@ -296,6 +298,7 @@ impl Config {
             channel_numbers: ChannelNumbers::Rfc8656,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
+            reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
             shield: Shield {

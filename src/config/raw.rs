@@ -32,6 +32,7 @@ pub(super) struct Raw {
     pub(super) channel_numbers: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
+    pub(super) reflection_ports: Text,
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
     pub(super) shield: RawShield,

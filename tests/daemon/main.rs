@@ -12,6 +12,7 @@ mod network;
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod turn_client;
 
+mod abuse;
 mod broken_record;
 mod commands;
 mod end;

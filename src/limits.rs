@@ -70,6 +70,23 @@ pub const SHIELD_SETS: usize = 8192;
 /// Sources of one set; one more and the least used one is forgotten. 512 KiB in all.
 pub const SHIELD_WAYS: usize = 4;
 
+// Rates of what is relayed (only where the config sets some).
+
+/// Length of the windows in which a total is shared out and leased to a shard (R1).
+pub const RATE_WINDOW: Duration = Duration::from_millis(10);
+/// Windows after his last datagram for which a user still counts among those who share.
+pub const RATE_ACTIVE_WINDOWS: u64 = 25;
+/// Windows of his share that a user can save up; what he sends faster than that counts as over it.
+pub const RATE_SAVED_WINDOWS: u64 = 25;
+/// Windows of the total that can be saved up while demand is below it.
+pub const RATE_POOL_WINDOWS: u64 = 5;
+/// What a user can save up however small his share is: two datagrams of full size, bytes.
+pub const RATE_SAVED_BYTES_MIN: u64 = 3000;
+/// The same in datagrams.
+pub const RATE_SAVED_PACKETS_MIN: u64 = 4;
+/// Milliseconds of its rate that an allocation or a user can save up.
+pub const RATE_BURST_MS: u64 = 250;
+
 // Peers.
 
 /// Peer ports whose services answer a small request with more, or that nobody relays media to

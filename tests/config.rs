@@ -586,3 +586,26 @@ fn reflection_ports_are_ports_and_ranges() {
         );
     }
 }
+
+#[test]
+fn rates_have_units_and_are_off_by_default() {
+    assert_eq!(accepted("").rates, turnbell::config::Rates::default());
+    let rates = accepted(
+        "[rate]\nper_allocation = [\"100Mbit\", \"10kpps\"]\nper_user = [\"5kpps\"]\ntotal = [\"1Gbit\"]",
+    )
+    .rates;
+    let of = |rate: turnbell::config::Rate| (rate.bits, rate.packets);
+    assert_eq!(of(rates.per_allocation), (Some(100_000_000), Some(10_000)));
+    assert_eq!(of(rates.per_user), (None, Some(5000)));
+    assert_eq!(of(rates.total), (Some(1_000_000_000), None));
+    for key in ["per_allocation", "per_user", "total"] {
+        check_refused(
+            &format!("rate.{key} = [\"20\"]"),
+            &[&format!("`rate.{key}`"), "\"20Mbit\" or \"5kpps\""],
+        );
+        check_refused(
+            &format!("rate.{key} = [\"1Mbit\", \"2Mbit\"]"),
+            &[&format!("`rate.{key}`"), "one rate in bits and one in packets"],
+        );
+    }
+}

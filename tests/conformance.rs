@@ -18,6 +18,7 @@ mod conformance {
     mod integrity;
     mod nonce;
     mod permission;
+    mod rates;
     mod reflection;
     mod refresh;
     mod send_data;

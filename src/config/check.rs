@@ -7,16 +7,16 @@ use toml::Spanned;
 
 use super::checker::Checker;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota, RawShield};
+use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
 use super::value::{self, Refusal};
 use super::{
     AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
-    IcePolicy, IcePosition, IceServer, LogFormat, Quota, Shield, ice_url, rate, secrets,
+    IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
     ADVERTISE_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
-    SHIELD_PER_SOURCE_MAX, STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
+    STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
 };
 
 /// Fills `config`, which holds the defaults, with what was typed.
@@ -77,6 +77,7 @@ pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path
     config.auth = at.auth(raw.auth);
     config.quota = at.quota(&config, raw.quota);
     config.shield = at.shield(config.shield, raw.shield);
+    config.rates = at.rates(raw.rate);
     config.http = at.http(config.http, raw.http);
     config.ice = at.ice(config.ice, raw.ice);
     config.record.retention_days = at.number(
@@ -209,23 +210,6 @@ impl Checker<'_> {
                 default.per_source,
             ),
             total: or(self.number("quota.total", raw.total, 0, 0..=most), default.total),
-        }
-    }
-
-    fn shield(&mut self, default: Shield, raw: RawShield) -> Shield {
-        Shield {
-            answers_per_source: self.number(
-                "shield.answers_per_source",
-                raw.answers_per_source,
-                default.answers_per_source,
-                1..=SHIELD_PER_SOURCE_MAX,
-            ),
-            answers_total: self.text(
-                "shield.answers_total",
-                raw.answers_total,
-                default.answers_total,
-                rate::bits,
-            ),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod checker;
+mod guard;
 mod ice_url;
 mod load;
 mod problem;
@@ -19,11 +20,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{
-    ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, SHIELD_PER_SOURCE_DEFAULT,
-    SHIELD_TOTAL_BITS_DEFAULT, TTL_MAX, TTL_MIN,
-};
+use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN};
 
+pub use guard::{Rate, Rates, Shield};
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
 
@@ -62,6 +61,8 @@ pub struct Config {
     pub quota: Quota,
     /// How much is answered to those who have proven nothing.
     pub shield: Shield,
+    /// How fast may be relayed.
+    pub rates: Rates,
     /// The HTTP side.
     pub http: Http,
     /// What `GET /ice` answers.
@@ -158,15 +159,6 @@ pub struct Quota {
     pub per_source: u32,
     /// All.
     pub total: u32,
-}
-
-/// `[shield]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shield {
-    /// Answers a second of each kind to one IPv4 address or IPv6 /64.
-    pub answers_per_source: u32,
-    /// Bits a second to all of them.
-    pub answers_total: u64,
 }
 
 /// `[http]`
@@ -301,10 +293,8 @@ impl Config {
             reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
-            shield: Shield {
-                answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
-                answers_total: SHIELD_TOTAL_BITS_DEFAULT,
-            },
+            shield: Shield::default(),
+            rates: Rates::default(),
             http: Http {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                 cors_origins: Vec::new(),

@@ -36,6 +36,7 @@ pub(super) struct Raw {
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
     pub(super) shield: RawShield,
+    pub(super) rate: RawRate,
     pub(super) http: RawHttp,
     pub(super) ice: RawIce,
     pub(super) record: RawRecord,
@@ -63,6 +64,14 @@ pub(super) struct RawQuota {
 pub(super) struct RawShield {
     pub(super) answers_per_source: Number,
     pub(super) answers_total: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRate {
+    pub(super) per_allocation: List,
+    pub(super) per_user: List,
+    pub(super) total: List,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,6 +148,7 @@ pub(super) fn known_keys() -> Vec<String> {
         ("auth", fields_of::<RawAuth>("auth.")),
         ("quota", fields_of::<RawQuota>("quota.")),
         ("shield", fields_of::<RawShield>("shield.")),
+        ("rate", fields_of::<RawRate>("rate.")),
         ("http", fields_of::<RawHttp>("http.")),
         ("ice", fields_of::<RawIce>("ice.")),
         ("ice.server", fields_of::<RawIceServer>("ice.server.")),

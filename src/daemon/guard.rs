@@ -4,9 +4,10 @@ use std::io;
 
 use super::{DaemonError, system};
 use crate::auth::secret::random_bytes;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::policy::shield::ShieldOptions;
 use crate::turn::guard::GuardOptions;
+use crate::turn::rates::{Rate, RateOptions};
 
 /// The guard of one shard.
 pub(super) fn options(config: &Config) -> Result<GuardOptions, DaemonError> {
@@ -21,5 +22,14 @@ pub(super) fn options(config: &Config) -> Result<GuardOptions, DaemonError> {
             bits_total: config.shield.answers_total,
             seed: [random()?, random()?],
         },
+        rates: RateOptions {
+            per_allocation: rate(config.rates.per_allocation),
+            per_user: rate(config.rates.per_user),
+            total: rate(config.rates.total),
+        },
     })
+}
+
+fn rate(rate: config::Rate) -> Rate {
+    Rate { bytes: rate.bits.map(|bits| bits / 8), packets: rate.packets }
 }

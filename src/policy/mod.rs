@@ -1,5 +1,6 @@
 //! May you: pure decisions about peers, quotas and rates.
 
+pub mod fair;
 pub mod peers;
 pub mod quota;
 mod ranges;

@@ -200,6 +200,7 @@ impl Relay {
         self.counters.successes += 1;
         let (tuple, expires_at) = (allocation.tuple, allocation.expires_at);
         let slot = self.allocations.insert(allocation);
+        self.guard.opened(slot, &self.allocations[slot].who.user);
         self.slot_by_tuple.insert(tuple, slot);
         self.slot_by_relay.insert(relay, slot);
         self.expiry.insert(expires_at, slot);

@@ -190,6 +190,9 @@ discards! {
     TooLong = "too_long", "With its header it would not fit a datagram.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
+    OverAllocationRate = "over_allocation_rate", "More than one allocation may relay.";
+    OverUserRate = "over_user_rate", "More than one user may relay.";
+    OverTotalRate = "over_total_rate", "More than everybody may relay, and more than this user's share.";
     ShieldSource = "shield_source", "This source was sent all the answers it gets without a nonce of ours.";
     ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";

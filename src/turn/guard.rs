@@ -4,6 +4,7 @@
 use super::contract::Discard;
 use super::fact::Transport;
 use super::five_tuple::FiveTuple;
+use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use crate::auth::nonce::NonceVerdict;
 use crate::policy::shield::{AnswerKind, Cut, Permit, Shield, ShieldOptions};
@@ -16,18 +17,50 @@ use crate::wire::message::Message;
 pub struct GuardOptions {
     /// Answers to those who have proven nothing.
     pub shield: ShieldOptions,
+    /// How fast may be relayed.
+    pub rates: RateOptions,
 }
 
 /// Everything the relay keeps for it.
 #[derive(Debug)]
 pub(super) struct Guard {
     shield: Shield,
+    rates: Option<Box<Rates>>,
 }
 
 impl Guard {
     pub(super) fn new(options: GuardOptions) -> Self {
-        let GuardOptions { shield } = options;
-        Self { shield: Shield::new(&shield) }
+        let GuardOptions { shield, rates } = options;
+        Self { shield: Shield::new(&shield), rates: Rates::new(rates) }
+    }
+
+    /// An allocation of `user` lives in `slot`.
+    pub(super) fn opened(&mut self, slot: usize, user: &str) {
+        if let Some(rates) = &mut self.rates {
+            rates.open(slot, user);
+        }
+    }
+
+    /// It is gone.
+    pub(super) fn closed(&mut self, slot: usize, user: &str) {
+        if let Some(rates) = &mut self.rates {
+            rates.close(slot, user);
+        }
+    }
+
+    /// Whether a datagram may be relayed, on the forwarding path.
+    #[inline]
+    pub(super) fn may_relay(
+        &mut self,
+        now: Now,
+        slot: usize,
+        direction: Direction,
+        bytes: usize,
+    ) -> Result<(), Discard> {
+        match &mut self.rates {
+            None => Ok(()),
+            Some(rates) => rates.take(now, slot, direction, bytes),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod fact;
 pub mod five_tuple;
 pub mod guard;
 pub mod permission;
+pub mod rates;
 pub mod relay;
 pub mod relayed_address;
 pub mod reply;

@@ -303,6 +303,7 @@ impl Relay {
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
+        self.guard.closed(slot, &allocation.who.user);
         self.slot_by_relay.remove(&allocation.relay);
         self.outputs.push_back(Output::CloseRelaySocket {
             relay: allocation.relay,

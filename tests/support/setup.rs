@@ -15,6 +15,7 @@ use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use turnbell::policy::shield::ShieldOptions;
 use turnbell::time::Now;
 use turnbell::turn::guard::GuardOptions;
+use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
 use turnbell::wire::address::Family;
@@ -60,6 +61,7 @@ impl Default for Setup {
                     bits_total: SHIELD_TOTAL_BITS_DEFAULT,
                     seed: [7, 7],
                 },
+                rates: RateOptions::default(),
             },
         }
     }

@@ -17,6 +17,7 @@ mod conformance {
     mod inside;
     mod integrity;
     mod nonce;
+    mod password_algorithm;
     mod permission;
     mod rates;
     mod reflection;
@@ -24,4 +25,5 @@ mod conformance {
     mod send_data;
     mod shield;
     mod stop;
+    mod user_hash;
 }

@@ -17,7 +17,7 @@ use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
-use super::reply::{Reject, Request, UnknownAttributes};
+use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
 use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
@@ -235,8 +235,7 @@ impl Relay {
             }
             Ok(None) => {}
             Err(reject) => {
-                let key = request.who.key.as_bytes();
-                self.reject(now, tuple, &message, &reject, Some(key));
+                self.reject(now, tuple, &message, &reject, Some(&request.seal));
             }
         }
     }
@@ -263,9 +262,9 @@ impl Relay {
         tuple: FiveTuple,
         message: &Message<'_>,
         reject: &Reject,
-        key: Option<&[u8]>,
+        seal: Option<&Seal>,
     ) {
-        let answerable = match key {
+        let answerable = match seal {
             Some(_) => Answerable::Proven,
             None => match self.may_answer(now, tuple, message, AnswerKind::Error) {
                 Some(answerable) => answerable,
@@ -273,7 +272,7 @@ impl Relay {
             },
         };
         self.counters.reject(reject);
-        let bytes = self.error_response(now, tuple, message, reject, key);
+        let bytes = self.error_response(now, tuple, message, reject, seal);
         self.answered(tuple, answerable, bytes.len());
         self.outputs.push_back(Output::Send { tuple, bytes });
     }

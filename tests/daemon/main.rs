@@ -21,3 +21,4 @@ mod log;
 mod shield;
 mod spoofed;
 mod systemd;
+mod user_hash;

@@ -609,3 +609,12 @@ fn rates_have_units_and_are_off_by_default() {
         );
     }
 }
+
+#[test]
+fn expiry_is_judged_at_allocate_or_strictly() {
+    use turnbell::config::CredentialExpiry;
+    assert_eq!(accepted("").auth.expiry, CredentialExpiry::Allocate);
+    assert_eq!(accepted("auth.expiry = \"allocate\"").auth.expiry, CredentialExpiry::Allocate);
+    assert_eq!(accepted("auth.expiry = \"strict\"").auth.expiry, CredentialExpiry::Strict);
+    check_refused("auth.expiry = \"never\"", &["`auth.expiry`", "\"allocate\"", "\"strict\""]);
+}

@@ -10,6 +10,7 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod expiry_rule;
     mod facts;
     mod framing;
     mod general;

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
-    IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http, Ice,
+    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
@@ -188,6 +188,12 @@ impl Checker<'_> {
         auth.users = self
             .list("auth.users", raw.users, 0..=STATIC_USERS_MAX, secrets::static_user)
             .unwrap_or_default();
+        auth.expiry = self.choice(
+            "auth.expiry",
+            raw.expiry,
+            auth.expiry,
+            &[("allocate", CredentialExpiry::Allocate), ("strict", CredentialExpiry::Strict)],
+        );
         let mut names: Vec<&str> = auth.users.iter().map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -7,6 +7,16 @@ use super::rate;
 use super::raw::{List, RawRate, RawShield};
 use crate::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_PER_SOURCE_MAX, SHIELD_TOTAL_BITS_DEFAULT};
 
+/// What a credential's expiry ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CredentialExpiry {
+    /// Nothing that is on; no new allocation is made with it.
+    #[default]
+    Allocate,
+    /// The allocations that were made with it, too.
+    Strict,
+}
+
 /// `[shield]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shield {

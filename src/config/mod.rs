@@ -22,7 +22,7 @@ use ipnet::IpNet;
 use crate::auth::secret::Secret;
 use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN};
 
-pub use guard::{Rate, Rates, Shield};
+pub use guard::{CredentialExpiry, Rate, Rates, Shield};
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
 
@@ -139,6 +139,8 @@ pub struct Auth {
     pub secrets: Vec<Secret<String>>,
     /// Static accounts.
     pub users: Vec<StaticUser>,
+    /// What a credential's expiry ends.
+    pub expiry: CredentialExpiry,
 }
 
 /// A static account.

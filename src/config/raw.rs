@@ -49,6 +49,7 @@ pub(super) struct RawAuth {
     pub(super) secrets: List,
     pub(super) secret_files: List,
     pub(super) users: List,
+    pub(super) expiry: Text,
 }
 
 #[derive(Deserialize, Default)]

@@ -4,9 +4,9 @@ use std::io;
 
 use super::{DaemonError, system};
 use crate::auth::secret::random_bytes;
-use crate::config::{self, Config};
+use crate::config::{self, Config, CredentialExpiry};
 use crate::policy::shield::ShieldOptions;
-use crate::turn::guard::GuardOptions;
+use crate::turn::guard::{ExpiryRule, GuardOptions};
 use crate::turn::rates::{Rate, RateOptions};
 
 /// The guard of one shard.
@@ -21,6 +21,10 @@ pub(super) fn options(config: &Config) -> Result<GuardOptions, DaemonError> {
             answers_per_source: config.shield.answers_per_source,
             bits_total: config.shield.answers_total,
             seed: [random()?, random()?],
+        },
+        expiry: match config.auth.expiry {
+            CredentialExpiry::Allocate => ExpiryRule::Allocate,
+            CredentialExpiry::Strict => ExpiryRule::Strict,
         },
         rates: RateOptions {
             per_allocation: rate(config.rates.per_allocation),

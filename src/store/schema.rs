@@ -35,7 +35,7 @@ CREATE TABLE allocations (
     lifetime_s INTEGER NOT NULL,
     started_at_ms INTEGER NOT NULL,
     ended_at_ms INTEGER,
-    end_reason TEXT,                    -- client, expired, shutdown, crash, unrecorded
+    end_reason TEXT,                    -- client, expired, credential_expired, revoked, shutdown, crash, unrecorded
     packets_to_peers INTEGER NOT NULL DEFAULT 0,
     bytes_to_peers INTEGER NOT NULL DEFAULT 0,
     packets_to_client INTEGER NOT NULL DEFAULT 0,

@@ -77,7 +77,7 @@ impl Relay {
                 username: (*request.username).into(),
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
-                lifetime: granted_lifetime(lifetime),
+                lifetime: self.guard.lifetime(now, &request.who, granted_lifetime(lifetime)),
             },
         );
         self.outputs.push_back(Output::OpenRelaySocket {

@@ -54,6 +54,8 @@ pub enum EndReason {
     Client,
     /// Its lifetime ran out without a refresh.
     Expired,
+    /// The credential that made it expired, and the config says that this ends it.
+    CredentialExpired,
     /// The daemon stopped.
     Shutdown,
 }
@@ -65,6 +67,7 @@ impl EndReason {
         match self {
             Self::Client => "client",
             Self::Expired => "expired",
+            Self::CredentialExpired => "credential_expired",
             Self::Shutdown => "shutdown",
         }
     }

@@ -131,7 +131,8 @@ impl Relay {
             Input::Command(Command::Stop) => self.stop(now),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
-                    self.close(now, slot, EndReason::Expired);
+                    let reason = self.guard.end_reason(now, &self.allocations[slot].who);
+                    self.close(now, slot, reason);
                 }
             }
         }

@@ -3,9 +3,11 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use turnbell::auth::credential::{User, issue};
+use turnbell::auth::secret::Secret;
 use turnbell::time::Now;
 
-use crate::daemon::{CONFIG, Daemon, PASSWORD, USER};
+use crate::daemon::{CONFIG, Daemon, PASSWORD, SECRET, USER};
 use crate::turn_client::{SILENCE, TurnClient, receive};
 
 /// Loopback peers can be reached at every port that the kernel chooses, and these lines.
@@ -100,4 +102,20 @@ fn users_share_the_total_fairly() {
     // 1,000 datagrams a second in all.
     assert!(got[1] * 100 >= (sent[1] - 1) * 99, "the modest one: {got:?} of {sent:?}");
     assert!((2200..=3600).contains(&got[0]), "the greedy one: {got:?} of {sent:?}");
+}
+
+#[test]
+fn a_strict_expiry_ends_the_allocation_and_is_in_the_record() {
+    let daemon = Daemon::start(&config("auth.expiry = \"strict\""));
+    let until = Now::read().unix_s() + 2;
+    let secret = Secret::new(SECRET.to_owned());
+    let issued = issue(&secret, &User::parse("carol").unwrap(), until);
+    let (username, password) = (&issued.username, issued.credential.expose());
+    let client = TurnClient::allocate(daemon.udp(), username, password).unwrap();
+    daemon.wait_for_rows(|rows| {
+        rows.first().is_some_and(|row| row.end_reason.as_deref() == Some("credential_expired"))
+    });
+    assert!(Now::read().unix_s() >= until);
+    assert_eq!(client.release(), Err(401));
+    assert_eq!(TurnClient::allocate(daemon.udp(), username, password).unwrap_err(), 401);
 }

@@ -15,7 +15,7 @@ use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use turnbell::policy::shield::ShieldOptions;
 use turnbell::time::Now;
-use turnbell::turn::guard::GuardOptions;
+use turnbell::turn::guard::{ExpiryRule, GuardOptions};
 use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
@@ -67,6 +67,7 @@ impl Default for Setup {
                     seed: [7, 7],
                 },
                 rates: RateOptions::default(),
+                expiry: ExpiryRule::Allocate,
             },
             issued: Vec::new(),
         }

@@ -154,7 +154,8 @@ impl Daemon {
         );
         let asked = handle.clone();
         let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health };
+        let tell = guard::tell_shards(handle.clone());
+        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health, tell };
         let commands = parts::commands(&config, &opened, &secrets, store, running);
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -322,7 +323,7 @@ fn start_shard(
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),
         channel_range: parts::channel_range(config),
-        guard: guard::options(config)?,
+        guard: guard::options(config, store)?,
     });
     let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
     let store = store.clone();

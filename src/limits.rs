@@ -119,6 +119,17 @@ pub const REFLECTION_PORTS_DEFAULT: &[RangeInclusive<u16>] = &[
 /// Ports and ranges of ports in that list.
 pub const REFLECTION_PORTS_MAX: usize = 256;
 
+// Revoked users.
+
+/// Users whose credentials are refused; one more is an error that says so.
+pub const REVOCATIONS_MAX: usize = 10_000;
+/// How long a revocation lasts if nobody says: the longest life of a credential issued here, and
+/// the clock skew that is forgiven.
+pub const REVOCATION_DEFAULT: Duration =
+    Duration::from_secs(TTL_MAX.as_secs() + CREDENTIAL_SKEW_S as u64);
+/// Longest that can be asked for, but for "until it is undone".
+pub const REVOCATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 // Ports and quotas (defaults; the config may say otherwise within these).
 
 /// Allocations of one user; the next is 486.

@@ -23,6 +23,7 @@ mod conformance {
     mod rates;
     mod reflection;
     mod refresh;
+    mod revoke;
     mod send_data;
     mod shield;
     mod stop;

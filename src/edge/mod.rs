@@ -27,6 +27,7 @@ pub mod ice_urls;
 pub mod json;
 mod listen;
 mod page;
+pub mod revoke;
 mod router;
 
 use api_keys::ApiKeys;

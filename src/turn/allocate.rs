@@ -122,7 +122,7 @@ impl Relay {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
             Why::TotalQuota | Why::Ports | Why::Bind => Reject::InsufficientCapacity,
         });
-        let bytes = match relayed.and_then(|relay| self.relayed_address(relay, &pending)) {
+        let bytes = match relayed.and_then(|relay| self.relayed_address(now, relay, &pending)) {
             Ok((relay, relayed)) => self.open(now, pending, relay, relayed),
             Err(reject) => {
                 self.counters.reject(&reject);
@@ -135,15 +135,17 @@ impl Relay {
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
-    /// The address of a socket that was opened, unless the relay stopped while it was; then the
-    /// socket is closed again.
+    /// The address of a socket that was opened, unless the relay stopped or the user was revoked
+    /// while it was; then the socket is closed again.
     fn relayed_address(
         &mut self,
+        now: Now,
         relay: RelayPort,
         pending: &Pending,
     ) -> Result<(RelayPort, SocketAddr), Reject> {
         let address = self.relay_addresses.transport_address(relay);
-        if let Some(address) = address.filter(|_| !self.is_stopping) {
+        let is_revoked = self.guard.revocations.holds(now, &pending.who.user);
+        if let Some(address) = address.filter(|_| !self.is_stopping && !is_revoked) {
             return Ok((relay, address));
         }
         self.outputs.push_back(Output::CloseRelaySocket {

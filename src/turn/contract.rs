@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::relayed_address::RelayPort;
+use super::revocation::Revocation;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 
@@ -37,6 +38,14 @@ pub enum Input<'a> {
 pub enum Command {
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
+    /// Closes every allocation of a user with reason `revoked` and refuses his credentials from
+    /// then on.
+    Revoke(Revocation),
+    /// Lets him in again.
+    Restore {
+        /// User by which quotas count.
+        user: Box<str>,
+    },
 }
 
 /// Ties an answer to its question.

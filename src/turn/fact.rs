@@ -56,6 +56,8 @@ pub enum EndReason {
     Expired,
     /// The credential that made it expired, and the config says that this ends it.
     CredentialExpired,
+    /// The operator revoked the user.
+    Revoked,
     /// The daemon stopped.
     Shutdown,
 }
@@ -68,6 +70,7 @@ impl EndReason {
             Self::Client => "client",
             Self::Expired => "expired",
             Self::CredentialExpired => "credential_expired",
+            Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",
         }
     }

@@ -8,6 +8,7 @@ use super::fact::{EndReason, Transport};
 use super::five_tuple::FiveTuple;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
+use super::revocation::{Revocation, Revocations};
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
 use crate::policy::shield::{AnswerKind, Cut, Permit, Shield, ShieldOptions};
@@ -24,6 +25,8 @@ pub struct GuardOptions {
     pub rates: RateOptions,
     /// What a credential's expiry ends.
     pub expiry: ExpiryRule,
+    /// Who is not welcome any more.
+    pub revoked: Vec<Revocation>,
 }
 
 /// What a credential's expiry ends.
@@ -41,16 +44,25 @@ pub(super) struct Guard {
     shield: Shield,
     rates: Option<Box<Rates>>,
     expiry: ExpiryRule,
+    pub(super) revocations: Revocations,
 }
 
 impl Guard {
     pub(super) fn new(options: GuardOptions) -> Self {
-        let GuardOptions { shield, rates, expiry } = options;
-        Self { shield: Shield::new(&shield), rates: Rates::new(rates), expiry }
+        let GuardOptions { shield, rates, expiry, revoked } = options;
+        Self {
+            shield: Shield::new(&shield),
+            rates: Rates::new(rates),
+            expiry,
+            revocations: Revocations::new(revoked),
+        }
     }
 
     /// Whether somebody whose credential is right is welcome all the same.
     pub(super) fn admit(&self, now: Now, who: Authenticated) -> Result<Authenticated, AuthFailure> {
+        if self.revocations.holds(now, &who.user) {
+            return Err(AuthFailure::Revoked);
+        }
         if let Some(expires_at) = self.strict_end(&who)
             && expires_at <= now.unix_s()
         {

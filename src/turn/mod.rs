@@ -13,6 +13,7 @@ pub mod rates;
 pub mod relay;
 pub mod relayed_address;
 pub mod reply;
+pub mod revocation;
 
 mod allocate;
 mod authentication;

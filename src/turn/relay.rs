@@ -129,6 +129,8 @@ impl Relay {
                 self.relay_socket_opened(now, token, result);
             }
             Input::Command(Command::Stop) => self.stop(now),
+            Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
+            Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
                     let reason = self.guard.end_reason(now, &self.allocations[slot].who);

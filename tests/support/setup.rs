@@ -68,6 +68,7 @@ impl Default for Setup {
                 },
                 rates: RateOptions::default(),
                 expiry: ExpiryRule::Allocate,
+                revoked: Vec::new(),
             },
             issued: Vec::new(),
         }

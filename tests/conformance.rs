@@ -27,5 +27,6 @@ mod conformance {
     mod send_data;
     mod shield;
     mod stop;
+    mod stream;
     mod user_hash;
 }

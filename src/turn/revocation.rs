@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::allocation::Allocation;
 use super::contract::{Command, Input};
 use super::fact::EndReason;
 use super::relay::Relay;
@@ -55,13 +56,15 @@ impl Revocations {
 impl Relay {
     /// Ends every allocation of a user and refuses his credentials from here on.
     pub(super) fn revoke(&mut self, now: Now, revocation: Revocation) {
-        let of_user = |(slot, allocation): (usize, &super::allocation::Allocation)| {
+        let of_user = |(slot, allocation): (usize, &Allocation)| {
             (allocation.who.user == revocation.user).then_some(slot)
         };
         let slots: Vec<usize> = self.allocations.iter().filter_map(of_user).collect();
         for slot in slots {
-            self.expiry.remove(self.allocations[slot].expires_at, slot);
+            let Allocation { tuple, expires_at, .. } = self.allocations[slot];
+            self.expiry.remove(expires_at, slot);
             self.close(now, slot, EndReason::Revoked);
+            self.close_stream(tuple);
         }
         if self.guard.revocations.has_room(now, &revocation.user) {
             self.guard.revocations.add(revocation);

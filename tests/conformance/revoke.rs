@@ -6,7 +6,7 @@ use turnbell::turn::contract::{Command, Input};
 use turnbell::turn::fact::EndReason;
 use turnbell::turn::revocation::Revocation;
 
-use crate::support::event::{after_s, allocate, refresh, socket_opened};
+use crate::support::event::{Event, after_s, allocate, refresh, socket_opened};
 use crate::support::expectation::{
     Expectation, Seen, allocates, asks_for_socket, ends, nothing, refreshes, refuses, rejects,
 };
@@ -45,6 +45,16 @@ fn all_of_a_users_allocations_end_and_nobody_elses() {
     t.check(after_s(0), ends(EndReason::Revoked).and(ends(EndReason::Revoked)));
     t.check(refresh().signed_by(credential("bob")).at(third), refreshes(600).at(third));
     t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn a_revoked_users_connection_is_closed() {
+    let mut t = Turn::new();
+    t.check(Event::from(allocate()).over_tcp(1), allocates(600));
+    assert_eq!(revoke(&mut t, "alice", Some(3600)), Some(1));
+    let closes = Expectation(vec![Seen::ClosesStream(CLIENT)]);
+    t.check(after_s(0), ends(EndReason::Revoked).and(closes));
+    t.check_nothing_left_after_s(0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use turnbell::turn::contract::Discard;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Method, TransactionId};
 
-use crate::support::event::{allocate, binding, refresh};
+use crate::support::event::{Event, allocate, binding, refresh};
 use crate::support::expectation::{allocates, discards, maps, refreshes, rejects};
 use crate::support::request::{Credential, Request};
 use crate::support::setup::credential;
@@ -145,4 +145,12 @@ fn a_flood_from_100_000_addresses_is_held_to_the_total_and_nonces_still_get_in()
     assert!((40_000_000..=50_000_000).contains(&bits), "{bits}");
     let total = t.relay.counters().discarded(Discard::ShieldTotal);
     assert!(total > 100_000, "{total}");
+}
+
+#[test]
+fn a_stream_proves_its_way_back_and_costs_nothing() {
+    let mut t = used_up(Method::ALLOCATE);
+    for _ in 0..10 {
+        t.check(Event::from(bare(Method::ALLOCATE)).over_tcp(1), rejects(401));
+    }
 }

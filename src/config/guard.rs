@@ -1,11 +1,15 @@
-//! `[shield]` and `[rate]`: what keeps one client's doings from becoming everybody's trouble.
+//! `[quota]`, `[shield]` and `[rate]`: what keeps one client's doings from becoming everybody's trouble.
 
 use toml::Spanned;
 
 use super::checker::Checker;
 use super::rate;
-use super::raw::{List, RawRate, RawShield};
-use crate::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_PER_SOURCE_MAX, SHIELD_TOTAL_BITS_DEFAULT};
+use super::raw::{List, RawQuota, RawRate, RawShield};
+use super::{Config, Quota};
+use crate::limits::{
+    RELAY_ADDRESSES_MAX, SHIELD_PER_SOURCE_DEFAULT, SHIELD_PER_SOURCE_MAX,
+    SHIELD_TOTAL_BITS_DEFAULT,
+};
 
 /// What a credential's expiry ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +60,22 @@ impl Default for Shield {
 }
 
 impl Checker<'_> {
+    pub(super) fn quota(&mut self, config: &Config, raw: RawQuota) -> Quota {
+        let default = Quota::of_range(&config.relay_ports);
+        let ports = u32::from(*config.relay_ports.end() - *config.relay_ports.start()) + 1;
+        // Each relay address has the whole range, so more than one range can be asked for.
+        let most = ports.saturating_mul(u32::try_from(RELAY_ADDRESSES_MAX).unwrap_or(1));
+        let or = |found: u32, default: u32| if found == 0 { default } else { found };
+        Quota {
+            per_user: self.number("quota.per_user", raw.per_user, default.per_user, 1..=most),
+            per_source: or(
+                self.number("quota.per_source", raw.per_source, 0, 0..=most),
+                default.per_source,
+            ),
+            total: or(self.number("quota.total", raw.total, 0, 0..=most), default.total),
+        }
+    }
+
     pub(super) fn shield(&mut self, default: Shield, raw: RawShield) -> Shield {
         Shield {
             answers_per_source: self.number(

@@ -10,6 +10,7 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod expiry_rule;
     mod facts;
     mod framing;
     mod general;
@@ -19,8 +20,12 @@ mod conformance {
     mod nonce;
     mod password_algorithm;
     mod permission;
+    mod rates;
+    mod reflection;
     mod refresh;
+    mod revoke;
     mod send_data;
+    mod shield;
     mod stop;
     mod stream;
     mod user_hash;

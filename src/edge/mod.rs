@@ -34,6 +34,7 @@ mod listen;
 mod opening;
 mod page;
 mod proxy_header;
+pub mod revoke;
 mod rewound;
 mod router;
 

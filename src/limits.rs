@@ -186,9 +186,15 @@ pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
+/// Streams a shard takes over, or closes for doing nothing, in one loop turn.
+pub const STREAMS_PER_TURN: usize = 32;
 /// Longest a client may take from connecting to its first STUN header, TLS handshake included;
 /// then the connection is closed.
 pub const STREAM_OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a PROXY header where one is required; then the connection is closed.
+pub const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest PROXY header behind its first 16 bytes; a longer one closes the connection.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
 /// Connections on their way from `accept` to a shard; one more cuts the oldest.
 pub const STREAMS_OPENING_MAX: usize = 2048;
 /// Longest a stream without allocation lives after its last whole message; then it is closed.

@@ -108,6 +108,7 @@ state_directory = "/srv/turnbell"
 listen = ["127.0.0.1:0"]
 listen_tcp = ["127.0.0.1:3479"]
 listen_tls = ["127.0.0.1:5350"]
+proxy_protocol = ["127.0.0.1:3479"]
 tls.cert = "cert.pem"
 tls.key = "/etc/key.pem"
 relay_addresses = ["127.0.0.1", "::1"]
@@ -154,6 +155,7 @@ format = "text"
     assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(config.listen_tcp, ["127.0.0.1:3479".parse().unwrap()]);
     assert_eq!(config.listen_tls, ["127.0.0.1:5350".parse().unwrap()]);
+    assert_eq!(config.proxy_protocol, config.listen_tcp);
     let tls = config.tls.unwrap();
     assert_eq!((&*tls.cert, &*tls.key), (Path::new("cert.pem"), Path::new("/etc/key.pem")));
     assert_eq!(config.relay_addresses.len(), 2);
@@ -660,4 +662,11 @@ fn http_at_a_port_with_tls_is_https_and_nothing_is_warned_about() {
     let config = shared("listen_tcp");
     assert!(config.warnings[0].contains("without encryption"), "{:?}", config.warnings);
     assert!(config.is_shared(at) && config.shares_http(at));
+}
+
+#[test]
+fn a_proxy_header_is_asked_for_at_ports_that_there_are() {
+    let config = accepted("proxy_protocol = [\"0.0.0.0:3478\"]");
+    assert!(config.warnings[0].contains("can claim any address"), "{:?}", config.warnings);
+    check_refused("proxy_protocol = [\"0.0.0.0:443\"]", &["neither in `listen_tcp` nor in"]);
 }

@@ -7,12 +7,13 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::checker::Checker;
+use super::ports::RawListen;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawTls};
+use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer};
 use super::value::{self, Refusal};
 use super::{
     AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http, Ice,
-    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, STUNS_PORT, Tls, ice_url, secrets,
+    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, ice_url, secrets,
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
@@ -33,25 +34,14 @@ pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path
             }
             Ok(directory.join(text))
         });
-    if let Some(listen) =
-        at.list("listen", raw.listen, 1..=LISTENERS_MAX, |t| value::listener(t, 3478))
-    {
-        config.listen = listen;
-    }
-    if let Some(listen) =
-        at.list("listen_tcp", raw.listen_tcp, 0..=LISTENERS_MAX, |t| value::listener(t, 3478))
-    {
-        config.listen_tcp = listen;
-    }
     config.tls = at.tls(raw.tls);
-    let place = raw.listen_tls.as_ref().map(Spanned::span);
-    config.listen_tls = at.listen_tls(raw.listen_tls, config.tls.is_some());
-    let is_twice = |door: &&SocketAddr| door.port() != 0 && config.listen_tcp.contains(door);
-    if let Some(door) = config.listen_tls.iter().find(is_twice) {
-        let text =
-            format!("{door} stands in `listen_tcp`, too; one port speaks TLS or it does not");
-        at.refuse(place.unwrap_or(0..0), "listen_tls", &text);
-    }
+    let listen = RawListen {
+        udp: raw.listen,
+        tcp: raw.listen_tcp,
+        tls: raw.listen_tls,
+        proxied: raw.proxy_protocol,
+    };
+    at.listen(&mut config, listen);
     if let Some(found) = at.list(
         "relay_addresses",
         raw.relay_addresses,
@@ -170,36 +160,6 @@ impl Checker<'_> {
             config.deny_peers = found.iter().map(|(net, _)| *net).collect();
             self.warnings.extend(found.into_iter().filter_map(|(_, note)| note));
         }
-    }
-
-    /// Paths only: the files are read where the daemon starts.
-    fn tls(&mut self, raw: RawTls) -> Option<Tls> {
-        let directory = self.directory;
-        if let (Some(one), None) | (None, Some(one)) = (&raw.cert, &raw.key) {
-            self.refuse(one.span(), "tls", "a certificate needs both `cert` and `key`");
-            return None;
-        }
-        let mut path = |key: &str, raw| {
-            self.text(key, raw, None, |text: &str| match text {
-                "" => Err(Refusal("must be the path of a PEM file".to_owned())),
-                text => Ok(Some(directory.join(text))),
-            })
-        };
-        let (cert, key) = (path("tls.cert", raw.cert), path("tls.key", raw.key));
-        Some(Tls { cert: cert?, key: key? })
-    }
-
-    fn listen_tls(&mut self, raw: List, has_tls: bool) -> Vec<SocketAddr> {
-        let place = raw.as_ref().map(Spanned::span);
-        let parse = |text: &str| value::listener(text, STUNS_PORT);
-        let found = self.list("listen_tls", raw, 0..=LISTENERS_MAX, parse);
-        let default = if has_tls { super::everywhere(STUNS_PORT) } else { Vec::new() };
-        let listen = found.unwrap_or(default);
-        if !has_tls && !listen.is_empty() {
-            let text = "needs a certificate: set `cert` and `key` in [tls]";
-            self.refuse(place.unwrap_or(0..0), "listen_tls", text);
-        }
-        listen
     }
 
     fn auth(&mut self, raw: RawAuth) -> Auth {

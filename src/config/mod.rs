@@ -5,6 +5,7 @@ mod checker;
 mod guard;
 mod ice_url;
 mod load;
+mod ports;
 mod problem;
 mod rate;
 mod raw;
@@ -41,6 +42,8 @@ pub struct Config {
     pub listen_tcp: Vec<SocketAddr>,
     /// TLS listeners for STUN and TURN; never without `tls`.
     pub listen_tls: Vec<SocketAddr>,
+    /// Those of the two lists above where every connection begins with a PROXY header.
+    pub proxy_protocol: Vec<SocketAddr>,
     /// Addresses relay sockets are bound to; empty: found by itself.
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of relayed transport addresses.
@@ -298,6 +301,7 @@ impl Config {
             listen: everywhere(STUN_PORT),
             listen_tcp: everywhere(STUN_PORT),
             listen_tls: Vec::new(),
+            proxy_protocol: Vec::new(),
             relay_addresses: Vec::new(),
             relay_ports: 49_152..=65_535,
             external: Vec::new(),

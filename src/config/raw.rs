@@ -26,6 +26,7 @@ pub(super) struct Raw {
     pub(super) listen: List,
     pub(super) listen_tcp: List,
     pub(super) listen_tls: List,
+    pub(super) proxy_protocol: List,
     pub(super) relay_addresses: List,
     pub(super) relay_ports: Text,
     pub(super) external: List,

@@ -29,6 +29,8 @@ pub(super) struct Bound {
     is_tls: bool,
     /// `http.listen` names it, too.
     has_http: bool,
+    /// `proxy_protocol` names it, too.
+    is_proxied: bool,
 }
 
 impl Ports {
@@ -51,8 +53,14 @@ impl Ports {
         for (key, addresses, is_tls) in lists {
             for at in addresses.iter().filter(|address| address.is_ipv4() || has_ipv6) {
                 let has_http = config.shares_http(*at);
+                let is_proxied = config.proxy_protocol.contains(at);
                 let bound = keep(key, at, bind_tcp(*at));
-                doors.extend(bound.map(|listener| Bound { listener, is_tls, has_http }));
+                doors.extend(bound.map(|listener| Bound {
+                    listener,
+                    is_tls,
+                    has_http,
+                    is_proxied,
+                }));
             }
         }
         let http = config.http.listen.iter().filter(|at| !config.is_shared(**at));
@@ -86,10 +94,10 @@ impl Bound {
         certificates: Option<&Arc<Certificates>>,
         http: &mpsc::Sender<Handed>,
     ) -> Result<Door, rustls::Error> {
-        let Self { listener, is_tls, has_http } = self;
+        let Self { listener, is_tls, has_http, is_proxied } = self;
         let certificates = certificates.filter(|_| is_tls);
         let tls = certificates.map(|c| c.server_config(has_http)).transpose()?;
-        Ok(Door { listener, tls, http: has_http.then(|| http.clone()) })
+        Ok(Door { listener, is_proxied, tls, http: has_http.then(|| http.clone()) })
     }
 }
 

@@ -26,6 +26,8 @@ use crate::plane::handle::Handle;
 pub struct Door {
     /// Bound and listening.
     pub listener: std::net::TcpListener,
+    /// Whether every connection begins with a PROXY header.
+    pub is_proxied: bool,
     /// Where TLS is spoken before anything else.
     pub tls: Option<Arc<ServerConfig>>,
     /// Who takes what wants HTTP; `None`: nobody, it is closed.
@@ -45,9 +47,10 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for door in doors {
-        door.listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(door.listener)?;
-        let opening = Opening { shard: shard.clone(), tls: door.tls, http: door.http };
+        let Door { listener, is_proxied, tls, http } = door;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let opening = Opening { shard: shard.clone(), is_proxied, tls, http };
         accepting.spawn(accept(listener, opening, Arc::clone(&openings), stopped.clone()));
     }
     shutdown.await;

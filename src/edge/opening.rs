@@ -9,11 +9,14 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::ALPN_HTTP;
 use super::listen::{self, Handed, Stream};
+use super::proxy_header::{self, Proxied};
 use super::rewound::Rewound;
+use crate::limits::PROXY_HEADER_TIMEOUT;
 use crate::plane::handle::{FinishedStream, Handle};
 use crate::turn::fact::Transport;
 use crate::wire::channel_data::ChannelRange;
@@ -25,6 +28,8 @@ use crate::wire::message::HEADER_BYTES;
 pub(crate) struct Opening {
     /// Who takes the finished streams.
     pub(crate) shard: Handle,
+    /// Whether a PROXY header comes first.
+    pub(crate) is_proxied: bool,
     /// Where TLS is spoken before anything else.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Who takes what wants HTTP; `None`: nobody.
@@ -54,8 +59,13 @@ pub(crate) async fn open(
     client: SocketAddr,
 ) -> io::Result<()> {
     // The address the client connected to, where the door is a wildcard.
-    let server = stream.local_addr()?;
+    let mut ends = Proxied { client, server: stream.local_addr()? };
     listen::set_options(&stream);
+    if opening.is_proxied {
+        let header = timeout(PROXY_HEADER_TIMEOUT, proxy_header::read(&mut stream)).await??;
+        ends = believed(ends, header)?;
+    }
+    let Proxied { client, server } = ends;
     let mut received = Vec::new();
     let finished = if let Some(config) = &opening.tls {
         let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
@@ -81,6 +91,16 @@ pub(crate) async fn open(
         FinishedStream { socket, tls, transport: Transport::Tcp, client, server, received }
     };
     opening.shard.take_stream(finished).map_err(io::Error::other)
+}
+
+/// The ends of a connection that came through a load balancer. Who claims to be this machine, and
+/// is not, wants what only this machine gets.
+fn believed(real: Proxied, header: Option<Proxied>) -> io::Result<Proxied> {
+    let claimed = header.unwrap_or(real);
+    if claimed.client.ip().is_loopback() && !real.client.ip().is_loopback() {
+        return Err(io::Error::other("a loopback address in a PROXY header from elsewhere"));
+    }
+    Ok(claimed)
 }
 
 impl Opening {
@@ -168,6 +188,19 @@ mod tests {
         let mut bytes = BINDING;
         bytes[3] = 3;
         assert_eq!(decide(&bytes[..4]), Some(Wish::Garbage));
+    }
+
+    #[test]
+    fn a_proxy_elsewhere_cannot_speak_for_this_machine() {
+        let ends = |client: &str| Proxied {
+            client: client.parse().unwrap(),
+            server: "192.0.2.7:443".parse().unwrap(),
+        };
+        let (outside, here) = (ends("198.51.100.9:5"), ends("127.0.0.1:5"));
+        assert_eq!(believed(outside, Some(ends("203.0.113.5:6"))).unwrap(), ends("203.0.113.5:6"));
+        assert_eq!(believed(outside, None).unwrap(), outside);
+        assert!(believed(outside, Some(here)).is_err());
+        assert_eq!(believed(here, Some(here)).unwrap(), here);
     }
 
     #[tokio::test]

@@ -31,12 +31,14 @@ impl Transport {
         }
     }
 
-    /// IANA protocol number below any TLS, as REQUESTED-TRANSPORT and the nonce use it.
+    /// What keeps the nonces of transports apart: the IANA protocol number, the top bit set where
+    /// TLS lies above it.
     #[must_use]
     pub fn protocol(self) -> u8 {
         match self {
             Self::Udp => 17,
-            Self::Tcp | Self::Tls => 6,
+            Self::Tcp => 6,
+            Self::Tls => 0x80 | 6,
         }
     }
 }

@@ -12,6 +12,7 @@ mod turn_client;
 
 mod framing;
 mod one_port;
+mod proxied;
 mod relaying;
 mod slow;
 mod tls;

@@ -150,6 +150,7 @@ fn five_hundred_handshakes_at_once_do_not_hold_up_relayed_udp() {
     let directory = daemon.directory();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let end = AtEnd(&is_over);
         let hands: Vec<_> = (0..10)
             .map(|_| {
                 scope.spawn(|| {
@@ -173,7 +174,7 @@ fn five_hundred_handshakes_at_once_do_not_hold_up_relayed_udp() {
         for hand in hands {
             hand.join().unwrap();
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         let mut waits = relayed.join().unwrap();
         waits.sort_unstable();
         let p99 = waits[waits.len() * 99 / 100];
@@ -196,6 +197,7 @@ fn a_renewed_certificate_is_served_without_a_restart_and_nobody_notices() {
     write_pair(next.path(), &["localhost", "127.0.0.1", "::1"], |_| {});
     let (is_over, at) = (AtomicBool::new(false), daemon.tls());
     std::thread::scope(|scope| {
+        let end = AtEnd(&is_over);
         let load = scope.spawn(|| {
             let mut served = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -220,10 +222,19 @@ fn a_renewed_certificate_is_served_without_a_restart_and_nobody_notices() {
         let is_new = || handshake(next.path(), at, &TLS_1_2).ok();
         assert!(eventually(is_new).is_some());
         assert!(handshake(before.path(), at, &TLS_1_2).is_err());
-        is_over.store(true, Ordering::Relaxed);
+        drop(end);
         assert!(load.join().unwrap() > 0);
     });
     assert_eq!(old.binding(), old.local(), "a stream from before lives on");
+}
+
+/// Ends what runs beside a test, however the test ends.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

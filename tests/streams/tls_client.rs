@@ -75,6 +75,19 @@ pub(crate) fn handshake(
     server: SocketAddr,
     speaks: &Speaks,
 ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    handshake_over(directory, connect(server), server, speaks)
+}
+
+/// The same over a connection that is there.
+///
+/// # Errors
+/// As TLS says.
+pub(crate) fn handshake_over(
+    directory: &Path,
+    mut socket: TcpStream,
+    server: SocketAddr,
+    speaks: &Speaks,
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let trusted = CertificateDer::from_pem_file(directory.join("cert.pem")).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(trusted).unwrap();
@@ -86,7 +99,6 @@ pub(crate) fn handshake(
     config.alpn_protocols = speaks.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::from(server.ip());
     let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut socket = connect(server);
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
     }

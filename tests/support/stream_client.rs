@@ -89,6 +89,7 @@ impl StreamClient {
     #[track_caller]
     pub(crate) fn check_closed_in_silence(&mut self) {
         assert_eq!(self.next(), None);
+        assert!(self.received.is_empty(), "the beginning of something: {:?}", self.received);
     }
 
     /// A Binding over it; the mapped address.

@@ -5,7 +5,7 @@ use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
 
 use super::Shard;
-use crate::limits::{FRAME_BYTES_UNALLOCATED_MAX, STREAM_IDLE_MAX, STREAMS_QUEUED_MAX};
+use crate::limits::{FRAME_BYTES_UNALLOCATED_MAX, STREAM_IDLE_MAX, STREAMS_PER_TURN};
 use crate::plane::stream::Reading;
 use crate::time::Now;
 use crate::turn::contract::{Discard, Header, Input};
@@ -15,7 +15,7 @@ use crate::wire::framing::{Framing, first_frame};
 impl Shard {
     /// Takes over the streams that the edge has finished.
     pub(super) fn take_streams(&mut self, now: Now) {
-        for _ in 0..STREAMS_QUEUED_MAX {
+        for _ in 0..STREAMS_PER_TURN {
             let finished = match self.finished.try_recv() {
                 Ok(finished) => finished,
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
@@ -26,6 +26,7 @@ impl Shard {
                 None => tracing::debug!("a stream is refused: there are as many as may be"),
             }
         }
+        self.turn_again();
     }
 
     /// An event of a stream: it can be read, written, or is broken.
@@ -149,13 +150,24 @@ impl Shard {
 
     /// Closes what is to be closed; allocations end with their streams.
     pub(super) fn end_streams(&mut self, now: Now) {
-        while let Some((number, heard_at)) = self.streams.next_due(now.mono) {
+        for looked_after in 0..=STREAMS_PER_TURN {
+            let Some((number, heard_at)) = self.streams.next_due(now.mono) else { break };
+            if looked_after == STREAMS_PER_TURN {
+                self.turn_again();
+                break;
+            }
             self.look_after(now, number, heard_at);
         }
         while let Some(tuple) = self.streams.end_next() {
             self.relay.handle(now, Input::StreamClosed { tuple });
             self.drain(now);
         }
+    }
+
+    /// There is more to do than fits a turn: the next one does not wait for anything else.
+    fn turn_again(&self) {
+        // The counter of an eventfd cannot be full here.
+        let _ = self.wake.write(1);
     }
 
     /// A stream is kept as long as it has an allocation, or said something lately.

@@ -10,6 +10,7 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod dual;
     mod framing;
     mod general;
     mod inside;

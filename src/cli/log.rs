@@ -75,7 +75,7 @@ fn described(event: &LogEvent) -> (LogKind, &str, String) {
             (LogKind::Credential, user, format!("good for {ttl}, asked for by {by}{from}"))
         }
         LogEvent::AllocationOpened(row) => {
-            let (relayed, client) = (&row.relayed, or_dash(&row.client));
+            let (relayed, client) = (row.all_relayed(), or_dash(&row.client));
             let text = format!("{relayed} for {client} over {}", row.transport);
             (LogKind::Opened, &row.user, text)
         }
@@ -83,7 +83,7 @@ fn described(event: &LogEvent) -> (LogKind, &str, String) {
             let end = row.ended_at_unix_ms.unwrap_or(row.started_at_unix_ms);
             let text = format!(
                 "{} of {}: {} after {}, {} to peers, {} to the client",
-                row.relayed,
+                row.all_relayed(),
                 or_dash(&row.client),
                 row.end_reason.as_deref().unwrap_or("-"),
                 table::lasted(end - row.started_at_unix_ms),

@@ -59,7 +59,7 @@ fn listed(rows: &[SessionRow], now: Now) -> String {
                 row.end_reason.clone().unwrap_or_else(|| "on".to_owned()),
                 row.user.clone(),
                 row.client.clone().unwrap_or_else(|| "-".to_owned()),
-                row.relayed.clone(),
+                row.all_relayed(),
                 relayed(row.traffic.bytes_to_peers),
                 relayed(row.traffic.bytes_to_client),
             ]
@@ -86,6 +86,7 @@ mod tests {
             server: "203.0.113.7:3478".to_owned(),
             transport: "udp".to_owned(),
             relayed: "203.0.113.7:50000".to_owned(),
+            relayed_other: None,
             lifetime_s: 600,
             started_at_unix_ms: 0,
             ended_at_unix_ms: None,
@@ -94,6 +95,7 @@ mod tests {
         };
         let ended = SessionRow {
             client: Some("198.51.100.4:9".to_owned()),
+            relayed_other: Some("[2001:db8::7]:50001".to_owned()),
             ended_at_unix_ms: Some(65_000),
             end_reason: Some("expired".to_owned()),
             traffic: Traffic { bytes_to_peers: 2048, bytes_to_client: 5, ..Traffic::default() },
@@ -109,10 +111,8 @@ mod tests {
         let start = "1970-01-01 00:00:00";
         assert_eq!(lines[0], [start, "5s", "on", "alice", "-", "203.0.113.7:50000", "-", "-"]);
         let client = "198.51.100.4:9";
-        assert_eq!(
-            lines[1],
-            [start, "1m05s", "expired", "alice", client, "203.0.113.7:50000", "2.0 KiB", "5 B"]
-        );
+        let both = "203.0.113.7:50000, [2001:db8::7]:50001";
+        assert_eq!(lines[1], [start, "1m05s", "expired", "alice", client, both, "2.0 KiB", "5 B"]);
         assert_eq!(listed(&[], now), "no allocations\n");
     }
 

@@ -47,7 +47,7 @@ pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
             relay: RelayHealth {
                 shards: 1,
                 shards_alive: usize::from(alive),
-                allocations: handle.port_count().used as u64,
+                allocations: handle.allocation_count(),
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
         }

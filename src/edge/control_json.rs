@@ -138,6 +138,9 @@ pub struct Session {
     pub transport: String,
     /// Relayed transport address.
     pub relayed: String,
+    /// Of an allocation with both families: the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed_other: Option<String>,
     /// When it was given.
     pub opened_at: i64,
     /// When it ended; absent while it is on.

@@ -70,49 +70,34 @@ impl Ledger {
         }
     }
 
-    /// Counts one allocation and draws a random free port of `family` for it.
+    /// Counts one allocation, whatever the number of its ports.
     ///
     /// # Errors
-    /// The quota that is reached, or `Ports`; nothing is counted then.
-    pub fn take(
-        &self,
-        now: Now,
-        user: &str,
-        source: IpAddr,
-        family: Family,
-    ) -> Result<RelayPort, Why> {
-        let mut books = self.books();
-        books.quota.take(user, source).map_err(|exceeded| match exceeded {
+    /// The quota that is reached; nothing is counted then.
+    pub fn count(&self, user: &str, source: IpAddr) -> Result<(), Why> {
+        self.books().quota.take(user, source).map_err(|exceeded| match exceeded {
             QuotaExceeded::User => Why::UserQuota,
             QuotaExceeded::Source => Why::SourceQuota,
             QuotaExceeded::Total => Why::TotalQuota,
-        })?;
-        let drawn = self.draw(&mut books, now, family);
-        if drawn.is_none() {
-            books.quota.give_back(user, source);
-        }
-        drawn.ok_or(Why::Ports)
+        })
     }
 
-    /// Lets a port rest that another program holds, and draws another one.
+    /// Takes the count of one allocation back.
+    pub fn uncount(&self, user: &str, source: IpAddr) {
+        self.books().quota.give_back(user, source);
+    }
+
+    /// Draws a random free port of `family`.
     ///
     /// # Errors
-    /// `Ports` if none is left; the allocation is still counted, see [`Self::forget`].
-    pub fn exchange(&self, now: Now, taken: RelayPort) -> Result<RelayPort, Why> {
-        let mut books = self.books();
-        books.resting.push_back((now.mono + RELAY_PORT_REST, taken));
-        let family = self.families[usize::from(taken.address)];
-        self.draw(&mut books, now, family).ok_or(Why::Ports)
+    /// `Ports` if none is left.
+    pub fn draw(&self, now: Now, family: Family) -> Result<RelayPort, Why> {
+        self.draw_from(&mut self.books(), now, family).ok_or(Why::Ports)
     }
 
-    /// Takes the count of an allocation back whose socket could not be opened, and the last port
-    /// that was drawn for it, if it is still held.
-    pub fn forget(&self, drawn: Option<RelayPort>, user: &str, source: IpAddr) {
-        let mut books = self.books();
-        books.quota.give_back(user, source);
-        if let Some(port) = drawn {
-            books.free[usize::from(port.address)].push(port.number);
-        }
+    /// Lets a drawn port rest that another program holds.
+    pub fn rest(&self, now: Now, taken: RelayPort) {
+        self.books().resting.push_back((now.mono + RELAY_PORT_REST, taken));
     }
 
     /// Says who receives what is sent to `port`; its socket is open.
@@ -129,12 +114,12 @@ impl Ledger {
         (owner != NOBODY).then_some(ShardIndex(owner))
     }
 
-    /// Gives port and count of an allocation back; its socket is closed.
-    pub fn give_back(&self, port: RelayPort, user: &str, source: IpAddr) {
+    /// Gives a drawn port back; its socket is closed.
+    pub fn give_back(&self, port: RelayPort) {
         if let Some(owner) = self.owner_cell(port) {
             owner.store(NOBODY, Ordering::Release);
         }
-        self.forget(Some(port), user, source);
+        self.books().free[usize::from(port.address)].push(port.number);
     }
 
     /// What the ports are used for.
@@ -147,7 +132,13 @@ impl Ledger {
         PortCount { free, resting, used: all - free - resting }
     }
 
-    fn draw(&self, books: &mut Books, now: Now, family: Family) -> Option<RelayPort> {
+    /// Allocations that count against the quotas.
+    #[must_use]
+    pub fn allocation_count(&self) -> u64 {
+        u64::from(self.books().quota.held())
+    }
+
+    fn draw_from(&self, books: &mut Books, now: Now, family: Family) -> Option<RelayPort> {
         while let Some((until, port)) = books.resting.front().copied()
             && until <= now.mono
         {
@@ -208,70 +199,56 @@ mod tests {
     fn ports_are_drawn_once_and_come_back() {
         let ledger = ledger(50_000..=50_009, generous());
         let now = Now::read();
-        let take = || ledger.take(now, USER, source(), Family::V4);
-        let mut drawn: Vec<_> = (0..10).map(|_| take().unwrap()).collect();
-        assert_eq!(take(), Err(Why::Ports));
+        let mut drawn: Vec<_> = (0..10).map(|_| ledger.draw(now, Family::V4).unwrap()).collect();
+        assert_eq!(ledger.draw(now, Family::V4), Err(Why::Ports));
         assert_eq!(ledger.port_count(), PortCount { free: 10, resting: 0, used: 10 });
         drawn.sort();
         drawn.dedup();
         assert_eq!(drawn.len(), 10);
         assert!(drawn.iter().all(|p| p.address == 0 && (50_000..=50_009).contains(&p.number)));
         for port in drawn {
-            ledger.give_back(port, USER, source());
+            ledger.give_back(port);
         }
         assert_eq!(ledger.port_count(), PortCount { free: 20, resting: 0, used: 0 });
-        assert!(ledger.take(now, USER, source(), Family::V6).unwrap().address == 1);
+        assert!(ledger.draw(now, Family::V6).unwrap().address == 1);
     }
 
     #[test]
-    fn a_reached_quota_says_which_and_takes_no_port() {
-        let now = Now::read();
+    fn a_reached_quota_says_which_and_counts_nothing() {
         for (limits, why) in [
             (QuotaLimits { per_user: 1, ..generous() }, Why::UserQuota),
             (QuotaLimits { per_source: 1, ..generous() }, Why::SourceQuota),
             (QuotaLimits { total: 1, ..generous() }, Why::TotalQuota),
         ] {
             let ledger = ledger(50_000..=50_009, limits);
-            let port = ledger.take(now, USER, source(), Family::V4).unwrap();
-            assert_eq!(ledger.take(now, USER, source(), Family::V4), Err(why));
-            assert_eq!(ledger.port_count().used, 1);
-            ledger.give_back(port, USER, source());
-            assert!(ledger.take(now, USER, source(), Family::V4).is_ok());
+            assert_eq!(ledger.count(USER, source()), Ok(()));
+            assert_eq!(ledger.count(USER, source()), Err(why));
+            ledger.uncount(USER, source());
+            assert_eq!(ledger.count(USER, source()), Ok(()));
         }
-    }
-
-    #[test]
-    fn running_out_of_ports_counts_nothing_against_the_user() {
-        let ledger = ledger(50_000..=50_000, QuotaLimits { per_user: 2, ..generous() });
-        let now = Now::read();
-        let port = ledger.take(now, USER, source(), Family::V4).unwrap();
-        for _ in 0..5 {
-            assert_eq!(ledger.take(now, USER, source(), Family::V4), Err(Why::Ports));
-        }
-        ledger.give_back(port, USER, source());
-        assert!(ledger.take(now, USER, source(), Family::V4).is_ok());
     }
 
     #[test] // R7: the busy port rests for 60 s
     fn a_port_of_another_program_rests_for_60_s_and_is_drawn_again_after() {
         let ledger = ledger(50_000..=50_001, generous());
         let now = Now::read();
-        let busy = ledger.take(now, USER, source(), Family::V4).unwrap();
-        let other = ledger.exchange(now, busy).unwrap();
+        let busy = ledger.draw(now, Family::V4).unwrap();
+        ledger.rest(now, busy);
+        let other = ledger.draw(now, Family::V4).unwrap();
         assert_ne!(busy, other);
         let later = |s| now.after(Duration::from_secs(s));
-        assert_eq!(ledger.take(later(59), "a", source(), Family::V4), Err(Why::Ports));
-        assert_eq!(ledger.take(later(60), "a", source(), Family::V4), Ok(busy));
+        assert_eq!(ledger.draw(later(59), Family::V4), Err(Why::Ports));
+        assert_eq!(ledger.draw(later(60), Family::V4), Ok(busy));
     }
 
     #[test]
     fn a_port_has_an_owner_from_own_to_give_back() {
         let ledger = ledger(50_000..=50_009, generous());
-        let port = ledger.take(Now::read(), USER, source(), Family::V4).unwrap();
+        let port = ledger.draw(Now::read(), Family::V4).unwrap();
         assert_eq!(ledger.owner(port), None);
         ledger.own(port, ShardIndex(0));
         assert_eq!(ledger.owner(port), Some(ShardIndex(0)));
-        ledger.give_back(port, USER, source());
+        ledger.give_back(port);
         assert_eq!(ledger.owner(port), None);
         assert_eq!(ledger.owner(RelayPort { address: 9, number: 50_000 }), None);
         assert_eq!(ledger.owner(RelayPort { address: 0, number: 80 }), None);
@@ -282,9 +259,9 @@ mod tests {
         let ledger = ledger(50_000..=50_015, generous());
         let mut hits = [0_u32; 16];
         for _ in 0..16_000 {
-            let port = ledger.take(Now::read(), USER, source(), Family::V4).unwrap();
+            let port = ledger.draw(Now::read(), Family::V4).unwrap();
             hits[usize::from(port.number - 50_000)] += 1;
-            ledger.give_back(port, USER, source());
+            ledger.give_back(port);
         }
         // Chi-square with 15 degrees of freedom: over 60 happens once in some 10^7 runs.
         let chi: f64 = hits.iter().map(|h| (f64::from(*h) - 1000.0).powi(2) / 1000.0).sum();

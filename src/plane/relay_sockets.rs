@@ -13,7 +13,7 @@ use super::ledger::{Ledger, ShardIndex};
 use super::sys;
 use crate::limits::RELAY_PORT_TRIES;
 use crate::time::Now;
-use crate::turn::contract::Why;
+use crate::turn::contract::{Opened, Wanted, Why};
 use crate::turn::relayed_address::RelayPort;
 use crate::wire::address::Family;
 
@@ -31,7 +31,7 @@ impl RelaySockets {
         Self { shard, bind_addresses, socket_by_port: HashMap::new() }
     }
 
-    /// Counts the allocation, draws a port, binds it and watches it.
+    /// Counts the allocation, draws ports, binds and watches them.
     pub(super) fn open(
         &mut self,
         now: Now,
@@ -39,43 +39,55 @@ impl RelaySockets {
         epoll: &Epoll,
         user: &str,
         source: IpAddr,
+        wanted: Wanted,
+    ) -> Result<Opened, Why> {
+        ledger.count(user, source)?;
+        let mut one = |family| self.open_one(now, ledger, epoll, family);
+        let opened = match wanted {
+            Wanted::One(family) => one(family).map(|relay| Opened { relay, other: None }),
+            Wanted::Both => match (one(Family::V4), one(Family::V6)) {
+                (Ok(relay), other) | (other @ Err(_), Ok(relay)) => {
+                    Ok(Opened { relay, other: Some(other) })
+                }
+                (Err(why), Err(_)) => Err(why),
+            },
+        };
+        opened.inspect_err(|_| ledger.uncount(user, source))
+    }
+
+    fn open_one(
+        &mut self,
+        now: Now,
+        ledger: &Ledger,
+        epoll: &Epoll,
         family: Family,
     ) -> Result<RelayPort, Why> {
-        let mut port = ledger.take(now, user, source, family)?;
         for _ in 0..RELAY_PORT_TRIES {
+            let port = ledger.draw(now, family)?;
             match self.bind(port, epoll) {
                 Ok(socket) => {
                     self.socket_by_port.insert(port, socket);
                     ledger.own(port, self.shard);
                     return Ok(port);
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    match ledger.exchange(now, port) {
-                        Ok(other) => port = other,
-                        Err(why) => {
-                            ledger.forget(None, user, source);
-                            return Err(why);
-                        }
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => ledger.rest(now, port),
                 Err(error) => {
                     tracing::warn!(%error, port = port.number, "no relay socket could be opened");
-                    ledger.forget(Some(port), user, source);
+                    ledger.give_back(port);
                     return Err(Why::Bind);
                 }
             }
         }
-        ledger.forget(Some(port), user, source);
         Err(Why::Ports)
     }
 
-    /// Closes the socket and gives port and count back.
-    pub(super) fn close(&mut self, ledger: &Ledger, port: RelayPort, user: &str, source: IpAddr) {
+    /// Closes the socket and gives its port back.
+    pub(super) fn close(&mut self, ledger: &Ledger, port: RelayPort) {
         // Closing takes it out of the epoll set: there is no other descriptor for it.
         let socket = self.socket_by_port.remove(&port);
         debug_assert!(socket.is_some(), "a socket is closed once");
         drop(socket);
-        ledger.give_back(port, user, source);
+        ledger.give_back(port);
     }
 
     pub(super) fn socket(&self, port: RelayPort) -> Option<&UdpSocket> {

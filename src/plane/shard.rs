@@ -307,15 +307,18 @@ impl Shard {
         while let Some(output) = self.relay.poll() {
             match output {
                 Output::Send { tuple, bytes } => self.send(tuple, &bytes),
-                Output::OpenRelaySocket { token, user, source, family } => {
+                Output::OpenRelaySocket { token, user, source, wanted } => {
                     let (ledger, epoll) = (&self.ledger, &self.epoll);
-                    let result = self.sockets.open(now, ledger, epoll, &user, source, family);
+                    let result = self.sockets.open(now, ledger, epoll, &user, source, wanted);
                     self.relay.handle(now, Input::RelaySocketOpened { token, result });
                 }
-                Output::CloseRelaySocket { relay, user, source } => {
+                Output::CloseRelaySocket { relay, user, source, is_last } => {
                     // What its client sent just before must still leave through it.
                     self.send_collected();
-                    self.sockets.close(&self.ledger, relay, &user, source);
+                    self.sockets.close(&self.ledger, relay);
+                    if is_last {
+                        self.ledger.uncount(&user, source);
+                    }
                 }
                 Output::Fact(fact) => (self.facts)(fact),
             }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     version TEXT NOT NULL,
@@ -83,7 +84,11 @@ CREATE TABLE api_keys (
     revoked_at_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX api_keys_active_name ON api_keys (name) WHERE revoked_at_ms IS NULL;
-"];
+",
+    "
+ALTER TABLE allocations ADD COLUMN relayed_other TEXT;  -- of an allocation with both families
+",
+];
 
 /// The `user_version` of a file this program has brought up to date.
 const VERSION: i64 = MIGRATIONS.len() as i64;

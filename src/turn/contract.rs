@@ -23,8 +23,8 @@ pub enum Input<'a> {
     RelaySocketOpened {
         /// Which question.
         token: Token,
-        /// The bound port, or why there is none.
-        result: Result<RelayPort, Why>,
+        /// What was opened, or why nothing was.
+        result: Result<Opened, Why>,
     },
     /// Something the operator or the daemon wants.
     Command(Command),
@@ -58,6 +58,24 @@ pub enum Why {
     Bind,
 }
 
+/// Which relayed transport addresses an Allocate asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of this family.
+    One(Family),
+    /// One of each family, or the one that can be had (RFC 8656 §7.2 step 9).
+    Both,
+}
+
+/// The relay sockets that were opened for an Allocate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The first or only one.
+    pub relay: RelayPort,
+    /// For [`Wanted::Both`]: the one of the other family, or why there is none.
+    pub other: Option<Result<RelayPort, Why>>,
+}
+
 /// What the relay wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -68,7 +86,7 @@ pub enum Output {
         /// A whole STUN message.
         bytes: Vec<u8>,
     },
-    /// Count against the quotas, choose a port, bind a socket; answer with
+    /// Count one allocation against the quotas, choose ports, bind sockets; answer with
     /// [`Input::RelaySocketOpened`].
     OpenRelaySocket {
         /// To be repeated in the answer.
@@ -77,10 +95,10 @@ pub enum Output {
         user: Box<str>,
         /// Whose source quota.
         source: std::net::IpAddr,
-        /// Family of the relay address.
-        family: Family,
+        /// Which sockets.
+        wanted: Wanted,
     },
-    /// Close the socket and give port and quota back.
+    /// Close the socket and give its port back.
     CloseRelaySocket {
         /// Which one.
         relay: RelayPort,
@@ -88,6 +106,8 @@ pub enum Output {
         user: Box<str>,
         /// Whose source quota.
         source: std::net::IpAddr,
+        /// Whether the allocation ends with it: then its count goes back, too.
+        is_last: bool,
     },
     /// Something to keep; may be dropped and counted if nobody keeps up.
     Fact(Fact),
@@ -184,7 +204,7 @@ discards! {
     NoChannel = "no_channel", "ChannelData on a number that is not bound.";
     NoPermission = "no_permission", "No live permission for the peer.";
     PeerForbidden = "peer_forbidden", "Policy refuses the peer of a Send indication.";
-    FamilyMismatch = "family_mismatch", "The peer's family is not the relayed address's.";
+    FamilyMismatch = "family_mismatch", "There is no relayed address of the peer's family.";
     NoSuchRelay = "no_such_relay", "An own relay address and port that no live allocation has.";
     OwnAddressOutside = "own_address_outside", "From one of our own addresses, but through the kernel.";
     TooLong = "too_long", "With its header it would not fit a datagram.";

@@ -4,6 +4,7 @@
 //! most. `forward_*` (see `forward.rs`) is the hot path and never produces outputs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::counters::Counters;
 use super::expiry::Expiry;
 use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
-use super::relayed_address::{RelayAddresses, RelayPort};
+use super::relayed_address::{RelayAddresses, RelayPort, Relayed};
 use super::reply::{Reject, Request, UnknownAttributes};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
@@ -118,7 +119,7 @@ impl Relay {
             Input::Command(Command::Stop) => self.stop(now),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
-                    self.close(now, slot, EndReason::Expired);
+                    self.expire(now, slot);
                 }
             }
         }
@@ -159,7 +160,8 @@ impl Relay {
             number: allocation.number,
             user: allocation.who.user.clone(),
             tuple: allocation.tuple,
-            relayed: allocation.relayed,
+            relayed: allocation.relayed.address,
+            relayed_other: allocation.relayed_other.map(|other| other.address),
             opened_at_unix_ms: allocation.opened_at_unix_ms,
             expires_in_s: allocation.time_to_expiry_s(now),
             traffic: allocation.traffic,
@@ -266,12 +268,23 @@ impl Relay {
         Ok(slot)
     }
 
+    /// The same. A family whose time is over has ended then, though its tick is still to come.
+    pub(super) fn settled_slot(&mut self, now: Now, tuple: FiveTuple) -> Result<usize, Reject> {
+        let slot = self.live_slot(now, tuple)?;
+        let next = self.allocations[slot].next_expiry();
+        if next <= now.mono {
+            self.expiry.remove(next, slot);
+            self.expire(now, slot);
+        }
+        Ok(slot)
+    }
+
     /// The slot of the allocation that `request` is about.
     ///
     /// # Errors
     /// 437 if there is none, 441 if it belongs to another username (RFC 8656 §5).
-    pub(super) fn own_slot(&self, now: Now, request: &Request<'_>) -> Result<usize, Reject> {
-        let slot = self.live_slot(now, request.tuple)?;
+    pub(super) fn own_slot(&mut self, now: Now, request: &Request<'_>) -> Result<usize, Reject> {
+        let slot = self.settled_slot(now, request.tuple)?;
         if *self.allocations[slot].username != *request.username {
             return Err(Reject::WrongCredentials);
         }
@@ -282,12 +295,11 @@ impl Relay {
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
-        self.slot_by_relay.remove(&allocation.relay);
-        self.outputs.push_back(Output::CloseRelaySocket {
-            relay: allocation.relay,
-            user: allocation.who.user,
-            source: allocation.tuple.client.ip(),
-        });
+        let (user, source) = (allocation.who.user, allocation.tuple.client.ip());
+        if let Some(other) = allocation.relayed_other {
+            self.close_relayed(other, user.clone(), source, false);
+        }
+        self.close_relayed(allocation.relayed, user, source, true);
         self.outputs.push_back(Output::Fact(Fact::AllocationClosed {
             number: allocation.number,
             at_unix_ms: now.unix_ms,
@@ -296,11 +308,38 @@ impl Relay {
         }));
     }
 
+    /// The time of a relayed transport address is over, which takes its allocation along unless
+    /// there is one of the other family.
+    fn expire(&mut self, now: Now, slot: usize) {
+        let allocation = &mut self.allocations[slot];
+        if allocation.is_expired(now) {
+            return self.close(now, slot, EndReason::Expired);
+        }
+        let first = allocation.relayed;
+        let family = if first.is_expired(now) { first.family() } else { first.family().other() };
+        self.close_family(slot, family);
+        self.expiry.insert(self.allocations[slot].next_expiry(), slot);
+    }
+
+    /// Ends one family of a dual allocation (§8.1).
+    pub(super) fn close_family(&mut self, slot: usize, family: Family) {
+        let allocation = &mut self.allocations[slot];
+        let Some(gone) = allocation.take_family(family) else { return };
+        let (user, source) = (allocation.who.user.clone(), allocation.tuple.client.ip());
+        self.close_relayed(gone, user, source, false);
+    }
+
+    fn close_relayed(&mut self, gone: Relayed, user: Box<str>, source: IpAddr, is_last: bool) {
+        self.slot_by_relay.remove(&gone.port);
+        let relay = gone.port;
+        self.outputs.push_back(Output::CloseRelaySocket { relay, user, source, is_last });
+    }
+
     fn stop(&mut self, now: Now) {
         self.is_stopping = true;
         let slots: Vec<usize> = self.allocations.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.expiry.remove(self.allocations[slot].expires_at, slot);
+            self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             self.close(now, slot, EndReason::Shutdown);
         }
     }

@@ -26,18 +26,20 @@ impl Relay {
             return Forward::Discard(Discard::NoAllocation);
         };
         let allocation = &mut self.allocations[slot];
-        let family = Family::of(allocation.relayed.ip());
-        if Family::of(peer.ip()) != family {
+        let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::FamilyMismatch);
-        }
-        let Ok(peer) = self.policy.permit_peer(peer) else {
+        };
+        // An IPv4-mapped peer is folded by policy; IPv6 sockets do not send to it.
+        let Some(peer) =
+            self.policy.permit_peer(peer).ok().filter(|p| Family::of(p.ip()) == relayed.family())
+        else {
             return Forward::Discard(Discard::PeerForbidden);
         };
         // A Send indication never refreshes the permission (§11.2).
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
         }
-        to_peer(&self.relay_addresses, allocation, peer, range)
+        to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range)
     }
 }
 

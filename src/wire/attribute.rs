@@ -60,6 +60,8 @@ attributes! {
     USERHASH = 0x001E, "USERHASH", Refused, "RFC 8489 §14.4";
     XOR_MAPPED_ADDRESS = 0x0020, "XOR-MAPPED-ADDRESS", Known, "RFC 8489 §14.2";
     RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Refused, "RFC 8656 §18.10";
+    ADDITIONAL_ADDRESS_FAMILY = 0x8000, "ADDITIONAL-ADDRESS-FAMILY", Known, "RFC 8656 §18.11";
+    ADDRESS_ERROR_CODE = 0x8001, "ADDRESS-ERROR-CODE", Known, "RFC 8656 §18.12";
     SOFTWARE = 0x8022, "SOFTWARE", Known, "RFC 8489 §14.14";
     FINGERPRINT = 0x8028, "FINGERPRINT", Known, "RFC 8489 §14.7";
 }
@@ -103,6 +105,7 @@ mod tests {
     #[test]
     fn names_come_from_the_table() {
         assert_eq!(AttributeType::XOR_PEER_ADDRESS.name(), Some("XOR-PEER-ADDRESS"));
+        assert_eq!(AttributeType(0x8001).name(), Some("ADDRESS-ERROR-CODE"));
         assert_eq!(AttributeType(0x7FF0).name(), None);
     }
 }

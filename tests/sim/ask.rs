@@ -18,10 +18,11 @@ pub(crate) enum Wanted {
     Challenge,
     Allocate {
         lifetime_s: Option<u32>,
-        family: Option<Family>,
+        families: Families,
     },
     Refresh {
         lifetime_s: Option<u32>,
+        family: Option<Family>,
     },
     Permit {
         peers: Vec<SocketAddr>,
@@ -30,6 +31,14 @@ pub(crate) enum Wanted {
         number: u16,
         peer: SocketAddr,
     },
+}
+
+/// Which relayed transport addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Families {
+    Any,
+    One(Family),
+    Both,
 }
 
 /// Who asks: a credential and whether its password is right.
@@ -61,11 +70,18 @@ impl Ask {
         let request = match &wanted {
             Wanted::Binding => event::binding(),
             Wanted::Challenge => event::allocate().unsigned(),
-            Wanted::Allocate { lifetime_s, family } => {
+            Wanted::Allocate { lifetime_s, families } => {
                 let request = with_lifetime(event::allocate(), *lifetime_s);
+                match families {
+                    Families::Any => request,
+                    Families::One(family) => request.family(*family),
+                    Families::Both => request.both_families(),
+                }
+            }
+            Wanted::Refresh { lifetime_s, family } => {
+                let request = with_lifetime(event::refresh(), *lifetime_s);
                 family.map_or_else(|| request.clone(), |family| request.clone().family(family))
             }
-            Wanted::Refresh { lifetime_s } => with_lifetime(event::refresh(), *lifetime_s),
             Wanted::Permit { peers } => event::create_permission(peers),
             Wanted::Bind { number, peer } => event::channel_bind(*number, *peer),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use turnbell::policy::quota::{Quota, QuotaExceeded, QuotaLimits, SourcePrefix};
-use turnbell::turn::contract::Why;
+use turnbell::turn::contract::{Opened, Wanted, Why};
 use turnbell::turn::relayed_address::RelayPort;
 use turnbell::wire::address::Family;
 
@@ -15,7 +15,7 @@ const PORTS: u16 = 7;
 const LIMITS: QuotaLimits = QuotaLimits { per_user: 4, per_source: 4, total: 10 };
 
 /// One relay socket.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held {
     shard: usize,
     user: Box<str>,
@@ -27,11 +27,13 @@ struct Held {
 pub(crate) struct Ledger {
     quota: Quota,
     held: BTreeMap<RelayPort, Held>,
+    /// Allocations that count, for whom.
+    counted: Vec<(Box<str>, IpAddr)>,
 }
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { quota: Quota::new(LIMITS), held: BTreeMap::new() }
+        Self { quota: Quota::new(LIMITS), held: BTreeMap::new(), counted: Vec::new() }
     }
 
     pub(crate) fn open(
@@ -40,36 +42,62 @@ impl Ledger {
         shard: usize,
         user: &str,
         source: IpAddr,
-        family: Family,
-    ) -> Result<RelayPort, Why> {
+        wanted: Wanted,
+    ) -> Result<Opened, Why> {
         self.quota.take(user, source).map_err(|exceeded| match exceeded {
             QuotaExceeded::User => Why::UserQuota,
             QuotaExceeded::Source => Why::SourceQuota,
             QuotaExceeded::Total => Why::TotalQuota,
         })?;
-        let address = u8::from(family == Family::V6);
-        let free: Vec<RelayPort> = (FIRST_PORT..FIRST_PORT + PORTS)
-            .map(|number| RelayPort { address, number })
-            .filter(|port| !self.held.contains_key(port))
-            .collect();
-        let result = match free.is_empty() {
-            true => Err(Why::Ports),
-            false if prng.chance(5) => Err(Why::Bind),
-            false => Ok(*prng.pick(&free)),
+        let mut one =
+            |family| self.open_one(prng, family, &Held { shard, user: user.into(), source });
+        let result = match wanted {
+            Wanted::One(family) => one(family).map(|relay| Opened { relay, other: None }),
+            Wanted::Both => match (one(Family::V4), one(Family::V6)) {
+                (Ok(relay), other) | (other, Ok(relay)) => Ok(Opened { relay, other: Some(other) }),
+                (Err(why), Err(_)) => Err(why),
+            },
         };
         match result {
-            Ok(port) => {
-                self.held.insert(port, Held { shard, user: user.into(), source });
-            }
+            Ok(_) => self.counted.push((user.into(), source)),
             Err(_) => self.quota.give_back(user, source),
         }
         result
     }
 
-    pub(crate) fn close(&mut self, shard: usize, port: RelayPort, user: &str, source: IpAddr) {
+    fn open_one(&mut self, prng: &mut Prng, family: Family, held: &Held) -> Result<RelayPort, Why> {
+        let address = u8::from(family == Family::V6);
+        let free: Vec<RelayPort> = (FIRST_PORT..FIRST_PORT + PORTS)
+            .map(|number| RelayPort { address, number })
+            .filter(|port| !self.held.contains_key(port))
+            .collect();
+        match free.is_empty() {
+            true => Err(Why::Ports),
+            false if prng.chance(5) => Err(Why::Bind),
+            false => {
+                let port = *prng.pick(&free);
+                self.held.insert(port, held.clone());
+                Ok(port)
+            }
+        }
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        shard: usize,
+        port: RelayPort,
+        user: &str,
+        source: IpAddr,
+        is_last: bool,
+    ) {
         let held = self.held.remove(&port).expect("a socket is closed once, after it was opened");
         assert_eq!((held.shard, &*held.user, held.source), (shard, user, source));
-        self.quota.give_back(user, source);
+        if is_last {
+            let mut counted = self.counted.iter();
+            let at = counted.position(|(who, from)| (&**who, *from) == (user, source));
+            self.counted.swap_remove(at.expect("counted once, given back once"));
+            self.quota.give_back(user, source);
+        }
     }
 
     /// Whose shard owns a live relay port.
@@ -77,18 +105,22 @@ impl Ledger {
         self.held.get(&port).map(|held| held.shard)
     }
 
-    pub(crate) fn open_count(&self) -> usize {
-        self.held.len()
+    pub(crate) fn open_ports(&self) -> impl Iterator<Item = RelayPort> + '_ {
+        self.held.keys().copied()
+    }
+
+    pub(crate) fn counted(&self) -> usize {
+        self.counted.len()
     }
 
     /// What is counted is what is held, by user, by source and in total.
     pub(crate) fn check(&self) {
-        assert_eq!(self.quota.held() as usize, self.held.len());
+        assert_eq!(self.quota.held() as usize, self.counted.len());
         let mut by_user: BTreeMap<&str, u32> = BTreeMap::new();
         let mut by_source: BTreeMap<SourcePrefix, u32> = BTreeMap::new();
-        for held in self.held.values() {
-            *by_user.entry(&held.user).or_default() += 1;
-            *by_source.entry(SourcePrefix::of(held.source)).or_default() += 1;
+        for (user, source) in &self.counted {
+            *by_user.entry(user).or_default() += 1;
+            *by_source.entry(SourcePrefix::of(*source)).or_default() += 1;
         }
         assert_eq!(self.quota.holders(), (by_user.len(), by_source.len()));
         for (user, count) in by_user {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use turnbell::turn::contract::{Token, Why};
-use turnbell::turn::relayed_address::RelayPort;
+use turnbell::turn::contract::{Opened, Token, Why};
 
 use super::ask::{Packet, Wanted};
 use super::prng::Prng;
@@ -23,7 +22,7 @@ pub(crate) enum Happening {
     /// An answer reaches a client.
     AtClient { client: SocketAddr, id: TransactionId, read: Read },
     /// The ledger's answer reaches its shard.
-    SocketOpened { shard: usize, token: Token, result: Result<RelayPort, Why> },
+    SocketOpened { shard: usize, token: Token, result: Result<Opened, Why> },
     /// A client does something.
     ClientActs(usize),
     /// A client has heard no answer yet.

@@ -5,6 +5,8 @@
 pub(crate) struct Told {
     pub(crate) simulated_s: u64,
     pub(crate) allocations: u64,
+    /// Of them: with both families.
+    pub(crate) dual: u64,
     pub(crate) successes: u64,
     pub(crate) errors: u64,
     pub(crate) silences: u64,
@@ -24,6 +26,7 @@ impl Told {
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.simulated_s += other.simulated_s;
         self.allocations += other.allocations;
+        self.dual += other.dual;
         self.successes += other.successes;
         self.errors += other.errors;
         self.silences += other.silences;
@@ -44,6 +47,7 @@ impl Told {
     pub(crate) fn is_lively(&self) -> bool {
         [
             self.allocations,
+            self.dual,
             self.to_peers,
             self.to_clients,
             self.on_channels,

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use turnbell::time::Now;
-use turnbell::turn::contract::{Header, Token, Why};
+use turnbell::turn::contract::{Header, Opened, Token, Why};
 use turnbell::turn::fact::EndReason;
-use turnbell::turn::relayed_address::RelayPort;
 use turnbell::wire::message::TransactionId;
 
 use super::actor::{Client, signer};
@@ -174,7 +173,8 @@ impl World {
     }
 
     fn client_acts(&mut self, index: usize) {
-        let others: Vec<SocketAddr> = self.clients.iter().filter_map(|c| c.relayed).collect();
+        let others: Vec<SocketAddr> =
+            self.clients.iter().flat_map(|c| c.relayed.iter().copied()).collect();
         if let Some(packet) = self.clients[index].act(&mut self.prng, &others) {
             self.client_sends(index, packet);
         }
@@ -195,8 +195,12 @@ impl World {
     }
 
     fn attacker_acts(&mut self) {
-        let live: Vec<(SocketAddr, SocketAddr)> =
-            self.model.allocations.iter().map(|(client, a)| (*client, a.relayed)).collect();
+        let live: Vec<(SocketAddr, SocketAddr)> = self
+            .model
+            .allocations
+            .iter()
+            .flat_map(|(client, a)| a.relayed(self.ms).map(|r| (*client, r)))
+            .collect();
         let nonce = self.challenge(OWN);
         if let Some(happening) = self.attacker.act(&mut self.prng, &live, nonce) {
             self.net.send(&mut self.prng, self.ms, &happening);
@@ -248,31 +252,35 @@ impl World {
         };
         assert_eq!(delivery, expected, "{packet:?}");
         self.delivered(delivery);
-        for (relayed, reason) in closed_late {
+        for (client, reason) in closed_late {
             assert_eq!(reason, EndReason::Client);
-            assert!(self.model.forget_expired(self.ms, relayed), "{relayed} ended before its time");
+            assert!(self.model.forget_expired(self.ms, client), "{client} ended before its time");
             self.told.ended_by_client += 1;
         }
         self.plan_openings(&seen);
     }
 
-    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<RelayPort, Why>) {
+    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<Opened, Why>) {
         let now = self.now();
         let (client, seen) = self.shards.socket_opened(&mut self.prng, now, shard, token, result);
         let closed = self.forget_expired(&seen);
         assert!(closed.is_empty(), "{closed:?}");
         let ask = Rc::clone(self.model.pending(client).expect("a question is open"));
-        let relayed = result.map(|port| self.shards.transport_address(port));
+        let relayed = result.map(|opened| {
+            let ports = std::iter::once(opened.relay).chain(opened.other.and_then(Result::ok));
+            ports.map(|port| self.shards.transport_address(port)).collect()
+        });
         self.told.refused_by_ledger += u64::from(relayed.is_err());
         let verdict = self.model.socket_opened(self.ms, client, relayed, self.is_stopped);
         let [(to, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
         assert_eq!(*to, client);
         let read = self.read(client, &ask, bytes);
         assert_eq!(Verdict::Answers(read.answer.clone()), verdict);
-        let live = self.model.live(self.ms, client).map(|a| a.relayed);
-        assert_eq!(read.relayed, live);
+        self.check_addresses(client, &read);
+        let live = self.model.live(self.ms, client).map(|a| a.relayed(self.ms).collect());
         let opened: Vec<_> = live.map(|relayed| (client, relayed)).into_iter().collect();
         assert_eq!(seen.opened, opened);
+        self.told.dual += u64::from(read.relayed.len() == 2);
         self.told.allocations += opened.len() as u64;
         self.probe(client, &ask.wanted, &read.answer);
         self.tell(client, ask.id, read);
@@ -311,10 +319,13 @@ impl World {
                 let is_channel = matches!(header, Header::Channel(_));
                 self.told.on_channels += u64::from(is_channel);
                 let receiver = self.model.live(self.ms, client).expect("only to the living");
-                let relayed = receiver.relayed;
-                if let Header::DataIndication(peer) = header {
-                    self.told.inside += u64::from(peer.ip() == relayed.ip());
-                }
+                let peer = match header {
+                    Header::Channel(number) => receiver.peer_of(self.ms, number.number()),
+                    Header::DataIndication(peer) => Some(peer),
+                };
+                let peer = peer.expect("a live binding");
+                let relayed = receiver.relayed_like(self.ms, peer).expect("of its family");
+                self.told.inside += u64::from(peer.ip() == relayed.ip());
                 self.shards.note_to_client(relayed, data.len());
             }
         }

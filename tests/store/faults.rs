@@ -89,7 +89,7 @@ fn a_path_that_is_a_directory_degrades_until_it_is_gone() {
     until_stored(&store);
     close(&store, writer);
     let version: i64 = ask(directory.path(), "PRAGMA user_version");
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
 }
 
 #[test]

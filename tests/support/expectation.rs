@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use turnbell::auth::credential::AuthFailure;
-use turnbell::turn::contract::{Discard, Header};
+use turnbell::turn::contract::{Discard, Header, Wanted};
 use turnbell::turn::fact::EndReason;
 use turnbell::wire::address::Family;
 use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
@@ -23,7 +23,9 @@ pub(crate) enum Seen {
     /// A datagram discarded and counted.
     Discards(Discard),
     /// A relay socket is asked for.
-    AsksForSocket(Family),
+    AsksForSocket(Wanted),
+    /// An Allocate success says why there is none of this family.
+    AddressError(Family, u16),
     /// One is closed.
     ClosesSocket,
     /// Fact: an allocation began.
@@ -100,9 +102,24 @@ pub(crate) fn allocates_family(family: Family, lifetime_s: u32) -> Expectation {
     asks_for_socket(family).and(begins(lifetime_s))
 }
 
+/// A new allocation with both families.
+pub(crate) fn allocates_both(lifetime_s: u32) -> Expectation {
+    asks_for(Wanted::Both).and(begins(lifetime_s))
+}
+
+/// An Allocate success without one of the families that were asked for.
+pub(crate) fn lacks(family: Family, code: u16) -> Expectation {
+    Expectation(vec![Seen::AddressError(family, code)])
+}
+
 /// A relay socket is asked for, and the client waits.
 pub(crate) fn asks_for_socket(family: Family) -> Expectation {
-    Expectation(vec![Seen::AsksForSocket(family)])
+    asks_for(Wanted::One(family))
+}
+
+/// Relay sockets are asked for, and the client waits.
+pub(crate) fn asks_for(wanted: Wanted) -> Expectation {
+    Expectation(vec![Seen::AsksForSocket(wanted)])
 }
 
 /// The answer to an Allocate whose socket was opened.
@@ -118,6 +135,11 @@ pub(crate) fn repeats(lifetime_s: u32) -> Expectation {
 /// A Refresh.
 pub(crate) fn refreshes(lifetime_s: u32) -> Expectation {
     answers(Answer::Refreshed { lifetime_s })
+}
+
+/// One family of a dual allocation ends.
+pub(crate) fn closes_socket() -> Expectation {
+    Expectation(vec![Seen::ClosesSocket])
 }
 
 /// An allocation's end.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use turnbell::turn::contract::{Token, Why};
+use turnbell::turn::contract::{Opened, Token, Wanted, Why};
 use turnbell::turn::relayed_address::RelayPort;
 use turnbell::wire::address::Family;
 
@@ -15,6 +15,8 @@ pub(crate) const FIRST_PORT: u16 = 50_000;
 pub(crate) enum Mood {
     Opens,
     Refuses(Why),
+    /// Of two families only this one can be had.
+    OpensOnly(Family, Why),
     Waits,
 }
 
@@ -24,7 +26,7 @@ pub(crate) struct Question {
     pub(crate) token: Token,
     pub(crate) user: Box<str>,
     pub(crate) source: IpAddr,
-    pub(crate) family: Family,
+    pub(crate) wanted: Wanted,
 }
 
 /// The sockets that are open, and for whom.
@@ -33,6 +35,8 @@ pub(crate) struct Ledger {
     pub(crate) mood: Mood,
     pub(crate) waiting: Vec<Question>,
     held: BTreeMap<RelayPort, (Box<str>, IpAddr)>,
+    /// Allocations that count, for whom.
+    counted: Vec<(Box<str>, IpAddr)>,
     addresses: Vec<IpAddr>,
     next_port: u16,
 }
@@ -43,14 +47,31 @@ impl Ledger {
             mood: Mood::Opens,
             waiting: Vec::new(),
             held: BTreeMap::new(),
+            counted: Vec::new(),
             addresses,
             next_port: FIRST_PORT,
         }
     }
 
-    /// Opens a socket for a question.
-    pub(crate) fn open(&mut self, question: &Question) -> RelayPort {
-        let of_family = |ip: &IpAddr| Family::of(*ip) == question.family;
+    /// Opens the sockets for a question.
+    pub(crate) fn open(&mut self, question: &Question) -> Opened {
+        self.counted.push((question.user.clone(), question.source));
+        match (question.wanted, self.mood) {
+            (Wanted::One(family), _) => {
+                Opened { relay: self.open_one(question, family), other: None }
+            }
+            (Wanted::Both, Mood::OpensOnly(family, why)) => {
+                Opened { relay: self.open_one(question, family), other: Some(Err(why)) }
+            }
+            (Wanted::Both, Mood::Opens | Mood::Refuses(_) | Mood::Waits) => Opened {
+                relay: self.open_one(question, Family::V4),
+                other: Some(Ok(self.open_one(question, Family::V6))),
+            },
+        }
+    }
+
+    fn open_one(&mut self, question: &Question, family: Family) -> RelayPort {
+        let of_family = |ip: &IpAddr| Family::of(*ip) == family;
         let address = self.addresses.iter().position(of_family).expect("asked for what there is");
         let port = RelayPort { address: address as u8, number: self.next_port };
         self.next_port += 1;
@@ -58,10 +79,20 @@ impl Ledger {
         port
     }
 
-    /// Takes a socket back: it was open, and for this user and source.
-    pub(crate) fn close(&mut self, port: RelayPort, user: &str, source: IpAddr) {
+    /// Takes a socket back: it was open, and for this user and source. With the last one of its
+    /// allocation the count goes back.
+    pub(crate) fn close(&mut self, port: RelayPort, user: &str, source: IpAddr, is_last: bool) {
         let held = self.held.remove(&port).expect("a socket is closed once, after it was opened");
         assert_eq!((&*held.0, held.1), (user, source), "quota goes back to whom it was taken from");
+        if is_last {
+            let at = self.counted.iter().position(|counted| *counted == held);
+            self.counted.swap_remove(at.expect("counted once, given back once"));
+        }
+    }
+
+    /// Allocations that count against quotas.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted.len()
     }
 
     pub(crate) fn is_open(&self, port: RelayPort) -> bool {

@@ -6,7 +6,7 @@ use turnbell::auth::key::LongTermKey;
 use turnbell::wire::address::{Family, XorAddress};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::integrity;
-use turnbell::wire::message::{Class, MAGIC_COOKIE, Method, TransactionId, message_type};
+use turnbell::wire::message::{Class, MAGIC_COOKIE, Message, Method, TransactionId, message_type};
 
 use super::setup::REALM;
 
@@ -78,6 +78,14 @@ impl Request {
         }
     }
 
+    /// A stand-in for the request that raw bytes were, from its answer.
+    pub(crate) fn stand_in(answer: &[u8]) -> Self {
+        let kind = u16::from_be_bytes([answer[0], answer[1]]) & !0x0110;
+        let request = Self::of_type(kind);
+        let message = Message::parse(answer).expect("an answer is a STUN message");
+        if message.has_fingerprint() { request.fingerprint() } else { request }
+    }
+
     pub(crate) fn id(mut self, id: u8) -> Self {
         self.id = Some(TransactionId([id; 12]));
         self
@@ -131,6 +139,11 @@ impl Request {
 
     pub(crate) fn family(self, family: Family) -> Self {
         self.raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[family.to_byte(), 0, 0, 0])
+    }
+
+    pub(crate) fn both_families(self) -> Self {
+        let value = [Family::V6.to_byte(), 0, 0, 0];
+        self.raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &value)
     }
 
     /// Appends an attribute behind MESSAGE-INTEGRITY, as somebody on the path could.

@@ -122,6 +122,7 @@ impl Turn {
         assert_eq!(self.relay.allocation_count(), 0, "an allocation is left");
         assert!(self.relay.is_empty(), "something is left");
         assert_eq!(self.ledger.open_count(), 0, "a relay socket is left open");
+        assert_eq!(self.ledger.counted(), 0, "a quota still counts what is gone");
         assert!(self.ledger.waiting.is_empty(), "a question is left open");
         assert_eq!(self.books.open_count(), 0, "a fact is missing");
     }
@@ -150,7 +151,8 @@ impl Turn {
             }
             What::Bytes(bytes) => self.client_sends(tuple, &bytes),
             What::FromPeer(peer, data) => {
-                let relayed = self.books.relayed((client, server)).expect("an allocation");
+                let relayed =
+                    self.books.relayed_like((client, server), peer).expect("an allocation");
                 let port = self.relay_addresses.relay_port(relayed).expect("one of ours");
                 let forward = self.relay.forward_peer(self.now, port, PeerAddr(peer), &data);
                 self.carry_out(tuple, forward, &data);
@@ -249,7 +251,8 @@ impl Turn {
         let pair = (by.client, by.server);
         match forward {
             Forward::ToPeer { relay, peer, range } => {
-                assert_eq!(self.relay_addresses.transport_address(relay), self.books.relayed(pair));
+                let from = self.relay_addresses.transport_address(relay);
+                assert_eq!(from, self.books.relayed_like(pair, peer));
                 assert!(self.ledger.is_open(relay), "sent from a socket that is open");
                 self.books.note_to_peer(pair, range.len());
                 self.seen.push(Seen::ToPeer(peer, buffer[range].to_vec()));
@@ -259,7 +262,8 @@ impl Turn {
                 self.seen.push(Seen::ToClient(tuple.client, header, buffer[range].to_vec()));
             }
             Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
-                assert_eq!(Some(from), self.books.relayed(pair), "the sender's advertised address");
+                let ours = self.books.relayed_like(pair, peer);
+                assert_eq!(Some(from), ours, "the sender's advertised address");
                 assert_eq!(self.relay_addresses.transport_address(relay), Some(from));
                 assert_eq!(self.relay_addresses.transport_address(to), Some(peer));
                 self.books.note_to_peer(pair, range.len());
@@ -300,17 +304,19 @@ impl Turn {
         while let Some(output) = self.relay.poll() {
             match output {
                 Output::Send { tuple, bytes } => self.see_answer(tuple, &bytes),
-                Output::OpenRelaySocket { token, user, source, family } => {
-                    self.seen.push(Seen::AsksForSocket(family));
-                    let question = Question { token, user, source, family };
+                Output::OpenRelaySocket { token, user, source, wanted } => {
+                    self.seen.push(Seen::AsksForSocket(wanted));
+                    let question = Question { token, user, source, wanted };
                     match self.ledger.mood {
-                        Mood::Opens => self.answer_question(&question, Ok(())),
+                        Mood::Opens | Mood::OpensOnly(..) => {
+                            self.answer_question(&question, Ok(()));
+                        }
                         Mood::Refuses(why) => self.answer_question(&question, Err(why)),
                         Mood::Waits => self.ledger.waiting.push(question),
                     }
                 }
-                Output::CloseRelaySocket { relay, user, source } => {
-                    self.ledger.close(relay, &user, source);
+                Output::CloseRelaySocket { relay, user, source, is_last } => {
+                    self.ledger.close(relay, &user, source, is_last);
                     self.seen.push(Seen::ClosesSocket);
                 }
                 Output::Fact(fact) => self.see_fact(&fact),
@@ -323,14 +329,18 @@ impl Turn {
         let id = Message::parse(bytes).expect("an answer is a STUN message").transaction_id();
         let Some(asked) = self.asked.get(&id.0) else {
             // To raw bytes of a test that reads the answer's code alone.
-            let asked = Asked { client: tuple.client, request: raw_request(bytes) };
+            let asked = Asked { client: tuple.client, request: Request::stand_in(bytes) };
             let read = read(&asked, &self.setup.realm, id, bytes);
             return self.seen.push(Seen::Answer(tuple.client, read.answer));
         };
         assert_eq!(tuple.client, asked.client, "the answer goes to who asked");
         let read = read(asked, &self.setup.realm, id, bytes);
-        if let Some(relayed) = read.relayed {
-            assert_eq!(self.books.relayed((tuple.client, tuple.server)), Some(relayed));
+        if !read.relayed.is_empty() {
+            let told = self.books.all_relayed((tuple.client, tuple.server));
+            assert!(read.relayed.iter().all(|relayed| told.contains(relayed)));
+        }
+        if let Some((family, code)) = read.address_error {
+            self.seen.push(Seen::AddressError(family, code));
         }
         self.seen.push(Seen::Answer(tuple.client, read.answer));
     }
@@ -338,9 +348,11 @@ impl Turn {
     fn see_fact(&mut self, fact: &Fact) {
         self.books.enter(fact);
         match fact {
-            Fact::AllocationOpened { relayed, .. } => {
-                let port = self.relay_addresses.relay_port(*relayed).expect("one of ours");
-                assert!(self.ledger.is_open(port), "an allocation has an open socket");
+            Fact::AllocationOpened { relayed, relayed_other, .. } => {
+                for relayed in std::iter::once(*relayed).chain(*relayed_other) {
+                    let port = self.relay_addresses.relay_port(relayed).expect("one of ours");
+                    assert!(self.ledger.is_open(port), "an allocation has an open socket");
+                }
                 self.seen.push(Seen::Opened);
             }
             Fact::AllocationClosed { .. } => {
@@ -379,14 +391,6 @@ pub(crate) fn server_for(client: SocketAddr) -> SocketAddr {
 /// The port of a relayed transport address on the first relay address.
 pub(crate) fn relay_port(relayed: SocketAddr) -> RelayPort {
     RelayPort { address: u8::from(relayed.is_ipv6()), number: relayed.port() }
-}
-
-/// A stand-in for the request that raw bytes were.
-fn raw_request(answer: &[u8]) -> Request {
-    let kind = u16::from_be_bytes([answer[0], answer[1]]) & !0x0110;
-    let request = Request::of_type(kind);
-    let message = Message::parse(answer).expect("an answer is a STUN message");
-    if message.has_fingerprint() { request.fingerprint() } else { request }
 }
 
 fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {

@@ -114,8 +114,13 @@ impl Daemon {
         parts::raise_file_limit(&config, &mut warnings);
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
-        let listeners = bind_udp(&config, &here, &mut warnings)?;
-        let http = bind_http(&config)?;
+        // Every port is tried before any failure is told, so that all of them are told at once.
+        let mut taken = Vec::new();
+        let listeners = bind_udp(&config, &here, &mut warnings, &mut taken);
+        let http = bind_http(&config, &mut taken);
+        if !taken.is_empty() {
+            return Err(DaemonError::Wishes(taken));
+        }
         let opened = Opened {
             udp: listeners.iter().map(Listener::local).collect(),
             http: http.iter().filter_map(|l| l.local_addr().ok()).collect(),
@@ -251,9 +256,9 @@ fn bind_udp(
     config: &Config,
     here: &[InterfaceAddress],
     warnings: &mut Vec<String>,
-) -> Result<Vec<Listener>, DaemonError> {
+    errors: &mut Vec<String>,
+) -> Vec<Listener> {
     let mut listeners = Vec::new();
-    let mut errors = Vec::new();
     let has_ipv6 = has_ipv6(here);
     for address in &config.listen {
         if address.is_ipv6() && !has_ipv6 {
@@ -278,12 +283,11 @@ fn bind_udp(
             small.local(),
         ));
     }
-    if errors.is_empty() { Ok(listeners) } else { Err(DaemonError::Wishes(errors)) }
+    listeners
 }
 
-fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, DaemonError> {
+fn bind_http(config: &Config, errors: &mut Vec<String>) -> Vec<std::net::TcpListener> {
     let mut listeners = Vec::new();
-    let mut errors = Vec::new();
     for address in &config.http.listen {
         match std::net::TcpListener::bind(address) {
             Ok(listener) => listeners.push(listener),
@@ -295,7 +299,7 @@ fn bind_http(config: &Config) -> Result<Vec<std::net::TcpListener>, DaemonError>
             )),
         }
     }
-    if errors.is_empty() { Ok(listeners) } else { Err(DaemonError::Wishes(errors)) }
+    listeners
 }
 
 fn start_shard(

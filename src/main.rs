@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            for line in format!("{error:#}").lines() {
+            for line in error.to_string().lines() {
                 // Nobody is left to tell if stderr is closed.
                 let _ = writeln!(std::io::stderr().lock(), "turnbell: {line}");
             }

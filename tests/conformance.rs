@@ -11,8 +11,10 @@ mod conformance {
     mod authentication;
     mod channel;
     mod dual;
+    mod facts;
     mod framing;
     mod general;
+    mod harness;
     mod inside;
     mod integrity;
     mod nonce;

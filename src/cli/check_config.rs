@@ -50,8 +50,18 @@ fn meaning(config: &Config) -> anyhow::Result<String> {
 /// Reads the secret in the state directory, if it is needed and has been made.
 fn generated_secret(config: &Config) -> anyhow::Result<Option<String>> {
     let path = config.state_directory.join(SECRET_FILE);
-    if !config.auth.secrets.is_empty() || !path.exists() {
+    if !config.auth.secrets.is_empty() {
         return Ok(None);
+    }
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(error) => {
+            return Ok(Some(format!(
+                "{} is not looked at: {error}; run this as root, or as the user turnbell runs as",
+                path.display()
+            )));
+        }
     }
     secrets::read_file(&path).map(|read| read.warning).map_err(anyhow::Error::msg)
 }

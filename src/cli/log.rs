@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::record::{IfMissing, Record};
+use super::ask::{Format, Question};
 use super::{sessions, table};
 use crate::auth::credential::AuthFailure;
-use crate::config::Config;
-use crate::store::{IssuedBy, LogEvent, LogKind, LogQuery, LogRow};
+use crate::edge::control_json::{LogLine, LogWord, Relayed, Request};
+use crate::store::LogKind;
 use crate::time::Now;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+One line each, the newest last. Times are UTC. A client that is refused is not told why; the true
+cause stands here: wrong password, expired so long ago, unknown realm, stale nonce.
+
 Examples:
-  turnbell log --since 10m                        what just happened
-  turnbell log --user alice                       why alice's call failed
-  turnbell log --kind auth_failure --limit 1000   who is refused, and the true cause")]
+  turnbell log --since 10m                  what just happened
+  turnbell log --user alice                 why alice's call failed
+  turnbell log --kind auth_failure -n 1000  who is refused, and why")]
 pub(super) struct Log {
     /// Only what concerns this user; a refused client concerns the user it claimed to be
     #[arg(long, value_name = "USER")]
@@ -28,78 +31,74 @@ pub(super) struct Log {
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Duration>,
     /// At most so many, the newest
-    #[arg(long, value_name = "N", default_value = "100", value_parser = sessions::limit)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "100", value_parser = sessions::limit)]
     limit: usize,
+    #[command(flatten)]
+    format: Format,
 }
 
 impl Log {
-    pub(super) fn run(self, config: &Config) -> anyhow::Result<()> {
-        let query = LogQuery {
-            user: self.user,
-            kind: self.kind,
-            since_unix_ms: self.since.map(|since| {
-                let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-                Now::read().unix_ms.saturating_sub(ms)
-            }),
-            limit: self.limit,
-        };
-        let rows = Record::reach(config, IfMissing::Fail)?.log(&query)?;
-        super::print(&listed(&rows))
+    pub(super) fn question(self) -> Question {
+        let Self { user, kind, since, limit, format } = self;
+        let since_at = since.map(|since| {
+            let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+            Now::read().unix_ms.saturating_sub(ms)
+        });
+        let kind = kind.map(|kind| kind.code().to_owned());
+        Question { request: Request::Log { user, kind, since_at, limit: Some(limit) }, format }
     }
 }
 
-fn listed(rows: &[LogRow]) -> String {
-    if rows.is_empty() {
+pub(super) fn listed(lines: &[LogLine]) -> String {
+    if lines.is_empty() {
         return "nothing on record\n".to_owned();
     }
-    let line = |row: &LogRow| {
-        let (kind, user, text) = described(&row.event);
-        vec![table::time(row.at_unix_ms), kind.code().to_owned(), user.to_owned(), text]
+    let row = |line: &LogLine| {
+        let (kind, user, text) = described(&line.event);
+        vec![table::time(line.at), kind.code().to_owned(), user.to_owned(), text]
     };
-    let rows: Vec<Vec<String>> = rows.iter().rev().map(line).collect();
-    table::table(&["TIME (UTC)", "WHAT", "USER", ""], &rows)
+    let rows: Vec<Vec<String>> = lines.iter().rev().map(row).collect();
+    table::table(&["TIME (UTC)", "WHAT", "USER", "DETAILS"], &rows)
 }
 
 /// Kind, user, and the rest as words.
-fn described(event: &LogEvent) -> (LogKind, &str, String) {
+fn described(event: &LogWord) -> (LogKind, &str, String) {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     match event {
-        LogEvent::CredentialIssued { user, ttl_s, by, client, .. } => {
-            let by = match by {
-                IssuedBy::Local => "a local request".to_owned(),
-                IssuedBy::ApiKey(id) => format!("key {id}"),
-                IssuedBy::Command => "`turnbell credential`".to_owned(),
-            };
+        LogWord::Credential { user, ttl, by, key, client, .. } => {
+            let ttl = table::lasted(i64::from(*ttl) * 1000);
+            let by = asked_by(by, key.as_deref());
             let from = client.as_ref().map_or_else(String::new, |client| format!(" from {client}"));
-            let ttl = table::lasted(i64::from(*ttl_s) * 1000);
             (LogKind::Credential, user, format!("good for {ttl}, asked for by {by}{from}"))
         }
-        LogEvent::AllocationOpened(row) => {
-            let (relayed, client) = (row.all_relayed(), or_dash(&row.client));
-            let text = format!("{relayed} for {client} over {}", row.transport);
-            (LogKind::Opened, &row.user, text)
+        LogWord::Opened(session) => {
+            let (relayed, client) = (session.all_relayed(), or_dash(&session.client));
+            let text = format!("{relayed} for {client} over {}", session.transport);
+            (LogKind::Opened, &session.user, text)
         }
-        LogEvent::AllocationClosed(row) => {
-            let end = row.ended_at_unix_ms.unwrap_or(row.started_at_unix_ms);
-            let text = format!(
-                "{} of {}: {} after {}, {} to peers, {} to the client",
-                row.all_relayed(),
-                or_dash(&row.client),
-                row.end_reason.as_deref().unwrap_or("-"),
-                table::lasted(end - row.started_at_unix_ms),
-                table::bytes(row.traffic.bytes_to_peers),
-                table::bytes(row.traffic.bytes_to_client),
+        LogWord::Closed(session) => {
+            let end = session.ended_at.unwrap_or(session.opened_at);
+            let mut text = format!(
+                "{} of {}: {} after {}",
+                session.all_relayed(),
+                or_dash(&session.client),
+                session.end_reason.as_deref().unwrap_or("-"),
+                table::lasted(end - session.opened_at),
             );
-            (LogKind::Closed, &row.user, text)
+            if let Some(Relayed { bytes_to_peers, bytes_to_client, .. }) = session.traffic {
+                let (out, back) = (table::bytes(bytes_to_peers), table::bytes(bytes_to_client));
+                text.push_str(&format!(", {out} to peers, {back} to the client"));
+            }
+            (LogKind::Closed, &session.user, text)
         }
-        LogEvent::AuthenticationFailed {
+        LogWord::AuthFailure {
             user,
+            username: _,
             client,
             transport,
             cause,
             expired_ago_s,
             suppressed,
-            ..
         } => {
             let mut text =
                 format!("{} over {transport}: {}", or_dash(client), why(cause, *expired_ago_s));
@@ -108,19 +107,29 @@ fn described(event: &LogEvent) -> (LogKind, &str, String) {
             }
             (LogKind::AuthFailure, user, text)
         }
-        LogEvent::AuthenticationFailuresCounted { count } => {
+        LogWord::AuthFailuresCounted { count } => {
             (LogKind::AuthFailure, "", format!("{count} more in this minute"))
         }
-        LogEvent::RunStarted { version } => {
+        LogWord::RunStarted { version } => {
             (LogKind::Run, "", format!("turnbell {version} started"))
         }
-        LogEvent::RunEnded { reason, rows_dropped: 0 } => {
+        LogWord::RunEnded { reason, rows_dropped: 0 } => {
             (LogKind::Run, "", format!("turnbell ended: {reason}"))
         }
-        LogEvent::RunEnded { reason, rows_dropped } => {
+        LogWord::RunEnded { reason, rows_dropped } => {
             let text = format!("turnbell ended: {reason}; {rows_dropped} events are missing");
             (LogKind::Run, "", text)
         }
+    }
+}
+
+/// The words of `IssuedBy` for its code.
+fn asked_by(code: &str, key: Option<&str>) -> String {
+    match (code, key) {
+        (_, Some(id)) => format!("key {id}"),
+        ("local", None) => "a local request".to_owned(),
+        ("command", None) => "`turnbell credential`".to_owned(),
+        (other, None) => other.to_owned(),
     }
 }
 
@@ -166,10 +175,10 @@ mod tests {
 
     #[test]
     fn the_newest_line_stands_last_and_says_the_true_cause() {
-        let rows = [
-            LogRow {
-                at_unix_ms: 2000,
-                event: LogEvent::AuthenticationFailed {
+        let lines = [
+            LogLine {
+                at: 2000,
+                event: LogWord::AuthFailure {
                     user: "alice".to_owned(),
                     username: "0:alice".to_owned(),
                     client: Some("198.51.100.4:9".to_owned()),
@@ -179,20 +188,21 @@ mod tests {
                     suppressed: 7,
                 },
             },
-            LogRow {
-                at_unix_ms: 1000,
-                event: LogEvent::CredentialIssued {
+            LogLine {
+                at: 1000,
+                event: LogWord::Credential {
                     user: "bob".to_owned(),
                     username: "60:bob".to_owned(),
                     expires_at: 60,
-                    ttl_s: 3600,
-                    by: IssuedBy::ApiKey("k1".to_owned()),
+                    ttl: 3600,
+                    by: "api_key".to_owned(),
+                    key: Some("k1".to_owned()),
                     client: None,
                 },
             },
-            LogRow { at_unix_ms: 0, event: LogEvent::RunStarted { version: "1.2.3".to_owned() } },
+            LogLine { at: 0, event: LogWord::RunStarted { version: "1.2.3".to_owned() } },
         ];
-        let text = listed(&rows);
+        let text = listed(&lines);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].starts_with("1970-01-01 00:00:00  run"), "{text}");
         assert!(lines[1].ends_with("turnbell 1.2.3 started"), "{text}");
@@ -203,10 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_has_its_words() {
+    fn every_cause_and_every_asker_has_its_words() {
         assert_eq!(why("wrong_integrity", None), "wrong password or secret");
         assert_eq!(why("no_such_user", None), "no such user");
         assert_eq!(why("of a later version", None), "of a later version");
+        assert_eq!(asked_by("local", None), "a local request");
+        assert_eq!(asked_by("command", None), "`turnbell credential`");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The command line, one file a subcommand.
 
+mod ask;
 pub mod banner;
 mod check_config;
 mod credential;
 mod key;
 mod log;
-mod record;
 mod run;
 mod sessions;
+mod status;
 mod table;
 
 use std::io::{ErrorKind, Write};
@@ -44,7 +45,9 @@ enum Command {
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
-    /// List allocations, newest first
+    /// Say whether the daemon runs, relays, and writes its record
+    Status(status::Status),
+    /// List who is connected, and with --all who was
     Sessions(sessions::Sessions),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
@@ -56,6 +59,7 @@ Examples:
   turnbell check-config --config new.toml       before a restart
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell key add website                      a key for a server that calls GET /ice
+  turnbell sessions                             who is connected
   turnbell log --user alice --since 2h          why did that call fail?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
@@ -71,10 +75,11 @@ impl Cli {
             None => run::Run::default().run(named),
             Some(Command::Run(command)) => command.run(named),
             Some(Command::CheckConfig(command)) => command.run(named),
-            Some(Command::Credential(command)) => command.run(&find(named)?),
-            Some(Command::Key(command)) => command.run(&find(named)?),
-            Some(Command::Sessions(command)) => command.run(&find(named)?),
-            Some(Command::Log(command)) => command.run(&find(named)?),
+            Some(Command::Credential(command)) => command.question().ask(&find(named)?),
+            Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::Status(command)) => command.question().ask(&find(named)?),
+            Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
+            Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
 }
@@ -94,6 +99,12 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Tells a person something beside the answer, on standard error so that scripts do not read it.
+fn note(text: &str) {
+    // Nobody is left to tell if it is closed.
+    let _ = writeln!(std::io::stderr().lock(), "turnbell: {text}");
 }
 
 #[cfg(test)]
@@ -132,7 +143,9 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        for command in ["run", "check-config", "credential", "key add", "sessions", "log"] {
+        let commands =
+            "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log";
+        for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }
     }

@@ -1,6 +1,7 @@
 //! From the config to the small options of each part; the one place that knows both sides.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -18,6 +19,7 @@ use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport}
 use crate::edge::{Options as EdgeOptions, Recorder};
 use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
 use crate::ops::interfaces::InterfaceAddress;
+use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::StateDirectory;
 use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use crate::policy::quota::QuotaLimits;
@@ -144,12 +146,18 @@ pub(super) fn commands(
     store: Store,
     running: Running,
 ) -> Commands {
-    let issuer = Issuer {
-        secret: issuing(secrets),
-        ttl_default: config.ice.ttl,
-        urls: url_sources(config, opened),
-    };
-    Commands { store, issuer, daemon: Some(running) }
+    let issuer = issuer(config, issuing(secrets), &opened.relay_addresses, &opened.udp);
+    Commands { store, issuer: Some(issuer), daemon: Some(running) }
+}
+
+/// What a credential is issued with by hand; the daemon and a command without one issue alike.
+pub(crate) fn issuer(
+    config: &Config,
+    secret: Secret<String>,
+    relay: &[RelayAddress],
+    listeners: &[SocketAddr],
+) -> Issuer {
+    Issuer { secret, ttl_default: config.ice.ttl, urls: url_sources(config, relay, listeners) }
 }
 
 // There is always one: `secrets` makes it where the config names none.
@@ -185,7 +193,7 @@ pub(super) fn edge_options(
         ice: IceOptions {
             secret: issuing(secrets),
             ttl_default: config.ice.ttl,
-            urls: url_sources(config, opened),
+            urls: url_sources(config, &opened.relay_addresses, &opened.udp),
             relay_only: config.ice.policy == IcePolicy::Relay,
             stun: config.ice.stun,
             foreign: config.ice.servers.iter().map(foreign_server).collect(),
@@ -200,7 +208,7 @@ pub(super) fn edge_options(
     }
 }
 
-fn url_sources(config: &Config, opened: &Opened) -> UrlSources {
+fn url_sources(config: &Config, relay: &[RelayAddress], listeners: &[SocketAddr]) -> UrlSources {
     let advertised = |advertise: &config::Advertise| Advertised {
         host: match &advertise.host {
             Host::Name(name) => name.clone(),
@@ -208,13 +216,12 @@ fn url_sources(config: &Config, opened: &Opened) -> UrlSources {
         },
         port: advertise.port,
     };
-    let listener =
-        |addr: &std::net::SocketAddr| RelayListener { transport: UrlTransport::Udp, addr: *addr };
+    let listener = |addr: &SocketAddr| RelayListener { transport: UrlTransport::Udp, addr: *addr };
     UrlSources {
         advertise: config.advertise.iter().map(advertised).collect(),
         external: config.external.iter().map(|e| e.public).collect(),
-        relay_addresses: opened.relay_addresses.iter().map(|a| a.advertised).collect(),
-        listeners: opened.udp.iter().map(listener).collect(),
+        relay_addresses: relay.iter().map(|a| a.advertised).collect(),
+        listeners: listeners.iter().map(listener).collect(),
     }
 }
 

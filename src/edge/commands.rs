@@ -29,8 +29,8 @@ pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Syn
 pub struct Commands {
     /// The record.
     pub store: Store,
-    /// What `credential` issues with.
-    pub issuer: Issuer,
+    /// What `credential` issues with; `None` for who never asks for one.
+    pub issuer: Option<Issuer>,
     /// The daemon, if this is one.
     pub daemon: Option<Running>,
 }
@@ -109,7 +109,8 @@ impl Commands {
             .find(|key| key.id == wanted)
             .or_else(|| active().find(|key| key.name == wanted || key.hash == hash))
         else {
-            return Err(failed("no_such_key", "no active key has this id, name or text"));
+            let why = failed("no_such_key", "no active key has this id, name or text");
+            return Err(ErrorWord { hint: Some("`turnbell key list` shows them".into()), ..why });
         };
         let in_memory = self.daemon.as_ref().is_some_and(|daemon| daemon.keys.remove(key.hash));
         match self.store.revoke_key(&key.id, now) {
@@ -129,27 +130,31 @@ impl Commands {
         limit: usize,
     ) -> Result<Response, ErrorWord> {
         let live = self.daemon.as_ref().and_then(|daemon| (daemon.live)());
-        if let Some(live) = live.as_ref().filter(|_| !all) {
-            let mut sessions: Vec<Session> = live
-                .iter()
-                .filter(|view| user.as_deref().is_none_or(|user| user == &*view.user))
-                .cloned()
-                .map(Session::from)
-                .collect();
-            sessions.sort_by_key(|session| std::cmp::Reverse(session.number));
-            sessions.truncate(limit);
-            return Ok(Response::Sessions(sessions));
-        }
-        let rows = self.store.sessions(&SessionQuery { user, open_only: !all, limit })?;
+        let rows = match &live {
+            Some(_) if !all => Vec::new(),
+            Some(_) | None => {
+                let user = user.clone();
+                self.store.sessions(&SessionQuery { user, open_only: !all, limit })?
+            }
+        };
+        let ours = |view: &&AllocationView| user.as_deref().is_none_or(|user| user == &*view.user);
+        let mut live: Vec<&AllocationView> = live.iter().flatten().filter(ours).collect();
         let mut sessions: Vec<Session> = rows.into_iter().map(Session::from).collect();
-        for session in sessions.iter_mut().filter(|session| session.ended_at.is_none()) {
-            // Open rows belong to this run: older ones are closed at start.
-            let view = live.iter().flatten().find(|view| view.number.0 == session.number);
-            if let Some(view) = view {
+        for session in &mut sessions {
+            let is_it = |view: &&AllocationView| {
+                view.number.0 == session.number && view.opened_at_unix_ms == session.opened_at
+            };
+            let Some(at) = live.iter().position(is_it) else { continue };
+            let view = live.swap_remove(at);
+            if session.ended_at.is_none() {
                 session.traffic = Some(view.traffic.into());
                 session.expires_in_s = Some(view.expires_in_s);
             }
         }
+        // The record is a moment behind, or broken: what is on is shown all the same.
+        sessions.extend(live.into_iter().cloned().map(Session::from));
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.opened_at, session.number)));
+        sessions.truncate(limit);
         Ok(Response::Sessions(sessions))
     }
 
@@ -174,9 +179,12 @@ impl Commands {
     }
 
     fn credential(&self, now: Now, request: IceRequest) -> Result<Response, ErrorWord> {
-        let (user, ttl) = checked(request, self.issuer.ttl_default)?;
+        let Some(issuer) = &self.issuer else {
+            return Err(failed("no_secret", "there is no secret that could issue a credential"));
+        };
+        let (user, ttl) = checked(request, issuer.ttl_default)?;
         let expires_at = now.unix_s().saturating_add_unsigned(ttl);
-        let issued = issue(&self.issuer.secret, &user, expires_at);
+        let issued = issue(&issuer.secret, &user, expires_at);
         self.store.record(Entry::CredentialIssued {
             at_unix_ms: now.unix_ms,
             user: user.as_str().to_owned(),
@@ -187,7 +195,7 @@ impl Commands {
             client: None,
         });
         Ok(Response::Credential {
-            urls: self.issuer.urls.turn_urls(Vantage::Elsewhere),
+            urls: issuer.urls.turn_urls(Vantage::Elsewhere),
             username: issued.username,
             credential: issued.credential.expose().clone(),
             ttl,

@@ -32,12 +32,18 @@ pub enum ControlError {
     /// Nobody listens: the command may work on the record itself.
     #[error("no turnbell is running on {}", .0.display())]
     NotRunning(PathBuf),
-    /// It runs, as another user.
+    /// The socket, or the directory it would lie in, is another user's.
     #[error(
-        "{} belongs to another user: run this as the one that turnbell runs as, or as root",
+        "{} is out of reach for this user: run this as root, or as the user turnbell runs as",
         .0.display()
     )]
     Denied(PathBuf),
+    /// It runs, or hangs.
+    #[error(
+        "the turnbell behind {} does not answer within {} s: look at its log",
+        .0.display(), CONTROL_TIMEOUT.as_secs()
+    )]
+    NoAnswer(PathBuf),
     /// Something else than a socket lies there, and is not ours to delete.
     #[error("{} is in the way and is no socket: move it away", .0.display())]
     InTheWay(PathBuf),
@@ -186,6 +192,8 @@ pub fn call(path: &Path, request: &Request) -> Result<Response, ControlError> {
             ControlError::NotRunning(path)
         } else if source.kind() == ErrorKind::PermissionDenied {
             ControlError::Denied(path)
+        } else if matches!(source.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+            ControlError::NoAnswer(path)
         } else {
             ControlError::Io { path, source }
         }

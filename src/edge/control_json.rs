@@ -91,7 +91,7 @@ pub enum Response {
     Log(Vec<LogLine>),
     /// To `credential`.
     Credential {
-        /// `turn:` URLs it is good for; none where no daemon says what is open.
+        /// `turn:` URLs it is good for; none where nothing from elsewhere can reach an open port.
         urls: Vec<String>,
         /// TURN username.
         username: String,
@@ -155,6 +155,17 @@ pub struct Session {
     /// What it relayed, payload only; absent where only a running daemon would know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Relayed>,
+}
+
+impl Session {
+    /// The relayed transport addresses for people: one, or both with a comma.
+    #[must_use]
+    pub fn all_relayed(&self) -> String {
+        match &self.relayed_other {
+            Some(other) => format!("{}, {other}", self.relayed),
+            None => self.relayed.clone(),
+        }
+    }
 }
 
 /// What was relayed, payload only.

@@ -28,6 +28,8 @@ pub fn start(level: Level) {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::from_level(level))
+        // It would be said on stderr, which is what failed, and that panics.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .event_format(format)
         .finish();

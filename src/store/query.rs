@@ -187,17 +187,6 @@ const SESSIONS: &str = "SELECT run, number, user, username, client, server, tran
     lifetime_s, started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
     packets_to_client, bytes_to_client, relayed_other FROM allocations ";
 
-impl SessionRow {
-    /// The relayed transport addresses for people: one, or both with a comma.
-    #[must_use]
-    pub fn all_relayed(&self) -> String {
-        match &self.relayed_other {
-            Some(other) => format!("{}, {other}", self.relayed),
-            None => self.relayed.clone(),
-        }
-    }
-}
-
 pub(super) fn sessions(
     connection: &Connection,
     query: &SessionQuery,

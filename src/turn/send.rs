@@ -29,15 +29,17 @@ impl Relay {
         let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::FamilyMismatch);
         };
-        // An IPv4-mapped peer is folded by policy; IPv6 sockets do not send to it.
-        let Some(peer) =
-            self.policy.permit_peer(peer).ok().filter(|p| Family::of(p.ip()) == relayed.family())
-        else {
+        let Ok(peer) = self.policy.permit_peer(peer) else {
             return Forward::Discard(Discard::PeerForbidden);
         };
         // A Send indication never refreshes the permission (§11.2).
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
+        }
+        // Policy folds an IPv4-mapped peer; it is not reached from an IPv6 relayed address, though
+        // a dual allocation may have a permission for it.
+        if Family::of(peer.ip()) != relayed.family() {
+            return Forward::Discard(Discard::PeerForbidden);
         }
         to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range)
     }

@@ -14,6 +14,7 @@ const GIVE_UP_MS = 45_000; // Chromium reports a silent relay (701) after 40 s
 const STALL_MS = 5_000; // no new picture for this long: the call has stalled
 const CONFIG_TIMEOUT_MS = 10_000;
 const KEY_SLOT = "turnbell.key";
+const TURN_URL = /^turns?:/;
 const SIDES = ["caller", "callee"];
 const FAR = { caller: "callee", callee: "caller" };
 
@@ -83,7 +84,7 @@ async function askForConfig(mine) {
   const urls = iceServers.flatMap((server) => server.urls);
   Object.assign(known.ice, { urls, typed: replaced, ttl: body.ttl ?? null, expiresAt: body.expires_at ?? null,
     username: iceServers.find((server) => server.username !== undefined)?.username ?? null });
-  if (!urls.some((url) => /^turns?:/.test(url))) {
+  if (!urls.some((url) => TURN_URL.test(url))) {
     return fail("ice_no_turn", "/ice names no TURN server", "Check listen and advertise in turnbell's config.");
   }
   return { ...body, iceServers, iceTransportPolicy: "relay" };
@@ -221,7 +222,8 @@ function judge(mine) {
   }
   if (known.setupMs.picture !== undefined) return;
   const empty = SIDES.some((side) => !known.candidates.some((candidate) => candidate.side === side));
-  if ((empty && mine.gathered.size === SIDES.length) || mine.elapsed() > GIVE_UP_MS) return failed();
+  const over = SIDES.every((side) => mine.gathered.has(side) || refused(side));
+  if ((empty && over) || mine.elapsed() > GIVE_UP_MS) return failed();
   if (mine.elapsed() > VERDICT_MS) {
     if (known.state === "connecting") say("failed", ...diagnose({ ...known, waitedMs: VERDICT_MS }));
   } else if (empty && mine.elapsed() > PATIENCE_MS && known.network === null) {
@@ -229,6 +231,12 @@ function judge(mine) {
     const asked = `No relay address yet from ${known.ice.urls.join(", ")}`;
     say("connecting", "waiting", "Waiting for the relay to answer…", asked);
   }
+}
+
+/** Whether every relay turned this side down: some browsers go on gathering for minutes. */
+function refused(side) {
+  const relays = known.ice.urls.filter((url) => TURN_URL.test(url));
+  return relays.every((url) => known.errors.some((error) => error.side === side && error.url === url));
 }
 
 /** Whether this browser has any address for calls: one that says none can ask no relay. */
@@ -343,21 +351,13 @@ function readFragment() {
   return given.has("manual");
 }
 
-/** Keeps the API key for this tab; a browser that refuses storage keeps it for this page. */
+/** Keeps the API key for this tab, or without one takes it from there. */
 function setKey(key) {
-  typed.key = page("key").value = key.replace(/[^\x21-\x7e]/g, ""); // pasted keys bring line ends along
   try {
-    if (typed.key) sessionStorage.setItem(KEY_SLOT, typed.key);
-    else sessionStorage.removeItem(KEY_SLOT);
-  } catch { /* storage is switched off */ }
-}
-
-function storedKey() {
-  try {
-    return sessionStorage.getItem(KEY_SLOT) ?? "";
-  } catch {
-    return "";
-  }
+    typed.key = (key ?? sessionStorage.getItem(KEY_SLOT) ?? "").replace(/[^\x21-\x7e]/g, ""); // line ends
+    sessionStorage.setItem(KEY_SLOT, typed.key);
+  } catch { /* storage is switched off: the key lasts as long as the page */ }
+  page("key").value = typed.key;
 }
 
 async function copyReport() {
@@ -394,7 +394,7 @@ addEventListener("hashchange", () => {
   if (!readFragment()) start();
 });
 
-setKey(storedKey());
+setKey(null);
 const waits = readFragment();
 show(known);
 if (!waits) start();

@@ -217,6 +217,23 @@ fn quotas_are_486_and_everything_used_up_is_508() {
     t.check_nothing_left_after_s(600);
 }
 
+#[test] // limits.rs: 1,024 sockets are being opened at the most
+fn the_1025th_allocate_that_waits_for_its_socket_is_508() {
+    let client = |n: u16| v4([203, 0, 113, 7], 10_000 + n);
+    let mut t = Turn::new();
+    t.ledger.mood = Mood::Waits;
+    for n in 0..1024 {
+        t.check(allocate().at(client(n)), asks_for_socket(Family::V4));
+    }
+    t.check(allocate().at(client(1024)), rejects(508).at(client(1024)));
+    t.check(socket_opened(Err(Why::Bind)), rejects(508).at(client(0)));
+    t.check(allocate().at(client(1024)), asks_for_socket(Family::V4));
+    for n in 1..=1024 {
+        t.check(socket_opened(Err(Why::Ports)), rejects(508).at(client(n)));
+    }
+    t.check_nothing_left_after_s(0);
+}
+
 #[test] // RFC 8656 §7.2: permissions and channels are empty at first
 fn a_new_allocation_relays_nothing() {
     let mut t = Turn::allocated();

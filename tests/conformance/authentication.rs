@@ -14,7 +14,9 @@ use crate::support::expectation::{
 };
 use crate::support::ledger::Mood;
 use crate::support::request::{Credential, Request};
-use crate::support::setup::{START_S, credential, credential_until, static_credential};
+use crate::support::setup::{
+    START_S, credential, credential_of_username, credential_until, static_credential,
+};
 use crate::support::turn::Turn;
 use crate::support::{CLIENT, CLIENT_B, PEER_A};
 
@@ -227,12 +229,12 @@ fn odd_usernames_are_refused_and_never_a_panic() {
         b":a",
         b"+1e9:a",
         b"",
-        b"1899999999:a\0b",
         b"1899999999:\xFF\xFE",
         long.as_bytes(),
     ] {
-        let request = allocate().signed_by(Credential::new(username, "x"));
-        let seen = t.act(request.into());
+        let signed = std::str::from_utf8(username).map(credential_of_username);
+        let signed = signed.unwrap_or_else(|_| Credential::new(username, "x"));
+        let seen = t.act(allocate().signed_by(signed).into());
         let code = crate::support::expectation::Seen::Answer(
             CLIENT,
             crate::support::answer::Answer::Error(401),
@@ -243,20 +245,23 @@ fn odd_usernames_are_refused_and_never_a_panic() {
     t.check_nothing_left_after_s(0);
 }
 
+#[test] // decisions R24: what stands after the first colon is opaque when verifying
+fn whatever_the_holder_of_the_secret_signed_behind_the_colon_is_a_user() {
+    for username in ["1899999999:", "1899999999:a:b", "1899999999:a\0b", "1899999999:Ünï/x"] {
+        let mut t = Turn::new();
+        t.check(allocate().signed_by(credential_of_username(username)), allocates(600));
+        t.check_nothing_left_after_s(600);
+        let unsigned = allocate().signed_by(Credential::new(username, "guess"));
+        t.check(unsigned, refuses(401, AuthFailure::WrongIntegrity));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
 #[test] // RFC 8489 §14.3: at most 508 bytes
 fn a_username_of_508_bytes_is_looked_at_and_one_more_is_refused() {
-    let name = |bytes: usize| "u".repeat(bytes - "1899999999:".len());
     let signed = |bytes: usize| {
-        let username = format!("1899999999:{}", name(bytes));
-        let mut mac = <hmac::Hmac<sha1::Sha1> as hmac::KeyInit>::new_from_slice(
-            crate::support::setup::SECRET.as_bytes(),
-        )
-        .unwrap();
-        hmac::Mac::update(&mut mac, username.as_bytes());
-        use base64::Engine;
-        let tag = hmac::Mac::finalize(mac).into_bytes();
-        let password = base64::engine::general_purpose::STANDARD.encode(tag);
-        Credential::new(username, password)
+        let expiry = "1899999999:";
+        credential_of_username(&format!("{expiry}{}", "u".repeat(bytes - expiry.len())))
     };
     let mut t = Turn::new();
     t.check(allocate().signed_by(signed(508)), allocates(600));
@@ -302,6 +307,7 @@ fn a_binding_is_answered_without_and_despite_credentials() {
     let v6 = crate::support::CLIENT_V6;
     t.check(method().at(v6), maps().at(v6));
     t.check(method().raw(AttributeType(0x0003), &[0; 4]), rejects_unknown(&[3]));
+    t.check(method().raw(AttributeType(0x0003), &[]).fingerprint(), rejects_unknown(&[3]));
     t.check(method().raw(AttributeType(0x8000), &[0; 4]), maps());
     t.check_nothing_left_after_s(0);
 }

@@ -190,6 +190,8 @@ fn a_v4_mapped_peer_is_of_the_wrong_family_on_v4_and_forbidden_on_v6() {
         v6_only.check(create_permission(&[peer]), rejects(403));
         v6_only.check(channel_bind(0x4000, peer), rejects(403));
     }
+    v6_only.check(send(mapped(10), b"x"), discards(Discard::NoPermission));
+    v6_only.check(send(loopback, b"x"), discards(Discard::PeerForbidden));
     t.check_nothing_left_after_s(600);
     v6_only.check_nothing_left_after_s(600);
 }

@@ -126,8 +126,11 @@ fn check_alive_and_silent(socket: &UdpSocket, id: TransactionId, sent: &[Vec<u8>
     let question = MessageWriter::new(Class::Request, Method::BINDING, id).finish(None, false);
     socket.send(&question).unwrap();
     let (_, answer) = receive(socket, PATIENCE).expect("the daemon answers");
-    let message = Message::parse(&answer).unwrap();
-    assert_eq!(message.transaction_id(), id, "{answer:02x?} answers one of {sent:02x?}");
+    let answered = Message::parse(&answer).unwrap().transaction_id();
+    if answered != id {
+        let culprit = sent.iter().find(|bytes| bytes.get(8..HEADER_BYTES) == Some(&answered.0));
+        panic!("{answer:02x?} answers {culprit:02x?}");
+    }
 }
 
 fn connected(server: SocketAddr) -> UdpSocket {

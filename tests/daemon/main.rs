@@ -13,7 +13,9 @@ mod network;
 mod turn_client;
 
 mod broken_record;
+mod commands;
 mod end;
 mod floods;
 mod log;
+mod spoofed;
 mod systemd;

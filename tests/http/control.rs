@@ -60,7 +60,7 @@ impl Daemon {
         let (live_in, health) = (live.clone(), http.health.clone());
         let commands = Arc::new(Commands {
             store: store.clone(),
-            issuer: issuer(),
+            issuer: Some(issuer()),
             daemon: Some(Running {
                 keys: http.keys.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
@@ -442,7 +442,7 @@ fn the_socket_is_its_owners_alone_replaces_a_dead_one_and_goes_with_the_daemon()
 fn without_a_daemon_the_same_commands_work_on_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let (store, record) = Store::open_for_commands(store_options(&directory)).unwrap();
-    let commands = Commands { store, issuer: issuer(), daemon: None };
+    let commands = Commands { store, issuer: Some(issuer()), daemon: None };
     let execute = |request| commands.execute(Now::read(), request);
     let added = execute(Request::KeyAdd { name: "shop".into() });
     assert!(matches!(added, Response::KeyAdded { .. }), "{added:?}");

@@ -90,8 +90,12 @@ fn missing(tool: &str, error: &std::io::Error) -> ! {
 
 /// Starts the client until it happens to send no EVEN-PORT.
 fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
+    repeat_on_420(|| uclient_once(server, arguments))
+}
+
+fn repeat_on_420(start: impl Fn() -> Run) -> Run {
     for _ in 0..STARTS_MAX {
-        let run = uclient_once(server, arguments);
+        let run = start();
         if run.code == Some(0) || !run.text.contains("error 420") {
             return run;
         }
@@ -101,12 +105,14 @@ fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
 
 fn uclient_once(server: SocketAddr, arguments: &[&str]) -> Run {
     let count = MESSAGES.to_string();
-    let output = Command::new("timeout")
+    run(Command::new("timeout")
         .args([RUN_S_MAX, "turnutils_uclient", "-p", &server.port().to_string(), "-n", &count])
         .args(arguments)
-        .arg(server.ip().to_string())
-        .output()
-        .unwrap();
+        .arg(server.ip().to_string()))
+}
+
+fn run(command: &mut Command) -> Run {
+    let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     if output.status.code() == Some(127) {
@@ -227,6 +233,21 @@ fn uclient_comes_in_with_what_ice_handed_out() {
     let login = ["-u", &username, "-w", &credential];
     through_peer(daemon.udp(), &login, &[]).check_no_loss(MESSAGES);
     assert_eq!(check_record(&daemon, 1)[0].username, username);
+}
+
+#[test]
+fn the_command_line_that_credential_prints_works_as_it_stands() {
+    // Without old channel numbers and without allowed peers: the defaults must do.
+    let daemon = Daemon::start(CONFIG);
+    let (code, text, error) = daemon.command(&["credential", "--user", "dave"]);
+    assert_eq!(code, Some(0), "{error}");
+    let line = text.lines().find(|line| line.trim().starts_with("turnutils_uclient"));
+    let line = line.unwrap_or_else(|| panic!("no command line: {text}"));
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let run = repeat_on_420(|| run(Command::new("timeout").arg(RUN_S_MAX).args(&words)));
+    assert_eq!(run.code, Some(0), "{}", run.text);
+    assert!(run.number("tot_recv_msgs") > Some(0), "{}", run.text);
+    assert_eq!(run.number("tot_recv_msgs"), run.number("tot_send_msgs"), "{}", run.text);
 }
 
 #[test]

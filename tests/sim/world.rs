@@ -11,7 +11,7 @@ use turnbell::turn::fact::EndReason;
 use turnbell::wire::message::TransactionId;
 
 use super::actor::{Client, signer};
-use super::ask::{Ask, Intent, Packet, Wanted};
+use super::ask::{Ask, Families, Intent, Packet, Wanted};
 use super::attacker::{Attacker, OWN};
 use super::model::{Delivery, Model, Moment, Verdict};
 use super::net::{Happening, Net};
@@ -23,7 +23,7 @@ use crate::support::setup::{REALM, START_S};
 
 const CLIENTS: usize = 7;
 /// Happenings until everybody leaves.
-const STEPS: u64 = 1200;
+const STEPS: u64 = 900;
 /// Lines printed when a step fails.
 const TRACE_LINES: usize = 40;
 
@@ -95,6 +95,11 @@ impl World {
     pub(crate) fn finish(mut self) -> Told {
         self.net.calm();
         if self.prng.chance(30) {
+            // Some questions are open when the daemon stops.
+            for index in 0..CLIENTS {
+                let wanted = Wanted::Allocate { lifetime_s: None, families: Families::Both };
+                self.asks_at_once(self.clients[index].address, wanted);
+            }
             self.is_stopped = true;
             self.model.stop(self.ms);
             for shard in 0..2 {

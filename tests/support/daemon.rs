@@ -159,6 +159,11 @@ impl Daemon {
         get(self.http[0], path)
     }
 
+    /// A request with an API key.
+    pub(crate) fn get_with_key(&self, path: &str, key: &str) -> (u16, Value) {
+        get_with(self.http[0], path, &format!("Authorization: Bearer {key}\r\n"))
+    }
+
     /// Username and credential that it hands out.
     pub(crate) fn issue(&self, user: &str) -> (String, String) {
         let (status, config) = self.get(&format!("/ice?user={user}"));
@@ -167,6 +172,18 @@ impl Daemon {
         let turn = servers.iter().find(|server| server["username"].is_string()).unwrap();
         let text = |key: &str| turn[key].as_str().unwrap().to_owned();
         (text("username"), text("credential"))
+    }
+
+    /// Runs one command of the binary in its directory; says exit code, stdout and stderr.
+    pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_turnbell"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_remove("STATE_DIRECTORY")
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// What `/healthz` says of the record: whether it is well, what is wrong, rows lost.
@@ -273,11 +290,15 @@ pub(crate) fn record(state: &Path) -> Connection {
 
 /// One GET over a connection of its own.
 pub(crate) fn get(http: SocketAddr, path: &str) -> (u16, Value) {
+    get_with(http, path, "")
+}
+
+/// `headers` are whole lines.
+fn get_with(http: SocketAddr, path: &str, headers: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect_timeout(&http, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let host = http.port();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{host}\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    let host = format!("Host: localhost:{}\r\n", http.port());
+    write!(stream, "GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");

@@ -3,6 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use turnbell::auth::credential::{User, Verifier, issue};
 use turnbell::auth::nonce::NonceKey;
 use turnbell::auth::secret::Secret;
@@ -76,6 +80,13 @@ pub(crate) fn credential_until(user: &str, expires_at: i64) -> Credential {
 /// The credential of `user` that outlives every test.
 pub(crate) fn credential(user: &str) -> Credential {
     credential_until(user, START_S + 10 * 86_400)
+}
+
+/// The credential of any username, as another backend that knows the secret would make it.
+pub(crate) fn credential_of_username(username: &str) -> Credential {
+    let mut mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).expect("keys of any length");
+    mac.update(username.as_bytes());
+    Credential::new(username, STANDARD.encode(mac.finalize().into_bytes()))
 }
 
 /// The static account's credential.

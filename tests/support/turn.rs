@@ -10,7 +10,7 @@ use turnbell::turn::counters::Counters;
 use turnbell::turn::fact::{EndReason, Fact, Transport};
 use turnbell::turn::five_tuple::FiveTuple;
 use turnbell::turn::relay::Relay;
-use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
+use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
 use turnbell::wire::message::{Class, Message, Method, TransactionId};
 
 use super::answer::{Answer, Asked, read};
@@ -31,6 +31,8 @@ pub(crate) struct Turn {
     pub(crate) relay: Relay,
     pub(crate) ledger: Ledger,
     pub(crate) now: Now,
+    /// Every fact so far.
+    pub(crate) facts: Vec<Fact>,
     setup: Setup,
     relay_addresses: RelayAddresses,
     books: Books,
@@ -55,6 +57,7 @@ impl Turn {
             relay: Relay::new(setup.options(now)),
             ledger: Ledger::new(setup.relay_addresses.clone()),
             now,
+            facts: Vec::new(),
             relay_addresses: RelayAddresses::new(setup.relay_addresses.clone()),
             setup,
             books: Books::default(),
@@ -319,7 +322,10 @@ impl Turn {
                     self.ledger.close(relay, &user, source, is_last);
                     self.seen.push(Seen::ClosesSocket);
                 }
-                Output::Fact(fact) => self.see_fact(&fact),
+                Output::Fact(fact) => {
+                    self.see_fact(&fact);
+                    self.facts.push(fact);
+                }
             }
         }
         assert_eq!(self.books.open_count(), self.relay.allocation_count());
@@ -386,11 +392,6 @@ impl Turn {
 /// The address that a client of this family writes to.
 pub(crate) fn server_for(client: SocketAddr) -> SocketAddr {
     if client.is_ipv6() { SERVER_V6 } else { SERVER }
-}
-
-/// The port of a relayed transport address on the first relay address.
-pub(crate) fn relay_port(relayed: SocketAddr) -> RelayPort {
-    RelayPort { address: u8::from(relayed.is_ipv6()), number: relayed.port() }
 }
 
 fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {

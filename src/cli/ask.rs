@@ -1,0 +1,212 @@
+//! How a request is carried out: by the daemon if it runs, else here on the record, with the same
+//! code and the same answer (R9).
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{credential, key, log, sessions, status};
+use crate::auth::secret::Secret;
+use crate::config::{Config, Source, secrets};
+use crate::daemon::{Plan, parts};
+use crate::edge::commands::{Commands, Issuer};
+use crate::edge::control::{self, ControlError};
+use crate::edge::control_json::{Request, Response};
+use crate::edge::json::ErrorWord;
+use crate::ops::interfaces;
+use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE, give_to_owner};
+use crate::store::{FILE_NAME, Store, StoreError};
+use crate::time::Now;
+
+/// For whom the answer is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Format {
+    /// Print the answer as one line of JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request and how its answer is wanted.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) request: Request,
+    pub(super) format: Format,
+}
+
+impl Question {
+    /// Has it carried out, and prints the answer.
+    pub(super) fn ask(self, config: &Config) -> anyhow::Result<()> {
+        let Self { request, format } = self;
+        let response = answer(config, &request)?;
+        if format.json {
+            super::print(&format!("{}\n", serde_json::to_string(&response)?))?;
+        } else {
+            super::print(&words(config, Now::read(), &response))?;
+            if let Some(limit) = limit_reached(&request, &response) {
+                super::note(&format!("these are the newest {limit}; `-n` shows more"));
+            }
+        }
+        if let Response::Status(health) = response
+            && !health.ok
+        {
+            bail!("the relay makes no progress; the log of the daemon says why");
+        }
+        Ok(())
+    }
+}
+
+/// Never `Response::Error`: that is an error here.
+fn answer(config: &Config, request: &Request) -> anyhow::Result<Response> {
+    let response = match control::call(&config.state_directory.join(CONTROL_SOCKET), request) {
+        Ok(response) => response,
+        Err(ControlError::NotRunning(_)) => {
+            let response = without_daemon(config, request)?;
+            if !matches!(response, Response::Error(_)) {
+                super::note(&beside_the_daemon(config, request));
+            }
+            response
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Response::Error(ErrorWord { message, hint, .. }) = response else { return Ok(response) };
+    match hint {
+        Some(hint) => bail!("{message}; {hint}"),
+        None => bail!("{message}"),
+    }
+}
+
+/// The answer for a person.
+fn words(config: &Config, now: Now, response: &Response) -> String {
+    match response {
+        Response::KeyAdded { id, name, key } => key::added(config, id, name, key),
+        Response::Keys(keys) => key::listed(keys),
+        Response::KeyRevoked { id, name } => key::revoked(id, name),
+        Response::Sessions(sessions) => sessions::listed(sessions, now),
+        Response::Log(lines) => log::listed(lines),
+        Response::Credential { urls, username, credential, ttl, expires_at } => {
+            credential::shown(urls, username, credential, *ttl, *expires_at)
+        }
+        Response::Status(health) => status::shown(health),
+        Response::Error(error) => format!("{}\n", error.message),
+    }
+}
+
+/// Carries a request out on the record, as the daemon would.
+fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response> {
+    let directory = &config.state_directory;
+    let needs_record = match request {
+        Request::KeyAdd { .. } | Request::Credential { .. } => false,
+        Request::KeyList {}
+        | Request::KeyRevoke { .. }
+        | Request::Sessions { .. }
+        | Request::Log { .. } => true,
+        Request::Status {} => bail!(not_running(config)),
+    };
+    // Looking at nothing must not leave an empty record behind.
+    if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
+        bail!("{}, and there is no record in it yet", not_running(config));
+    }
+    let issuer = match request {
+        Request::Credential { .. } => Some(issuer(config)?),
+        Request::KeyAdd { .. }
+        | Request::KeyList {}
+        | Request::KeyRevoke { .. }
+        | Request::Sessions { .. }
+        | Request::Log { .. }
+        | Request::Status {} => None,
+    };
+    let opened = Store::open_for_commands(parts::store_options(config));
+    // Whatever came of it: files of root would keep a daemon that is not root out.
+    give_to_owner(directory);
+    let (store, writer) = opened.map_err(|error| unopened(directory, error))?;
+    let commands = Commands { store: store.clone(), issuer, daemon: None };
+    let response = commands.execute(Now::read(), request.clone());
+    writer.close();
+    give_to_owner(directory);
+    if store.health().dropped > 0 {
+        super::note("this could not be put on record; the disk may be full");
+    }
+    Ok(response)
+}
+
+fn unopened(directory: &Path, error: StoreError) -> anyhow::Error {
+    if matches!(error, StoreError::InUse { .. }) {
+        return anyhow::anyhow!(
+            "the turnbell on {} is just starting or stopping; try again in a moment",
+            directory.display()
+        );
+    }
+    error.into()
+}
+
+/// What the daemon would issue with, if it ran.
+fn issuer(config: &Config) -> anyhow::Result<Issuer> {
+    let secret = issuing_secret(config)?;
+    let plan = Plan::of(config, &interfaces::all()?)?;
+    // Which port 0 becomes is known by the daemon alone.
+    let fixed = |listener: &&SocketAddr| listener.port() != 0;
+    let listeners: Vec<SocketAddr> = config.listen.iter().filter(fixed).copied().collect();
+    Ok(parts::issuer(config, secret, &plan.relay, &listeners))
+}
+
+/// The secret that issues: the first of the config, else the one in the state directory.
+fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
+    if let Some(first) = config.auth.secrets.first() {
+        return Ok(first.clone());
+    }
+    let path = config.state_directory.join(SECRET_FILE);
+    if matches!(path.try_exists(), Ok(false)) {
+        bail!(
+            "there is no secret yet: start turnbell once to have one made in {}, or write \
+             `secrets` in [auth]",
+            path.display()
+        );
+    }
+    let read = secrets::read_file(&path).map_err(anyhow::Error::msg)?;
+    read.secrets.into_iter().next().context("a secret file holds a secret")
+}
+
+/// That no daemon runs where this config says; a wrong directory is the usual reason.
+fn not_running(config: &Config) -> String {
+    let directory = config.state_directory.display();
+    match &config.source {
+        Source::File(file) => {
+            format!("no turnbell runs on {directory}, which {} names", file.display())
+        }
+        Source::Embedded => format!(
+            "no turnbell runs on {directory}, the built-in default; `--config` names another \
+             one's file"
+        ),
+    }
+}
+
+/// What it means that the daemon did not do it.
+fn beside_the_daemon(config: &Config, request: &Request) -> String {
+    let meaning = match request {
+        Request::KeyAdd { .. } => "the key is on record and good from the next start on",
+        Request::KeyRevoke { .. } => "the key is revoked on record",
+        Request::Credential { .. } => "the credential is made of the same secret",
+        Request::KeyList {}
+        | Request::Sessions { .. }
+        | Request::Log { .. }
+        | Request::Status {} => "this is what is on record",
+    };
+    format!("{}: {meaning}", not_running(config))
+}
+
+/// The limit, if there may be more than was answered.
+fn limit_reached(request: &Request, response: &Response) -> Option<usize> {
+    let (Request::Sessions { limit, .. } | Request::Log { limit, .. }) = request else {
+        return None;
+    };
+    let count = if let Response::Sessions(sessions) = response {
+        sessions.len()
+    } else if let Response::Log(lines) = response {
+        lines.len()
+    } else {
+        return None;
+    };
+    limit.filter(|limit| count >= *limit)
+}

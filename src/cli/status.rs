@@ -1,0 +1,74 @@
+//! `turnbell status`: whether the daemon runs, relays, and writes its record.
+
+use clap::Args;
+
+use super::ask::{Format, Question};
+use crate::edge::control_json::Request;
+use crate::edge::json::Health;
+use crate::ops::log::printable;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The record does not decide: relaying goes on without it.
+
+Exit code 0 if it runs and relays, else 1.")]
+pub(super) struct Status {
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Status {
+    pub(super) fn question(self) -> Question {
+        Question { request: Request::Status {}, format: self.format }
+    }
+}
+
+pub(super) fn shown(health: &Health) -> String {
+    let Health { ok, relay, record } = health;
+    let allocations = match relay.allocations {
+        1 => "1 allocation".to_owned(),
+        count => format!("{count} allocations"),
+    };
+    let relay = if *ok {
+        format!("well, {allocations}")
+    } else {
+        format!("NOT WELL, {} of {} shards make progress", relay.shards_alive, relay.shards)
+    };
+    let mut text = format!("relay   {relay}\nrecord  ");
+    match &record.problem {
+        Some(problem) => text.push_str(&format!("NOT WRITTEN: {}", printable(problem))),
+        None => text.push_str(if record.ok { "well" } else { "NOT WRITTEN" }),
+    }
+    match record.dropped {
+        0 => {}
+        1 => text.push_str(", 1 row lost since the start"),
+        rows => text.push_str(&format!(", {rows} rows lost since the start")),
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::json::{RecordHealth, RelayHealth};
+
+    #[test]
+    fn what_is_wrong_catches_the_eye() {
+        let mut health = Health {
+            ok: true,
+            relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 1 },
+            record: RecordHealth { ok: true, problem: None, dropped: 0 },
+        };
+        assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
+        health.ok = false;
+        health.relay.shards_alive = 0;
+        health.record =
+            RecordHealth { ok: false, problem: Some("the disk is full".to_owned()), dropped: 3 };
+        assert_eq!(
+            shown(&health),
+            "relay   NOT WELL, 0 of 1 shards make progress\n\
+             record  NOT WRITTEN: the disk is full, 3 rows lost since the start\n"
+        );
+    }
+}

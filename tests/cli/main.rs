@@ -1,0 +1,18 @@
+//! The command line, by the real binary: each command with a running daemon and without one.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/daemon.rs"]
+#[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
+mod daemon;
+#[path = "../support/turn_client.rs"]
+#[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
+mod turn_client;
+
+mod command;
+mod credential;
+mod key;
+mod log;
+mod refusals;
+mod sessions;
+mod status;
+mod streams;

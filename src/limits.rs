@@ -68,6 +68,11 @@ pub const RELAY_PORTS_DEFAULT: RangeInclusive<u16> = 49_152..=65_535;
 pub const RELAY_PORT_TRIES: usize = 16;
 /// How long a relay port that another program holds is left alone.
 pub const RELAY_PORT_REST: Duration = Duration::from_secs(60);
+/// How long a reserved port waits for whoever shows its token. RFC 8656 §7.2 asks for 30 s at
+/// least; a client may retransmit the Allocate that redeems it for 39.5 s.
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(60);
+/// Reserved ports, each an open socket; the next Allocate that wants one is 508.
+pub const RESERVATIONS_MAX: usize = 256;
 /// Relay addresses of the daemon (v4 and v6 together).
 pub const RELAY_ADDRESSES_MAX: usize = 8;
 /// Listening sockets of one shard.
@@ -210,6 +215,7 @@ const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
 const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");
 const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for an IPv6 peer");
+const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30, "RFC 8656 §7.2");
 const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);
 const _: () = assert!(RECORD_QUEUED_MAX >= RECORD_BATCH_ROWS);
 const _: () = assert!(

@@ -20,6 +20,7 @@ mod conformance {
     mod nonce;
     mod permission;
     mod refresh;
+    mod reservation;
     mod send_data;
     mod stop;
 }

@@ -139,6 +139,7 @@ impl Shard {
                 self.relay.handle(now, Input::Tick);
                 self.drain(now);
             }
+            self.ledger.tend(now);
             self.answer_questions(now);
             for event in &events[..ready] {
                 match event.data() {

@@ -11,6 +11,7 @@ use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
 use super::relayed_address::{RelayPort, Relayed};
 use super::reply::{Reject, Request};
+use super::reservation::{Ports, ReservationToken, requested_ports, requested_token};
 use crate::auth::credential::Authenticated;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
@@ -70,8 +71,11 @@ impl Relay {
             Some(_) | None => return Err(Reject::BadRequest),
         }
         let lifetime = requested_lifetime(&request.message)?;
-        // Steps 6, 7 and 9: the address families.
-        let Possible { wanted, missing } = self.requested_families(request)?;
+        // Step 5: a reserved address excludes every other wish; whether it is there, the ledger knows.
+        let Possible { wanted, missing } = match requested_token(&request.message)? {
+            Some(token) => Possible { wanted: Wanted::Reserved(token), missing: None },
+            None => self.requested_families(request)?,
+        };
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(Reject::InsufficientCapacity);
         }
@@ -100,7 +104,8 @@ impl Relay {
 
     fn requested_families(&self, request: &Request<'_>) -> Result<Possible, Reject> {
         let additional = is_additional_family_requested(&request.message)?;
-        let only = |family| Possible { wanted: Wanted::One(family), missing: None };
+        let ports = requested_ports(&request.message)?;
+        let only = |family| Possible { wanted: Wanted::One(family, ports), missing: None };
         if request.message.attribute(AttributeType::REQUESTED_ADDRESS_FAMILY).is_some() {
             // Step 6: one of the two attributes, not both.
             if additional {
@@ -112,10 +117,16 @@ impl Relay {
             return family.map(only).ok_or(Reject::AddressFamilyNotSupported);
         }
         if additional {
+            // Step 8: a pair is reserved in one family only.
+            let even = match ports {
+                Ports::Any => false,
+                Ports::Even => true,
+                Ports::EvenAndReserve => return Err(Reject::BadRequest),
+            };
             // Step 9: both, or what there is and a word about the other one.
             let has = |family| self.relay_addresses.has_family(family);
             return match (has(Family::V4), has(Family::V6)) {
-                (true, true) => Ok(Possible { wanted: Wanted::Both, missing: None }),
+                (true, true) => Ok(Possible { wanted: Wanted::Both { even }, missing: None }),
                 (true, false) => Ok(Possible { missing: Some(Family::V6), ..only(Family::V4) }),
                 (false, true) => Ok(Possible { missing: Some(Family::V4), ..only(Family::V6) }),
                 (false, false) => Err(Reject::AddressFamilyNotSupported),
@@ -148,7 +159,9 @@ impl Relay {
         let tuple = pending.tuple;
         let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
-            Why::TotalQuota | Why::Ports | Why::Bind => Reject::InsufficientCapacity,
+            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind => {
+                Reject::InsufficientCapacity
+            }
         });
         let bytes = match opened.and_then(|opened| self.usable(now, opened, &pending)) {
             Ok(usable) => self.open(now, pending, usable),
@@ -181,6 +194,7 @@ impl Relay {
                 }
                 (None, Some(Ok(_)) | None) => None,
             },
+            reserved: opened.reserved,
         });
         if usable.is_none() {
             let (user, source) = (&pending.who.user, pending.tuple.client.ip());
@@ -204,7 +218,7 @@ impl Relay {
         }
         let number = AllocationNumber(self.next_allocation);
         self.next_allocation += 1;
-        let Usable { relayed, relayed_other, address_error } = usable;
+        let Usable { relayed, relayed_other, address_error, reserved } = usable;
         let allocation = Allocation {
             number,
             tuple: pending.tuple,
@@ -214,6 +228,7 @@ impl Relay {
             relayed,
             relayed_other,
             address_error,
+            reserved,
             opened_at_unix_ms: now.unix_ms,
             permissions: Permissions::default(),
             channels: ChannelBindings::default(),
@@ -253,6 +268,7 @@ struct Usable {
     relayed: Relayed,
     relayed_other: Option<Relayed>,
     address_error: Option<(Family, ErrorCode)>,
+    reserved: Option<ReservationToken>,
 }
 
 /// The attributes of an Allocate success response (§7.2, end).
@@ -261,9 +277,11 @@ fn success(writer: MessageWriter, allocation: &Allocation, now: Now) -> MessageW
     let writer = relayed.fold(writer, |writer, relayed| {
         writer.xor_address(AttributeType::XOR_RELAYED_ADDRESS, relayed.address)
     });
-    let writer = writer
-        .u32(AttributeType::LIFETIME, allocation.time_to_expiry_s(now))
-        .xor_address(AttributeType::XOR_MAPPED_ADDRESS, allocation.tuple.client);
+    let mut writer = writer.u32(AttributeType::LIFETIME, allocation.time_to_expiry_s(now));
+    if let Some(ReservationToken(token)) = &allocation.reserved {
+        writer = writer.attribute(AttributeType::RESERVATION_TOKEN, token);
+    }
+    let writer = writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, allocation.tuple.client);
     match allocation.address_error {
         Some((family, code)) => {
             writer.attribute(AttributeType::ADDRESS_ERROR_CODE, &code.to_address_value(family))

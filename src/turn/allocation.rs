@@ -9,6 +9,7 @@ use super::fact::{AllocationNumber, Traffic};
 use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relayed_address::Relayed;
+use super::reservation::ReservationToken;
 use crate::auth::credential::Authenticated;
 use crate::limits::{NEW_PEERS_BURST, NEW_PEERS_PER_S};
 use crate::policy::rate::TokenBucket;
@@ -32,6 +33,8 @@ pub struct Allocation {
     pub(super) relayed_other: Option<Relayed>,
     /// Why one of two families could not be had; a retransmission is told again.
     pub(super) address_error: Option<(Family, ErrorCode)>,
+    /// The token of the next higher port; a retransmission is told again.
+    pub(super) reserved: Option<ReservationToken>,
     pub(super) opened_at_unix_ms: i64,
     pub(super) permissions: Permissions,
     pub(super) channels: ChannelBindings,

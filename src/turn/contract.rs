@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::relayed_address::RelayPort;
+use super::reservation::{Ports, ReservationToken};
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 
@@ -52,6 +53,8 @@ pub enum Why {
     SourceQuota,
     /// All allocations together are as many as may be (508).
     TotalQuota,
+    /// The token is unknown, expired or used (508).
+    Reservation,
     /// No port is left, or 16 were tried and found taken (508).
     Ports,
     /// The kernel refused a socket: files, memory, address (508).
@@ -62,9 +65,14 @@ pub enum Why {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// One of this family.
-    One(Family),
+    One(Family, Ports),
     /// One of each family, or the one that can be had (RFC 8656 §7.2 step 9).
-    Both,
+    Both {
+        /// Whether their ports must be even.
+        even: bool,
+    },
+    /// The one that was reserved under this token.
+    Reserved(ReservationToken),
 }
 
 /// The relay sockets that were opened for an Allocate.
@@ -74,6 +82,8 @@ pub struct Opened {
     pub relay: RelayPort,
     /// For [`Wanted::Both`]: the one of the other family, or why there is none.
     pub other: Option<Result<RelayPort, Why>>,
+    /// For [`Ports::EvenAndReserve`]: what the next higher port is kept under.
+    pub reserved: Option<ReservationToken>,
 }
 
 /// What the relay wants done.

@@ -11,6 +11,7 @@ pub mod permission;
 pub mod relay;
 pub mod relayed_address;
 pub mod reply;
+pub mod reservation;
 
 mod allocate;
 mod authentication;

@@ -52,14 +52,14 @@ attributes! {
     NONCE = 0x0015, "NONCE", Known, "RFC 8489 §14.10";
     XOR_RELAYED_ADDRESS = 0x0016, "XOR-RELAYED-ADDRESS", Known, "RFC 8656 §18.5";
     REQUESTED_ADDRESS_FAMILY = 0x0017, "REQUESTED-ADDRESS-FAMILY", Known, "RFC 8656 §18.6";
-    EVEN_PORT = 0x0018, "EVEN-PORT", Refused, "RFC 8656 §18.7";
+    EVEN_PORT = 0x0018, "EVEN-PORT", Known, "RFC 8656 §18.7";
     REQUESTED_TRANSPORT = 0x0019, "REQUESTED-TRANSPORT", Known, "RFC 8656 §18.8";
     DONT_FRAGMENT = 0x001A, "DONT-FRAGMENT", Refused, "RFC 8656 §18.9";
     MESSAGE_INTEGRITY_SHA256 = 0x001C, "MESSAGE-INTEGRITY-SHA256", Known, "RFC 8489 §14.6";
     PASSWORD_ALGORITHM = 0x001D, "PASSWORD-ALGORITHM", Refused, "RFC 8489 §14.12";
     USERHASH = 0x001E, "USERHASH", Refused, "RFC 8489 §14.4";
     XOR_MAPPED_ADDRESS = 0x0020, "XOR-MAPPED-ADDRESS", Known, "RFC 8489 §14.2";
-    RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Refused, "RFC 8656 §18.10";
+    RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Known, "RFC 8656 §18.10";
     ADDITIONAL_ADDRESS_FAMILY = 0x8000, "ADDITIONAL-ADDRESS-FAMILY", Known, "RFC 8656 §18.11";
     ADDRESS_ERROR_CODE = 0x8001, "ADDRESS-ERROR-CODE", Known, "RFC 8656 §18.12";
     SOFTWARE = 0x8022, "SOFTWARE", Known, "RFC 8489 §14.14";
@@ -89,9 +89,9 @@ mod tests {
     fn only_required_attributes_without_support_are_refused() {
         for (number, refused) in [
             (0x0006, false),
-            (0x0018, true),
+            (0x0018, false),
             (0x001A, true),
-            (0x0022, true),
+            (0x0022, false),
             (0x0003, true),
             (0x7FFF, true),
             (0x8000, false),

@@ -100,7 +100,7 @@ fn a_family_that_is_used_up_is_508_in_the_success_and_both_are_508() {
             t.ledger.mood = Mood::OpensOnly(family, why);
             let both = || allocate().both_families().id(1);
             let partly = begins(600).and(lacks(lacking, 508));
-            t.check(both(), asks_for(Wanted::Both).and(partly));
+            t.check(both(), asks_for(Wanted::Both { even: false }).and(partly));
             t.check(both(), repeats(600).and(lacks(lacking, 508)));
             t.check_nothing_left_after_s(600);
         }
@@ -108,7 +108,10 @@ fn a_family_that_is_used_up_is_508_in_the_success_and_both_are_508() {
     let mut t = Turn::new();
     for (why, code) in [(Why::Ports, 508), (Why::Bind, 508), (Why::UserQuota, 486)] {
         t.ledger.mood = Mood::Refuses(why);
-        t.check(allocate().both_families(), asks_for(Wanted::Both).and(rejects(code)));
+        t.check(
+            allocate().both_families(),
+            asks_for(Wanted::Both { even: false }).and(rejects(code)),
+        );
     }
     t.check_nothing_left_after_s(0);
 }
@@ -117,7 +120,7 @@ fn a_family_that_is_used_up_is_508_in_the_success_and_both_are_508() {
 fn a_stop_while_both_sockets_are_opened_closes_both() {
     let mut t = Turn::new();
     t.ledger.mood = Mood::Waits;
-    t.check(allocate().both_families(), asks_for(Wanted::Both));
+    t.check(allocate().both_families(), asks_for(Wanted::Both { even: false }));
     t.check(stop(), nothing());
     t.check(socket_opened(Ok(())), closes_socket().and(closes_socket()).and(rejects(508)));
     t.check_nothing_left_after_s(0);

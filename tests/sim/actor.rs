@@ -7,7 +7,7 @@ use std::rc::Rc;
 use turnbell::wire::address::Family;
 use turnbell::wire::message::TransactionId;
 
-use super::ask::{Ask, Families, Packet, Signer, Wanted};
+use super::ask::{Ask, Packet, Relays, Signer, Wanted};
 use super::prng::Prng;
 use crate::support::answer::{Answer, Read};
 use crate::support::setup::{START_S, credential_until};
@@ -49,8 +49,14 @@ impl Client {
         }
     }
 
-    /// What it sends next, if anything. `others`: relayed addresses it heard of by signaling.
-    pub(crate) fn act(&mut self, prng: &mut Prng, others: &[SocketAddr]) -> Option<Packet> {
+    /// What it sends next, if anything. `others` and `tokens`: relayed addresses and
+    /// reservation tokens it heard of by signaling.
+    pub(crate) fn act(
+        &mut self,
+        prng: &mut Prng,
+        others: &[SocketAddr],
+        tokens: &[[u8; 8]],
+    ) -> Option<Packet> {
         if self.waits_for.is_some() {
             return None;
         }
@@ -60,13 +66,7 @@ impl Client {
                 (None, _) => Wanted::Challenge,
                 (Some(_), _) => Wanted::Allocate {
                     lifetime_s: *prng.pick(&[None, None, Some(1), Some(900), Some(100_000)]),
-                    families: *prng.pick(&[
-                        Families::Any,
-                        Families::One(Family::V4),
-                        Families::One(Family::V6),
-                        Families::Both,
-                        Families::Both,
-                    ]),
+                    relays: pick_relays(prng, tokens),
                 },
             };
             return Some(self.ask(prng, wanted));
@@ -221,6 +221,29 @@ impl Client {
 pub(crate) fn signer(user: &str, expires_s: i64) -> Signer {
     let credential = credential_until(user, expires_s);
     Signer { credential, expires_s, is_right: true }
+}
+
+fn pick_relays(prng: &mut Prng, tokens: &[[u8; 8]]) -> Relays {
+    let token = match tokens {
+        // Nobody's.
+        [] => [9; 8],
+        // Mostly the latest; older ones are used or over.
+        [.., last] if prng.chance(70) => *last,
+        _ => *prng.pick(tokens),
+    };
+    *prng.pick(&[
+        Relays::Any,
+        Relays::One(Family::V4),
+        Relays::One(Family::V6),
+        Relays::Both,
+        Relays::Both,
+        Relays::Even { reserve: false },
+        Relays::Even { reserve: true },
+        Relays::Even { reserve: true },
+        Relays::BothEven,
+        Relays::Token(token),
+        Relays::TokenAndEven(token),
+    ])
 }
 
 /// Mostly peers of the right family that are allowed, some that are neither.

@@ -17,6 +17,8 @@ pub(crate) struct Allocation {
     pub(crate) made_by: Rc<Ask>,
     /// What the client was told about the other family.
     pub(crate) address_error: Option<(Family, u16)>,
+    /// The token it was told.
+    pub(crate) reserved: Option<[u8; 8]>,
     permissions: BTreeMap<IpAddr, u64>,
     channels: BTreeMap<u16, (SocketAddr, u64)>,
     /// Thousandths of new peers that may be named, and since when.
@@ -29,6 +31,7 @@ impl Allocation {
             relayed: relayed.into_iter().map(|address| (address, until_ms)).collect(),
             made_by,
             address_error: None,
+            reserved: None,
             permissions: BTreeMap::new(),
             channels: BTreeMap::new(),
             new_peers: (200_000, ms),

@@ -18,7 +18,7 @@ pub(crate) enum Wanted {
     Challenge,
     Allocate {
         lifetime_s: Option<u32>,
-        families: Families,
+        relays: Relays,
     },
     Refresh {
         lifetime_s: Option<u32>,
@@ -35,10 +35,18 @@ pub(crate) enum Wanted {
 
 /// Which relayed transport addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Families {
+pub(crate) enum Relays {
     Any,
     One(Family),
     Both,
+    /// An even port; with the next one reserved or without.
+    Even {
+        reserve: bool,
+    },
+    BothEven,
+    Token([u8; 8]),
+    /// What the text forbids beside a token.
+    TokenAndEven([u8; 8]),
 }
 
 /// Who asks: a credential and whether its password is right.
@@ -70,12 +78,21 @@ impl Ask {
         let request = match &wanted {
             Wanted::Binding => event::binding(),
             Wanted::Challenge => event::allocate().unsigned(),
-            Wanted::Allocate { lifetime_s, families } => {
+            Wanted::Allocate { lifetime_s, relays } => {
                 let request = with_lifetime(event::allocate(), *lifetime_s);
-                match families {
-                    Families::Any => request,
-                    Families::One(family) => request.family(*family),
-                    Families::Both => request.both_families(),
+                match relays {
+                    Relays::Any => request,
+                    Relays::One(family) => request.family(*family),
+                    Relays::Both => request.both_families(),
+                    Relays::Even { reserve: false } => request.raw(AttributeType::EVEN_PORT, &[0]),
+                    Relays::Even { reserve: true } => {
+                        request.raw(AttributeType::EVEN_PORT, &[0x80])
+                    }
+                    Relays::BothEven => request.both_families().raw(AttributeType::EVEN_PORT, &[0]),
+                    Relays::Token(token) => request.raw(AttributeType::RESERVATION_TOKEN, token),
+                    Relays::TokenAndEven(token) => request
+                        .raw(AttributeType::EVEN_PORT, &[0])
+                        .raw(AttributeType::RESERVATION_TOKEN, token),
                 }
             }
             Wanted::Refresh { lifetime_s, family } => {

@@ -8,8 +8,9 @@ use turnbell::turn::fact::EndReason;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Message, Method};
 
-use super::ask::Ask;
+use super::ask::{Ask, Relays, Wanted};
 use super::model::{Delivery, Verdict};
+use super::net::Happening;
 use super::shards::Seen;
 use super::world::World;
 use crate::support::answer::{Answer, Read};
@@ -50,6 +51,45 @@ impl World {
             let told: BTreeSet<SocketAddr> = read.relayed.iter().copied().collect();
             assert_eq!(told, live.relayed(self.ms).collect());
             assert_eq!(read.address_error, live.address_error);
+            assert_eq!(read.reserved, live.reserved);
+        }
+    }
+
+    /// An even port where one was asked for, and its neighbour for the token.
+    pub(super) fn check_ports(&mut self, wanted: &Wanted, read: &Read) {
+        let Wanted::Allocate { relays, .. } = wanted else { return };
+        if !matches!(read.answer, Answer::Allocated { .. }) {
+            return;
+        }
+        match relays {
+            Relays::Even { .. } | Relays::BothEven => {
+                assert!(read.relayed.iter().all(|relayed| relayed.port().is_multiple_of(2)));
+                if let Some(token) = read.reserved {
+                    self.tokens.push(token);
+                    let odd = SocketAddr::new(read.relayed[0].ip(), read.relayed[0].port() + 1);
+                    self.model.reserved.insert(token, odd);
+                    self.told.reserved += 1;
+                    self.plan_redeeming(token);
+                }
+            }
+            Relays::Token(token) => {
+                // Once, and what was promised.
+                assert_eq!(read.relayed, [self.model.reserved.remove(token).expect("reserved")]);
+                self.told.redeemed += 1;
+            }
+            Relays::Any | Relays::One(_) | Relays::Both | Relays::TokenAndEven(_) => {}
+        }
+    }
+
+    /// Somebody without an allocation hears of a token, and shows it in time or a little later.
+    fn plan_redeeming(&mut self, token: [u8; 8]) {
+        let idle: Vec<SocketAddr> =
+            self.clients.iter().filter(|c| c.relayed.is_empty()).map(|c| c.address).collect();
+        if !idle.is_empty() {
+            let client = *self.prng.pick(&idle);
+            let wanted = Wanted::Allocate { lifetime_s: None, relays: Relays::Token(token) };
+            let after_ms = *self.prng.pick(&[0, 1, 1000, 59_000, 59_999, 60_000, 61_000]);
+            self.net.plan(self.ms + after_ms, Happening::AsksAtOnce { client, wanted });
         }
     }
 

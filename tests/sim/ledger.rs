@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use turnbell::policy::quota::{Quota, QuotaExceeded, QuotaLimits, SourcePrefix};
 use turnbell::turn::contract::{Opened, Wanted, Why};
 use turnbell::turn::relayed_address::RelayPort;
+use turnbell::turn::reservation::{Ports, ReservationToken};
 use turnbell::wire::address::Family;
 
 use super::prng::Prng;
 
 const FIRST_PORT: u16 = 50_000;
 const PORTS: u16 = 7;
+const RESERVED_MS: u64 = 60_000;
 const LIMITS: QuotaLimits = QuotaLimits { per_user: 4, per_source: 4, total: 10 };
 
 /// One relay socket.
@@ -27,35 +29,62 @@ struct Held {
 pub(crate) struct Ledger {
     quota: Quota,
     held: BTreeMap<RelayPort, Held>,
+    /// Ports kept for tokens, until when.
+    reserved: BTreeMap<ReservationToken, (RelayPort, u64)>,
     /// Allocations that count, for whom.
     counted: Vec<(Box<str>, IpAddr)>,
 }
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { quota: Quota::new(LIMITS), held: BTreeMap::new(), counted: Vec::new() }
+        Self {
+            quota: Quota::new(LIMITS),
+            held: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            counted: Vec::new(),
+        }
     }
 
     pub(crate) fn open(
         &mut self,
         prng: &mut Prng,
+        ms: u64,
         shard: usize,
         user: &str,
         source: IpAddr,
         wanted: Wanted,
     ) -> Result<Opened, Why> {
+        self.reserved.retain(|_, (_, until)| ms < *until);
         self.quota.take(user, source).map_err(|exceeded| match exceeded {
             QuotaExceeded::User => Why::UserQuota,
             QuotaExceeded::Source => Why::SourceQuota,
             QuotaExceeded::Total => Why::TotalQuota,
         })?;
-        let mut one =
-            |family| self.open_one(prng, family, &Held { shard, user: user.into(), source });
+        let held = Held { shard, user: user.into(), source };
+        let mut one = |family, ports| self.open_one(prng, family, ports, &held);
+        let opened = |relay| Opened { relay, other: None, reserved: None };
         let result = match wanted {
-            Wanted::One(family) => one(family).map(|relay| Opened { relay, other: None }),
-            Wanted::Both => match (one(Family::V4), one(Family::V6)) {
-                (Ok(relay), other) | (other, Ok(relay)) => Ok(Opened { relay, other: Some(other) }),
-                (Err(why), Err(_)) => Err(why),
+            Wanted::One(family, ports) => one(family, ports).map(|relay| {
+                let next = RelayPort { number: relay.number + 1, ..relay };
+                let reserved =
+                    (ports == Ports::EvenAndReserve).then(|| self.reserve(prng, ms, next));
+                Opened { reserved, ..opened(relay) }
+            }),
+            Wanted::Both { even } => {
+                let ports = if even { Ports::Even } else { Ports::Any };
+                match (one(Family::V4, ports), one(Family::V6, ports)) {
+                    (Ok(relay), other) | (other, Ok(relay)) => {
+                        Ok(Opened { other: Some(other), ..opened(relay) })
+                    }
+                    (Err(why), Err(_)) => Err(why),
+                }
+            }
+            Wanted::Reserved(token) => match self.reserved.remove(&token) {
+                Some((port, _)) => {
+                    self.held.insert(port, held);
+                    Ok(opened(port))
+                }
+                None => Err(Why::Reservation),
             },
         };
         match result {
@@ -65,11 +94,31 @@ impl Ledger {
         result
     }
 
-    fn open_one(&mut self, prng: &mut Prng, family: Family, held: &Held) -> Result<RelayPort, Why> {
+    fn reserve(&mut self, prng: &mut Prng, ms: u64, port: RelayPort) -> ReservationToken {
+        let token = ReservationToken(prng.next().to_be_bytes());
+        self.reserved.insert(token, (port, ms + RESERVED_MS));
+        token
+    }
+
+    fn open_one(
+        &mut self,
+        prng: &mut Prng,
+        family: Family,
+        ports: Ports,
+        held: &Held,
+    ) -> Result<RelayPort, Why> {
         let address = u8::from(family == Family::V6);
+        let taken: Vec<RelayPort> =
+            self.held.keys().chain(self.reserved.values().map(|(port, _)| port)).copied().collect();
+        let is_free = |number| {
+            (FIRST_PORT..FIRST_PORT + PORTS).contains(&number)
+                && !taken.contains(&RelayPort { address, number })
+        };
         let free: Vec<RelayPort> = (FIRST_PORT..FIRST_PORT + PORTS)
+            .filter(|number| is_free(*number))
+            .filter(|number| ports == Ports::Any || number.is_multiple_of(2))
+            .filter(|number| ports != Ports::EvenAndReserve || is_free(number + 1))
             .map(|number| RelayPort { address, number })
-            .filter(|port| !self.held.contains_key(port))
             .collect();
         match free.is_empty() {
             true => Err(Why::Ports),

@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use turnbell::turn::contract::{Header, Wanted as Sockets, Why};
+use turnbell::turn::reservation::{Ports, ReservationToken};
 use turnbell::wire::address::Family;
 use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
 use super::allocation::Allocation;
-use super::ask::{Ask, Families, Wanted};
+use super::ask::{Ask, Relays, Wanted};
 use crate::support::answer::Answer;
 use crate::support::{RELAY_V4, RELAY_V6};
 
@@ -40,6 +41,8 @@ pub(crate) enum Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) allocations: BTreeMap<SocketAddr, Allocation>,
+    /// What tokens were told to stand for, and were not redeemed.
+    pub(crate) reserved: BTreeMap<[u8; 8], SocketAddr>,
     pending: BTreeMap<SocketAddr, Rc<Ask>>,
     nonces: BTreeMap<Vec<u8>, (SocketAddr, u64)>,
 }
@@ -84,7 +87,7 @@ impl Model {
             return error(438);
         }
         match &ask.wanted {
-            Wanted::Allocate { families, .. } => self.allocate(at.ms, client, ask, *families),
+            Wanted::Allocate { relays, .. } => self.allocate(at.ms, client, ask, *relays),
             Wanted::Refresh { lifetime_s, family } => {
                 self.refresh(at.ms, client, ask, *lifetime_s, *family)
             }
@@ -109,13 +112,7 @@ impl Model {
     }
 
     // RFC 8656 §7.2
-    fn allocate(
-        &mut self,
-        ms: u64,
-        client: SocketAddr,
-        ask: &Rc<Ask>,
-        families: Families,
-    ) -> Verdict {
+    fn allocate(&mut self, ms: u64, client: SocketAddr, ask: &Rc<Ask>, relays: Relays) -> Verdict {
         if let Some(allocation) = self.live_mut(ms, client) {
             if !allocation.is_made_by(ask) || allocation.made_by.id != ask.id {
                 return Verdict::Answers(Answer::Error(437));
@@ -126,11 +123,20 @@ impl Model {
         if self.pending.contains_key(&client) {
             return Verdict::Silence;
         }
+        if matches!(relays, Relays::TokenAndEven(_)) {
+            return Verdict::Answers(Answer::Error(400));
+        }
         self.pending.insert(client, Rc::clone(ask));
-        Verdict::AsksForSocket(match families {
-            Families::Any => Sockets::One(Family::V4),
-            Families::One(family) => Sockets::One(family),
-            Families::Both => Sockets::Both,
+        Verdict::AsksForSocket(match relays {
+            Relays::Any => Sockets::One(Family::V4, Ports::Any),
+            Relays::One(family) => Sockets::One(family, Ports::Any),
+            Relays::Both => Sockets::Both { even: false },
+            Relays::BothEven => Sockets::Both { even: true },
+            Relays::Even { reserve: false } => Sockets::One(Family::V4, Ports::Even),
+            Relays::Even { reserve: true } => Sockets::One(Family::V4, Ports::EvenAndReserve),
+            Relays::Token(token) | Relays::TokenAndEven(token) => {
+                Sockets::Reserved(ReservationToken(token))
+            }
         })
     }
 
@@ -140,6 +146,7 @@ impl Model {
         ms: u64,
         client: SocketAddr,
         result: Result<Vec<SocketAddr>, Why>,
+        reserved: Option<[u8; 8]>,
         is_stopped: bool,
     ) -> Verdict {
         let ask = self.pending.remove(&client).expect("a question is open");
@@ -147,20 +154,21 @@ impl Model {
             Err(Why::UserQuota | Why::SourceQuota) => {
                 return Verdict::Answers(Answer::Error(486));
             }
-            Err(Why::TotalQuota | Why::Ports | Why::Bind) => {
+            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind) => {
                 return Verdict::Answers(Answer::Error(508));
             }
             Ok(_) if is_stopped => return Verdict::Answers(Answer::Error(508)),
             Ok(relayed) => relayed,
         };
-        let Wanted::Allocate { lifetime_s, families } = ask.wanted else {
+        let Wanted::Allocate { lifetime_s, relays } = ask.wanted else {
             unreachable!("an Allocate")
         };
         let lifetime_s = granted(lifetime_s);
         let until_ms = ms + u64::from(lifetime_s) * 1000;
         let first = relayed[0];
-        let lacks = families == Families::Both && relayed.len() == 1;
+        let lacks = matches!(relays, Relays::Both | Relays::BothEven) && relayed.len() == 1;
         let mut allocation = Allocation::new(ms, relayed, until_ms, ask);
+        allocation.reserved = reserved;
         allocation.address_error = lacks.then(|| (Family::of(first.ip()).other(), 508));
         let previous = self.allocations.insert(client, allocation);
         assert!(previous.is_none(), "the one before was closed first");

@@ -52,6 +52,8 @@ pub(crate) struct Shards {
     unheard: BTreeSet<RelayPort>,
     /// Allocations that count and have not heard of it.
     opening: usize,
+    start: Now,
+    ms: u64,
 }
 
 impl Shards {
@@ -66,6 +68,8 @@ impl Shards {
             entries: BTreeMap::new(),
             unheard: BTreeSet::new(),
             opening: 0,
+            start,
+            ms: 0,
         }
     }
 
@@ -78,6 +82,7 @@ impl Shards {
         bytes: &[u8],
     ) -> (Delivery, Seen) {
         let tuple = FiveTuple { transport: Transport::Udp, client, server: SERVER };
+        self.ms = now.mono.duration_since(self.start.mono).as_millis() as u64;
         let shard = shard_of(client);
         let forward = self.relays[shard].forward_client(now, tuple, bytes);
         if forward == Forward::Handle {
@@ -219,7 +224,7 @@ impl Shards {
                     let client = asking.expect("only a request asks for a socket");
                     assert_eq!(source, client.ip());
                     self.client_by_token.insert((shard, token), client);
-                    let result = self.ledger.open(prng, shard, &user, source, wanted);
+                    let result = self.ledger.open(prng, self.ms, shard, &user, source, wanted);
                     self.unheard.extend(ports(result));
                     self.opening += usize::from(result.is_ok());
                     seen.sockets_asked += 1;

@@ -7,6 +7,9 @@ pub(crate) struct Told {
     pub(crate) allocations: u64,
     /// Of them: with both families.
     pub(crate) dual: u64,
+    /// Ports reserved, and redeemed.
+    pub(crate) reserved: u64,
+    pub(crate) redeemed: u64,
     pub(crate) successes: u64,
     pub(crate) errors: u64,
     pub(crate) silences: u64,
@@ -27,6 +30,8 @@ impl Told {
         self.simulated_s += other.simulated_s;
         self.allocations += other.allocations;
         self.dual += other.dual;
+        self.reserved += other.reserved;
+        self.redeemed += other.redeemed;
         self.successes += other.successes;
         self.errors += other.errors;
         self.silences += other.silences;
@@ -48,6 +53,8 @@ impl Told {
         [
             self.allocations,
             self.dual,
+            self.reserved,
+            self.redeemed,
             self.to_peers,
             self.to_clients,
             self.on_channels,

@@ -11,7 +11,7 @@ use turnbell::turn::fact::EndReason;
 use turnbell::wire::message::TransactionId;
 
 use super::actor::{Client, signer};
-use super::ask::{Ask, Families, Intent, Packet, Wanted};
+use super::ask::{Ask, Intent, Packet, Relays, Wanted};
 use super::attacker::{Attacker, OWN};
 use super::model::{Delivery, Model, Moment, Verdict};
 use super::net::{Happening, Net};
@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(super) model: Model,
     pub(super) clients: Vec<Client>,
     pub(super) attacker: Attacker,
+    /// Reservation tokens that clients told each other.
+    pub(super) tokens: Vec<[u8; 8]>,
     pub(super) is_stopped: bool,
     pub(super) told: Told,
     pub(super) trace: VecDeque<String>,
@@ -70,6 +72,7 @@ impl World {
             model: Model::default(),
             clients,
             attacker: Attacker::default(),
+            tokens: Vec::new(),
             is_stopped: false,
             told: Told::default(),
             trace: VecDeque::new(),
@@ -97,7 +100,7 @@ impl World {
         if self.prng.chance(30) {
             // Some questions are open when the daemon stops.
             for index in 0..CLIENTS {
-                let wanted = Wanted::Allocate { lifetime_s: None, families: Families::Both };
+                let wanted = Wanted::Allocate { lifetime_s: None, relays: Relays::Both };
                 self.asks_at_once(self.clients[index].address, wanted);
             }
             self.is_stopped = true;
@@ -180,7 +183,7 @@ impl World {
     fn client_acts(&mut self, index: usize) {
         let others: Vec<SocketAddr> =
             self.clients.iter().flat_map(|c| c.relayed.iter().copied()).collect();
-        if let Some(packet) = self.clients[index].act(&mut self.prng, &others) {
+        if let Some(packet) = self.clients[index].act(&mut self.prng, &others, &self.tokens) {
             self.client_sends(index, packet);
         }
         let gap_ms = match self.prng.below(10) {
@@ -271,12 +274,13 @@ impl World {
         let closed = self.forget_expired(&seen);
         assert!(closed.is_empty(), "{closed:?}");
         let ask = Rc::clone(self.model.pending(client).expect("a question is open"));
+        let reserved = result.ok().and_then(|opened| opened.reserved).map(|token| token.0);
         let relayed = result.map(|opened| {
             let ports = std::iter::once(opened.relay).chain(opened.other.and_then(Result::ok));
             ports.map(|port| self.shards.transport_address(port)).collect()
         });
         self.told.refused_by_ledger += u64::from(relayed.is_err());
-        let verdict = self.model.socket_opened(self.ms, client, relayed, self.is_stopped);
+        let verdict = self.model.socket_opened(self.ms, client, relayed, reserved, self.is_stopped);
         let [(to, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
         assert_eq!(*to, client);
         let read = self.read(client, &ask, bytes);
@@ -286,6 +290,7 @@ impl World {
         let opened: Vec<_> = live.map(|relayed| (client, relayed)).into_iter().collect();
         assert_eq!(seen.opened, opened);
         self.told.dual += u64::from(read.relayed.len() == 2);
+        self.check_ports(&ask.wanted, &read);
         self.told.allocations += opened.len() as u64;
         self.probe(client, &ask.wanted, &read.answer);
         self.tell(client, ask.id, read);

@@ -40,6 +40,7 @@ pub(crate) struct Read {
     /// In the order of the answer, of different families.
     pub(crate) relayed: Vec<SocketAddr>,
     pub(crate) address_error: Option<(Family, u16)>,
+    pub(crate) reserved: Option<[u8; 8]>,
     pub(crate) nonce: Option<Vec<u8>>,
 }
 
@@ -73,6 +74,9 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
         let code = ErrorCode::from_value(value).expect("a code").number();
         (Family::from_byte(value[0]).expect("a family"), code)
     });
+    let reserved = message
+        .attribute(AttributeType::RESERVATION_TOKEN)
+        .map(|value| value.try_into().expect("eight bytes"));
     let mut relayed: Vec<SocketAddr> = Vec::new();
     let (answer, expected_kinds) = if message.class() == Class::ErrorResponse {
         let (answer, kinds) = read_error(&message, realm);
@@ -90,7 +94,9 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
                 assert!(!relayed.is_empty() && relayed.len() <= 2);
                 assert!(relayed.len() == 1 || relayed[0].is_ipv4() != relayed[1].is_ipv4());
                 let mut kinds = vec![AttributeType::XOR_RELAYED_ADDRESS; relayed.len()];
-                kinds.extend([AttributeType::LIFETIME, AttributeType::XOR_MAPPED_ADDRESS]);
+                kinds.push(AttributeType::LIFETIME);
+                kinds.extend(reserved.map(|_| AttributeType::RESERVATION_TOKEN));
+                kinds.push(AttributeType::XOR_MAPPED_ADDRESS);
                 kinds.extend(address_error.map(|_| AttributeType::ADDRESS_ERROR_CODE));
                 (Answer::Allocated { lifetime_s: lifetime() }, kinds)
             }
@@ -103,7 +109,7 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
     assert_eq!(kinds, expected_kinds, "exactly the attributes that belong to {answer:?}");
     check_signature(asked, &message, &answer);
     let nonce = message.attribute(AttributeType::NONCE).map(<[u8]>::to_vec);
-    Read { answer, relayed, address_error, nonce }
+    Read { answer, relayed, address_error, reserved, nonce }
 }
 
 fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [AttributeType]) {

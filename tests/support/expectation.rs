@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use turnbell::auth::credential::AuthFailure;
 use turnbell::turn::contract::{Discard, Header, Wanted};
 use turnbell::turn::fact::EndReason;
+use turnbell::turn::reservation::Ports;
 use turnbell::wire::address::Family;
 use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
@@ -26,6 +27,8 @@ pub(crate) enum Seen {
     AsksForSocket(Wanted),
     /// An Allocate success says why there is none of this family.
     AddressError(Family, u16),
+    /// An Allocate success names a token for the next higher port.
+    Reserved,
     /// One is closed.
     ClosesSocket,
     /// Fact: an allocation began.
@@ -44,6 +47,12 @@ impl Expectation {
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
+    }
+
+    /// In an order that depends on nothing but what is seen.
+    pub(crate) fn sorted(mut self) -> Vec<Seen> {
+        self.0.sort_by_cached_key(|seen| format!("{seen:?}"));
+        self.0
     }
 
     /// The same about another client.
@@ -104,7 +113,12 @@ pub(crate) fn allocates_family(family: Family, lifetime_s: u32) -> Expectation {
 
 /// A new allocation with both families.
 pub(crate) fn allocates_both(lifetime_s: u32) -> Expectation {
-    asks_for(Wanted::Both).and(begins(lifetime_s))
+    asks_for(Wanted::Both { even: false }).and(begins(lifetime_s))
+}
+
+/// A token in an Allocate success.
+pub(crate) fn reserves() -> Expectation {
+    Expectation(vec![Seen::Reserved])
 }
 
 /// An Allocate success without one of the families that were asked for.
@@ -114,7 +128,7 @@ pub(crate) fn lacks(family: Family, code: u16) -> Expectation {
 
 /// A relay socket is asked for, and the client waits.
 pub(crate) fn asks_for_socket(family: Family) -> Expectation {
-    asks_for(Wanted::One(family))
+    asks_for(Wanted::One(family, Ports::Any))
 }
 
 /// Relay sockets are asked for, and the client waits.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use turnbell::turn::contract::{Opened, Token, Wanted, Why};
 use turnbell::turn::relayed_address::RelayPort;
+use turnbell::turn::reservation::{Ports, ReservationToken};
 use turnbell::wire::address::Family;
 
 /// The ports it gives out, ascending from here.
@@ -37,6 +38,8 @@ pub(crate) struct Ledger {
     held: BTreeMap<RelayPort, (Box<str>, IpAddr)>,
     /// Allocations that count, for whom.
     counted: Vec<(Box<str>, IpAddr)>,
+    /// The next higher ports, by their tokens.
+    reserved: BTreeMap<ReservationToken, RelayPort>,
     addresses: Vec<IpAddr>,
     next_port: u16,
 }
@@ -48,35 +51,63 @@ impl Ledger {
             waiting: Vec::new(),
             held: BTreeMap::new(),
             counted: Vec::new(),
+            reserved: BTreeMap::new(),
             addresses,
             next_port: FIRST_PORT,
         }
     }
 
-    /// Opens the sockets for a question.
-    pub(crate) fn open(&mut self, question: &Question) -> Opened {
+    /// Opens the sockets for a question; only an unknown token is refused.
+    pub(crate) fn open(&mut self, question: &Question) -> Result<Opened, Why> {
+        let mood = self.mood;
+        let mut open = |family, ports| self.open_one(question, family, ports);
+        let opened = |relay| Opened { relay, other: None, reserved: None };
+        let result = match (question.wanted, mood) {
+            (Wanted::One(family, ports), _) => {
+                let relay = open(family, ports);
+                let next = RelayPort { number: relay.number + 1, ..relay };
+                let reserved = (ports == Ports::EvenAndReserve).then(|| self.reserve(next));
+                Opened { reserved, ..opened(relay) }
+            }
+            (Wanted::Both { even }, mood) => {
+                let ports = if even { Ports::Even } else { Ports::Any };
+                match mood {
+                    Mood::OpensOnly(family, why) => {
+                        Opened { other: Some(Err(why)), ..opened(open(family, ports)) }
+                    }
+                    Mood::Opens | Mood::Refuses(_) | Mood::Waits => {
+                        let relay = open(Family::V4, ports);
+                        Opened { other: Some(Ok(open(Family::V6, ports))), ..opened(relay) }
+                    }
+                }
+            }
+            (Wanted::Reserved(token), _) => {
+                let relay = self.reserved.remove(&token).ok_or(Why::Reservation)?;
+                self.held.insert(relay, (question.user.clone(), question.source));
+                opened(relay)
+            }
+        };
         self.counted.push((question.user.clone(), question.source));
-        match (question.wanted, self.mood) {
-            (Wanted::One(family), _) => {
-                Opened { relay: self.open_one(question, family), other: None }
-            }
-            (Wanted::Both, Mood::OpensOnly(family, why)) => {
-                Opened { relay: self.open_one(question, family), other: Some(Err(why)) }
-            }
-            (Wanted::Both, Mood::Opens | Mood::Refuses(_) | Mood::Waits) => Opened {
-                relay: self.open_one(question, Family::V4),
-                other: Some(Ok(self.open_one(question, Family::V6))),
-            },
-        }
+        Ok(result)
     }
 
-    fn open_one(&mut self, question: &Question, family: Family) -> RelayPort {
+    fn open_one(&mut self, question: &Question, family: Family, ports: Ports) -> RelayPort {
         let of_family = |ip: &IpAddr| Family::of(*ip) == family;
         let address = self.addresses.iter().position(of_family).expect("asked for what there is");
+        if ports != Ports::Any {
+            self.next_port = self.next_port.next_multiple_of(2);
+        }
         let port = RelayPort { address: address as u8, number: self.next_port };
         self.next_port += 1;
         self.held.insert(port, (question.user.clone(), question.source));
         port
+    }
+
+    fn reserve(&mut self, port: RelayPort) -> ReservationToken {
+        let token = ReservationToken(u64::from(port.number).to_be_bytes());
+        self.next_port += 1;
+        self.reserved.insert(token, port);
+        token
     }
 
     /// Takes a socket back: it was open, and for this user and source. With the last one of its

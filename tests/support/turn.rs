@@ -19,8 +19,8 @@ use super::event::{Event, What, allocate, channel_bind, create_permission};
 use super::expectation::{Expectation, Seen, allocates, nothing, succeeds};
 use super::ledger::{Ledger, Mood, Question};
 use super::request::Request;
+use super::server_for;
 use super::setup::{START_S, Setup};
-use super::{SERVER, SERVER_V6};
 
 /// How old a nonce gets before the client asks for another by itself.
 const NONCE_RENEWED_AFTER: Duration = Duration::from_secs(1800);
@@ -31,6 +31,8 @@ pub(crate) struct Turn {
     pub(crate) relay: Relay,
     pub(crate) ledger: Ledger,
     pub(crate) now: Now,
+    /// The last RESERVATION-TOKEN that a client was told.
+    pub(crate) reserved: Option<[u8; 8]>,
     /// Every fact so far.
     pub(crate) facts: Vec<Fact>,
     setup: Setup,
@@ -58,6 +60,7 @@ impl Turn {
             ledger: Ledger::new(setup.relay_addresses.clone()),
             now,
             facts: Vec::new(),
+            reserved: None,
             relay_addresses: RelayAddresses::new(setup.relay_addresses.clone()),
             setup,
             books: Books::default(),
@@ -111,7 +114,7 @@ impl Turn {
         let event = event.into();
         let told = format!("{event:?}");
         let seen = self.act(event);
-        assert_eq!(sorted(seen), sorted(expected.0), "after {told}");
+        assert_eq!(Expectation(seen).sorted(), expected.sorted(), "after {told}");
     }
 
     /// After so many seconds every allocation has expired and nothing at all is left.
@@ -298,7 +301,7 @@ impl Turn {
     }
 
     fn answer_question(&mut self, question: &Question, result: Result<(), Why>) {
-        let result = result.map(|()| self.ledger.open(question));
+        let result = result.and_then(|()| self.ledger.open(question));
         let token = question.token;
         self.relay.handle(self.now, Input::RelaySocketOpened { token, result });
     }
@@ -345,6 +348,10 @@ impl Turn {
             let told = self.books.all_relayed((tuple.client, tuple.server));
             assert!(read.relayed.iter().all(|relayed| told.contains(relayed)));
         }
+        if let Some(token) = read.reserved {
+            self.reserved = Some(token);
+            self.seen.push(Seen::Reserved);
+        }
         if let Some((family, code)) = read.address_error {
             self.seen.push(Seen::AddressError(family, code));
         }
@@ -387,14 +394,4 @@ impl Turn {
             assert_eq!(after - before, answered, "errors {code} are counted");
         }
     }
-}
-
-/// The address that a client of this family writes to.
-pub(crate) fn server_for(client: SocketAddr) -> SocketAddr {
-    if client.is_ipv6() { SERVER_V6 } else { SERVER }
-}
-
-fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {
-    seen.sort_by_cached_key(|seen| format!("{seen:?}"));
-    seen
 }

@@ -153,7 +153,7 @@ impl Daemon {
         );
         let asked = handle.clone();
         let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let running = Running { keys, live, health };
+        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health };
         let commands = parts::commands(&config, &opened, &secrets, store, running);
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -305,7 +305,7 @@ fn bind_http(config: &Config, errors: &mut Vec<String>) -> Vec<std::net::TcpList
 fn start_shard(
     config: &Config,
     opened: &Opened,
-    secrets: &[crate::auth::secret::Secret<String>],
+    secrets: &parts::Secrets,
     here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,

@@ -19,3 +19,4 @@ mod floods;
 mod log;
 mod spoofed;
 mod systemd;
+mod user_hash;

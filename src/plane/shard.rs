@@ -5,6 +5,8 @@
 //! 2. expire what is due; 3. answer questions; 4. read each ready socket, one batch each, and
 //!    decide every datagram; 5. send what was collected, many datagrams a call.
 
+mod peers;
+
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -219,11 +221,11 @@ impl Shard {
         let datagram = &self.slots.bytes()[whole.clone()];
         let within = |range: Range<usize>| whole.start + range.start..whole.start + range.end;
         match self.relay.forward_client(now, tuple, datagram) {
-            Forward::ToPeer { relay, peer, range } => {
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
                 let transmit = Transmit { range: within(range), to: peer, from: None };
-                self.to_peers.push((relay, transmit));
+                self.toward_peer(relay, transmit, dont_fragment);
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
                 let range = within(range);
                 if self.ledger.owner(to) == Some(self.index) {
                     let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
@@ -231,7 +233,8 @@ impl Shard {
                         self.toward_client(tuple, header, range);
                     }
                 } else if else_kernel {
-                    self.to_peers.push((relay, Transmit { range, to: peer, from: None }));
+                    let transmit = Transmit { range, to: peer, from: None };
+                    self.toward_peer(relay, transmit, dont_fragment);
                 } else {
                     self.relay.discard(Discard::NoSuchRelay);
                 }

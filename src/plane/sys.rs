@@ -157,6 +157,19 @@ pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()>
     }
 }
 
+/// Sends one datagram over IPv4 with DF set; it fails with EMSGSIZE if the next link is too narrow.
+///
+/// From then on the socket sends as before, but routers that drop such a datagram are heard:
+/// IP_PMTUDISC_OMIT clears DF and ignores what routers say of a path, as DONT does, and the kernel
+/// still reports it.
+pub(super) fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], transmit: Transmit) -> io::Result<()> {
+    let discover = |how| set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, how);
+    discover(libc::IP_PMTUDISC_PROBE)?;
+    let sent = send_batch(fd, bytes, &[transmit]);
+    discover(libc::IP_PMTUDISC_OMIT)?;
+    sent.map(|_| ())
+}
+
 fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the option takes an int, and an int is what is pointed to for the call.
     let result = unsafe {

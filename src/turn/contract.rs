@@ -132,6 +132,8 @@ pub enum Forward {
         relay: RelayPort,
         /// To whom.
         peer: SocketAddr,
+        /// Whether this one datagram must not be fragmented (RFC 8656 §14).
+        dont_fragment: bool,
         /// The application data.
         range: Range<usize>,
     },
@@ -159,6 +161,8 @@ pub enum Forward {
         /// If nobody owns `to`: send it through the kernel (the operator opened this address),
         /// or else discard it as [`Discard::NoSuchRelay`].
         else_kernel: bool,
+        /// Through the kernel it must not be fragmented.
+        dont_fragment: bool,
     },
     /// Nothing; counted by reason.
     Discard(Discard),
@@ -218,6 +222,7 @@ discards! {
     NoSuchRelay = "no_such_relay", "An own relay address and port that no live allocation has.";
     OwnAddressOutside = "own_address_outside", "From one of our own addresses, but through the kernel.";
     TooLong = "too_long", "With its header it would not fit a datagram.";
+    TooBigForPath = "too_big_for_path", "It must not be fragmented and is longer than the next link takes.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";

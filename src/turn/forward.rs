@@ -96,7 +96,7 @@ impl Relay {
         let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::NoChannel);
         };
-        to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range)
+        to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range, false)
     }
 
     fn toward_client(
@@ -171,11 +171,12 @@ pub(super) fn to_peer(
     traffic: &mut Traffic,
     peer: AllowedPeer,
     range: Range<usize>,
+    dont_fragment: bool,
 ) -> Forward {
     let relay = relayed.port;
     let forward = match (peer.route(), relay_addresses.relay_port(peer.addr())) {
         (Route::Kernel, _) | (Route::InProcessElseKernel, None) => {
-            Forward::ToPeer { relay, peer: peer.addr(), range: range.clone() }
+            Forward::ToPeer { relay, peer: peer.addr(), dont_fragment, range: range.clone() }
         }
         (Route::InProcess | Route::InProcessElseKernel, Some(to)) => Forward::ToRelay {
             relay,
@@ -184,6 +185,7 @@ pub(super) fn to_peer(
             peer: peer.addr(),
             range: range.clone(),
             else_kernel: peer.route() == Route::InProcessElseKernel,
+            dont_fragment,
         },
         // Policy knows an advertised address that the relay does not: never out by the kernel.
         (Route::InProcess, None) => return Forward::Discard(Discard::NoSuchRelay),

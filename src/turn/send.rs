@@ -19,7 +19,7 @@ impl Relay {
         tuple: FiveTuple,
         datagram: &[u8],
     ) -> Forward {
-        let Some((peer, range)) = parse(datagram) else {
+        let Some(Sent { peer, range, dont_fragment }) = parse(datagram) else {
             return Forward::Discard(Discard::MalformedSend);
         };
         let Ok(slot) = self.live_slot(now, tuple) else {
@@ -41,17 +41,30 @@ impl Relay {
         if Family::of(peer.ip()) != relayed.family() {
             return Forward::Discard(Discard::PeerForbidden);
         }
-        to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range)
+        // §14: DF is an IPv4 field; where a family changes or IPv6 is relayed, the attribute is
+        // ignored (§13).
+        let dont_fragment = dont_fragment && tuple.client.is_ipv4() && peer.ip().is_ipv4();
+        let traffic = &mut allocation.traffic;
+        to_peer(&self.relay_addresses, relayed, traffic, peer, range, dont_fragment)
     }
 }
 
-/// The first peer and the first data of a Send indication; `None` if it must be discarded.
-fn parse(datagram: &[u8]) -> Option<(SocketAddr, Range<usize>)> {
+/// The first peer and the first data of a Send indication.
+struct Sent {
+    peer: SocketAddr,
+    range: Range<usize>,
+    dont_fragment: bool,
+}
+
+/// `None` if it must be discarded.
+fn parse(datagram: &[u8]) -> Option<Sent> {
     let message = Message::parse(datagram).ok()?;
     if message.unknown_required().next().is_some() {
         return None;
     }
     let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS)?;
     let peer = XorAddress::decode(peer, &message.transaction_id())?;
-    Some((peer, message.range_of(AttributeType::DATA)?))
+    let range = message.range_of(AttributeType::DATA)?;
+    let dont_fragment = message.attribute(AttributeType::DONT_FRAGMENT).is_some();
+    Some(Sent { peer, range, dont_fragment })
 }

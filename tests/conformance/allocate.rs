@@ -173,20 +173,21 @@ fn without_a_requested_family_the_configured_default_counts() {
     }
 }
 
-#[test] // RFC 8656 §7.2 step 4: not offered, and said so
-fn dont_fragment_and_unknown_attributes_are_420() {
+#[test] // RFC 8656 §7.2 step 4: it is supported, and that is all an Allocate asks
+fn dont_fragment_is_understood_in_an_allocate_and_unknown_attributes_are_420() {
     let mut t = Turn::new();
-    let dont_fragment = AttributeType::DONT_FRAGMENT;
-    t.check(allocate().raw(dont_fragment, &[]), rejects_unknown(&[dont_fragment.0]));
-    let all = allocate()
+    let dont_fragment = || allocate().raw(AttributeType::DONT_FRAGMENT, &[]);
+    let unknown = dont_fragment()
         .raw(AttributeType(0x7FF1), &[0])
-        .raw(AttributeType::DONT_FRAGMENT, &[])
         .raw(AttributeType(0x7FF1), &[0])
         .raw(AttributeType(0x7FF0), &[1, 2, 3, 4]);
-    t.check(all, rejects_unknown(&[0x7FF1, 0x001A, 0x7FF0]));
-    let optional =
-        allocate().raw(AttributeType::SOFTWARE, b"a client").raw(AttributeType(0xFFF0), &[1, 2, 3]);
-    t.check(optional, allocates(600));
+    t.check(unknown, rejects_unknown(&[0x7FF1, 0x7FF0]));
+    t.check(dont_fragment(), allocates(600));
+    let optional = allocate()
+        .raw(AttributeType::SOFTWARE, b"a client")
+        .raw(AttributeType(0xFFF0), &[1, 2, 3])
+        .at(CLIENT_B);
+    t.check(optional, allocates(600).at(CLIENT_B));
     t.check_nothing_left_after_s(600);
 }
 

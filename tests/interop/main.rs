@@ -13,5 +13,6 @@ mod turn_client;
 mod addresses;
 mod bare_machine;
 mod coturn;
+mod fragments;
 mod turn_crate;
 mod turn_proto;

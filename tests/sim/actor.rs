@@ -101,7 +101,8 @@ impl Client {
                 let known = !self.permitted.is_empty() && prng.chance(90);
                 let peer = if known { *prng.pick(&self.permitted) } else { peer };
                 let count = prng.below(20) as usize;
-                Some(Packet::send(self.address, peer, prng.bytes(count)))
+                let dont_fragment = prng.chance(30);
+                Some(Packet::send_as(self.address, peer, prng.bytes(count), dont_fragment))
             }
             55..75 => {
                 let number = self.pick_number(prng);

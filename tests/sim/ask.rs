@@ -142,6 +142,7 @@ pub(crate) enum Intent {
     Send {
         peer: SocketAddr,
         data: Vec<u8>,
+        dont_fragment: bool,
     },
     Channel {
         number: u16,
@@ -165,8 +166,21 @@ impl Packet {
     }
 
     pub(crate) fn send(client: SocketAddr, peer: SocketAddr, data: Vec<u8>) -> Self {
-        let bytes = event::send(peer, &data).encode(TransactionId([0x5E; 12]), b"").into();
-        Self { client, bytes, intent: Intent::Send { peer, data } }
+        Self::send_as(client, peer, data, false)
+    }
+
+    pub(crate) fn send_as(
+        client: SocketAddr,
+        peer: SocketAddr,
+        data: Vec<u8>,
+        dont_fragment: bool,
+    ) -> Self {
+        let mut request = event::send(peer, &data);
+        if dont_fragment {
+            request = request.raw(AttributeType::DONT_FRAGMENT, &[]);
+        }
+        let bytes = request.encode(TransactionId([0x5E; 12]), b"").into();
+        Self { client, bytes, intent: Intent::Send { peer, data, dont_fragment } }
     }
 
     /// ChannelData, padded to a multiple of four as some clients do over UDP, too.

@@ -123,15 +123,17 @@ impl World {
                 let expected = self.model.channel_data(self.ms, client, number, data);
                 assert_eq!(*went, expected);
             }
-            (Delivery::ToPeer { peer, data, .. }, None) => {
-                assert_eq!(*went, self.model.send(self.ms, client, *peer, data));
+            (Delivery::ToPeer { peer, data, dont_fragment, .. }, None) => {
+                let expected = self.model.send(self.ms, client, *peer, data, *dont_fragment);
+                assert_eq!(*went, expected);
             }
             (Delivery::ToClient { client: to, header, data }, None) => {
                 // Inside: the receiver hears the sender's relayed address, which it permits.
                 assert!(self.model.live(self.ms, client).is_some(), "a live sender");
                 let receiver = self.model.live(self.ms, *to).expect("a live receiver");
                 let mut ways = receiver.relayed(self.ms);
-                let is_way = |relayed| *went == self.model.send(self.ms, client, relayed, data);
+                let is_way =
+                    |relayed| *went == self.model.send(self.ms, client, relayed, data, false);
                 assert!(ways.any(is_way), "{client} {header:?}");
             }
         }

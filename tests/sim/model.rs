@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 /// What becomes of data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    ToPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8> },
+    ToPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8>, dont_fragment: bool },
     ToClient { client: SocketAddr, header: Header, data: Vec<u8> },
     Dropped,
 }
@@ -254,6 +254,7 @@ impl Model {
         client: SocketAddr,
         peer: SocketAddr,
         data: &[u8],
+        dont_fragment: bool,
     ) -> Delivery {
         let Some(sender) = self.live(ms, client) else { return Delivery::Dropped };
         let Some(from) = sender.relayed_like(ms, peer) else { return Delivery::Dropped };
@@ -263,7 +264,9 @@ impl Model {
         if is_relay_address(peer.ip()) {
             return self.arrive(ms, peer, from, data);
         }
-        Delivery::ToPeer { from, peer, data: data.to_vec() }
+        // §14: clients of the simulation come over IPv4.
+        let dont_fragment = dont_fragment && peer.is_ipv4();
+        Delivery::ToPeer { from, peer, data: data.to_vec(), dont_fragment }
     }
 
     /// What becomes of ChannelData.
@@ -275,7 +278,7 @@ impl Model {
         data: &[u8],
     ) -> Delivery {
         match self.live(ms, client).and_then(|a| a.peer_of(ms, number)) {
-            Some(peer) => self.send(ms, client, peer, data),
+            Some(peer) => self.send(ms, client, peer, data, false),
             None => Delivery::Dropped,
         }
     }

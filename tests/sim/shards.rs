@@ -166,18 +166,18 @@ impl Shards {
 
     fn carry_out(&mut self, now: Now, shard: usize, forward: Forward, buffer: &[u8]) -> Delivery {
         match forward {
-            Forward::ToPeer { relay, peer, range } => {
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
                 assert_eq!(self.ledger.owner(relay), Some(shard), "sent from an own open socket");
                 let from = self.transport_address(relay);
                 self.note_to_peer(from, range.len());
-                Delivery::ToPeer { from, peer, data: buffer[range].to_vec() }
+                Delivery::ToPeer { from, peer, data: buffer[range].to_vec(), dont_fragment }
             }
             Forward::ToClient { tuple, header, range } => {
                 assert_eq!(shard_of(tuple.client), shard);
                 let data = buffer[range].to_vec();
                 Delivery::ToClient { client: tuple.client, header, data }
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
                 assert!(!else_kernel, "no own address is opened here");
                 assert_eq!(self.transport_address(relay), from);
                 assert_eq!(self.transport_address(to), peer);

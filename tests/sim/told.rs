@@ -14,6 +14,8 @@ pub(crate) struct Told {
     pub(crate) errors: u64,
     pub(crate) silences: u64,
     pub(crate) to_peers: u64,
+    /// Of them: not to be fragmented.
+    pub(crate) whole: u64,
     pub(crate) to_clients: u64,
     pub(crate) on_channels: u64,
     pub(crate) inside: u64,
@@ -36,6 +38,7 @@ impl Told {
         self.errors += other.errors;
         self.silences += other.silences;
         self.to_peers += other.to_peers;
+        self.whole += other.whole;
         self.to_clients += other.to_clients;
         self.on_channels += other.on_channels;
         self.inside += other.inside;
@@ -56,6 +59,7 @@ impl Told {
             self.reserved,
             self.redeemed,
             self.to_peers,
+            self.whole,
             self.to_clients,
             self.on_channels,
             self.inside,

@@ -249,7 +249,9 @@ impl World {
                 self.check_answer(*client, ask, &seen);
                 Delivery::Dropped
             }
-            Intent::Send { peer, data } => self.model.send(self.ms, *client, *peer, data),
+            Intent::Send { peer, data, dont_fragment } => {
+                self.model.send(self.ms, *client, *peer, data, *dont_fragment)
+            }
             Intent::Channel { number, data } => {
                 self.model.channel_data(self.ms, *client, *number, data)
             }
@@ -319,8 +321,9 @@ impl World {
     fn delivered(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Dropped => self.told.dropped += 1,
-            Delivery::ToPeer { from, peer, data } => {
+            Delivery::ToPeer { from, peer, data, dont_fragment } => {
                 self.told.to_peers += 1;
+                self.told.whole += u64::from(dont_fragment);
                 let arrives = Happening::AtPeer { from, peer, data };
                 self.net.send(&mut self.prng, self.ms, &arrives);
             }

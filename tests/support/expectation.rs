@@ -19,6 +19,8 @@ pub(crate) enum Seen {
     Answer(SocketAddr, Answer),
     /// Data to a peer outside; the harness checked from which relay socket.
     ToPeer(SocketAddr, Vec<u8>),
+    /// The same, which must not be fragmented.
+    ToPeerWhole(SocketAddr, Vec<u8>),
     /// Data to a client.
     ToClient(SocketAddr, Header, Vec<u8>),
     /// A datagram discarded and counted.
@@ -169,6 +171,11 @@ pub(crate) fn discards(reason: Discard) -> Expectation {
 /// Data to a peer outside.
 pub(crate) fn sends_to_peer(peer: SocketAddr, data: &[u8]) -> Expectation {
     Expectation(vec![Seen::ToPeer(peer, data.to_vec())])
+}
+
+/// Data to a peer outside that must not be fragmented.
+pub(crate) fn sends_whole_to_peer(peer: SocketAddr, data: &[u8]) -> Expectation {
+    Expectation(vec![Seen::ToPeerWhole(peer, data.to_vec())])
 }
 
 /// Data to the client in a Data indication.

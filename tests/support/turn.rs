@@ -256,18 +256,19 @@ impl Turn {
     fn carry_out(&mut self, by: FiveTuple, forward: Forward, buffer: &[u8]) {
         let pair = (by.client, by.server);
         match forward {
-            Forward::ToPeer { relay, peer, range } => {
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
                 let from = self.relay_addresses.transport_address(relay);
                 assert_eq!(from, self.books.relayed_like(pair, peer));
                 assert!(self.ledger.is_open(relay), "sent from a socket that is open");
                 self.books.note_to_peer(pair, range.len());
-                self.seen.push(Seen::ToPeer(peer, buffer[range].to_vec()));
+                let whole = if dont_fragment { Seen::ToPeerWhole } else { Seen::ToPeer };
+                self.seen.push(whole(peer, buffer[range].to_vec()));
             }
             Forward::ToClient { tuple, header, range } => {
                 self.books.note_to_client((tuple.client, tuple.server), range.len());
                 self.seen.push(Seen::ToClient(tuple.client, header, buffer[range].to_vec()));
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
                 let ours = self.books.relayed_like(pair, peer);
                 assert_eq!(Some(from), ours, "the sender's advertised address");
                 assert_eq!(self.relay_addresses.transport_address(relay), Some(from));

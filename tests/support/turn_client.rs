@@ -101,7 +101,21 @@ impl TurnClient {
 
     /// A Send indication.
     pub(crate) fn send(&self, peer: SocketAddr, data: &[u8]) {
-        let bytes = MessageWriter::new(Class::Indication, Method::SEND, new_id())
+        self.indicate(peer, data, |writer| writer);
+    }
+
+    /// A Send indication whose data must not be fragmented.
+    pub(crate) fn send_whole(&self, peer: SocketAddr, data: &[u8]) {
+        self.indicate(peer, data, |writer| writer.attribute(AttributeType::DONT_FRAGMENT, &[]));
+    }
+
+    fn indicate(
+        &self,
+        peer: SocketAddr,
+        data: &[u8],
+        fill: impl FnOnce(MessageWriter) -> MessageWriter,
+    ) {
+        let bytes = fill(MessageWriter::new(Class::Indication, Method::SEND, new_id()))
             .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
             .attribute(AttributeType::DATA, data)
             .finish(None, false);

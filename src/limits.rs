@@ -33,6 +33,11 @@ pub const PEERS_PER_REQUEST_MAX: usize = 128;
 pub const NEW_PEERS_PER_S: u32 = 20;
 /// New peer addresses an allocation may name at once.
 pub const NEW_PEERS_BURST: u32 = 200;
+/// ICMP packets about peers that a client is told of per second, after the burst; the rest is
+/// counted.
+pub const ICMP_PER_S: u32 = 5;
+/// ICMP packets about peers that a client is told of at once.
+pub const ICMP_BURST: u32 = 5;
 /// Unknown attribute types listed in one 420; the rest is left out.
 pub const UNKNOWN_ATTRIBUTES_MAX: usize = 16;
 /// Longest USERNAME that is looked at, bytes (RFC 8489 §14.3); longer is 401.
@@ -93,6 +98,8 @@ pub const TAILROOM_BYTES: usize = 4;
 pub const LISTENER_BATCH: usize = 64;
 /// Datagrams read from one relay socket before others get their turn.
 pub const RELAY_BATCH: usize = 16;
+/// Errors taken from the error queues of relay sockets per loop turn; the rest waits for the next.
+pub const ERRORS_PER_TURN: usize = 16;
 /// Readiness events taken from the kernel per loop turn.
 pub const EVENTS_PER_TURN: usize = 256;
 /// Receive slots of a shard: datagrams in hand before everything collected is sent.
@@ -218,6 +225,7 @@ const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
 const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");
 const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for an IPv6 peer");
+const _: () = assert!(ICMP_PER_S + ICMP_BURST <= 10, "10 in any second for one allocation");
 const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30, "RFC 8656 §7.2");
 const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);
 const _: () = assert!(RECORD_QUEUED_MAX >= RECORD_BATCH_ROWS);

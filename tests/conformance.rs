@@ -15,6 +15,7 @@ mod conformance {
     mod framing;
     mod general;
     mod harness;
+    mod icmp;
     mod inside;
     mod integrity;
     mod nonce;

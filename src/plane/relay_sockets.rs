@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::error_queue;
 use super::ledger::{Ledger, ShardIndex};
 use super::sys;
 use crate::limits::RELAY_PORT_TRIES;
@@ -187,6 +188,7 @@ impl RelaySockets {
         }
         socket.set_nonblocking(true)?;
         sys::allow_fragments(socket.as_fd(), address.is_ipv6())?;
+        error_queue::keep(&socket, address.is_ipv6())?;
         socket.bind(&address.into())?;
         Ok(UdpSocket::from(socket))
     }

@@ -26,7 +26,8 @@ use super::slots::Slots;
 use super::sys::{self, BATCH_MAX, Received, Transmit};
 use super::udp::Listener;
 use crate::limits::{
-    COMMANDS_QUEUED_MAX, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH, TURN_IDLE_MAX,
+    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH,
+    TURN_IDLE_MAX,
 };
 use crate::time::Now;
 use crate::turn::contract::{Command, Discard, Forward, Header, Input, Output};
@@ -143,11 +144,14 @@ impl Shard {
             }
             self.ledger.tend(now);
             self.answer_questions(now);
+            let mut errors_left = ERRORS_PER_TURN;
             for event in &events[..ready] {
                 match event.data() {
                     WAKE_TOKEN => drop(self.wake.read()),
                     token => match relay_port_of(token) {
-                        Some(relay) => self.read_relay(now, relay),
+                        Some(relay) => {
+                            self.serve_relay(now, relay, event.events(), &mut errors_left);
+                        }
                         None => self.read_listener(now, token as usize),
                     },
                 }

@@ -234,6 +234,7 @@ impl Relay {
             permissions: Permissions::default(),
             channels: ChannelBindings::default(),
             new_peers: Allocation::new_peer_bucket(),
+            icmp: Allocation::icmp_bucket(),
             traffic: Traffic::default(),
         };
         self.outputs.push_back(Output::Fact(Fact::AllocationOpened {

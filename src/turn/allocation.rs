@@ -11,7 +11,7 @@ use super::permission::Permissions;
 use super::relayed_address::Relayed;
 use super::reservation::ReservationToken;
 use crate::auth::credential::Authenticated;
-use crate::limits::{NEW_PEERS_BURST, NEW_PEERS_PER_S};
+use crate::limits::{ICMP_BURST, ICMP_PER_S, NEW_PEERS_BURST, NEW_PEERS_PER_S};
 use crate::policy::rate::TokenBucket;
 use crate::time::Now;
 use crate::wire::address::Family;
@@ -39,6 +39,7 @@ pub struct Allocation {
     pub(super) permissions: Permissions,
     pub(super) channels: ChannelBindings,
     pub(super) new_peers: TokenBucket,
+    pub(super) icmp: TokenBucket,
     pub(super) traffic: Traffic,
 }
 
@@ -46,6 +47,11 @@ impl Allocation {
     /// The bucket that new peer addresses are paid from.
     pub(super) fn new_peer_bucket() -> TokenBucket {
         TokenBucket::new(NEW_PEERS_PER_S, NEW_PEERS_BURST)
+    }
+
+    /// The bucket that word of unreachable peers is paid from.
+    pub(super) fn icmp_bucket() -> TokenBucket {
+        TokenBucket::new(ICMP_PER_S, ICMP_BURST)
     }
 
     /// Whether its time is over; the tick that removes it may still be to come.

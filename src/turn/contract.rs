@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
+use super::icmp::IcmpError;
 use super::relayed_address::RelayPort;
 use super::reservation::{Ports, ReservationToken};
 use crate::wire::address::Family;
@@ -26,6 +27,15 @@ pub enum Input<'a> {
         token: Token,
         /// What was opened, or why nothing was.
         result: Result<Opened, Why>,
+    },
+    /// ICMP came back for what a relay socket had sent to `peer`.
+    PeerUnreachable {
+        /// From which relayed transport address it was sent.
+        relay: RelayPort,
+        /// To whom; port 0 if the kernel does not say.
+        peer: SocketAddr,
+        /// What it says.
+        error: IcmpError,
     },
     /// Something the operator or the daemon wants.
     Command(Command),
@@ -223,6 +233,8 @@ discards! {
     OwnAddressOutside = "own_address_outside", "From one of our own addresses, but through the kernel.";
     TooLong = "too_long", "With its header it would not fit a datagram.";
     TooBigForPath = "too_big_for_path", "It must not be fragmented and is longer than the next link takes.";
+    UselessIcmp = "useless_icmp", "ICMP of a type that clients are not told of.";
+    IcmpPaced = "icmp_paced", "ICMP beyond what a client is told of.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";

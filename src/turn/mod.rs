@@ -7,6 +7,7 @@ pub mod counters;
 pub mod expiry;
 pub mod fact;
 pub mod five_tuple;
+pub mod icmp;
 pub mod permission;
 pub mod relay;
 pub mod relayed_address;

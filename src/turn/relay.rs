@@ -75,6 +75,7 @@ pub struct Relay {
     pub(super) auth_failures_suppressed: u64,
     pub(super) next_token: u64,
     pub(super) next_allocation: u64,
+    pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
 }
 
@@ -105,6 +106,7 @@ impl Relay {
             auth_failures_suppressed: 0,
             next_token: 0,
             next_allocation: 1,
+            next_indication: 0,
             is_stopping: false,
         }
     }
@@ -115,6 +117,9 @@ impl Relay {
             Input::Datagram { tuple, bytes } => self.handle_datagram(now, tuple, bytes),
             Input::RelaySocketOpened { token, result } => {
                 self.relay_socket_opened(now, token, result);
+            }
+            Input::PeerUnreachable { relay, peer, error } => {
+                self.peer_unreachable(now, relay, peer, error);
             }
             Input::Command(Command::Stop) => self.stop(now),
             Input::Tick => {

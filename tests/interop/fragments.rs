@@ -56,6 +56,11 @@ fn a_datagram_longer_than_the_next_link_arrives_in_pieces_unless_it_must_be_whol
             let patience = if arrives { Duration::from_secs(5) } else { SILENCE };
             let expected = arrives.then_some((client.relayed, data));
             assert_eq!(receive(&peer, patience), expected, "{length} bytes, whole: {is_whole}");
+            if !arrives {
+                // As a router would say it: too big, 1280 bytes at most.
+                let (about, icmp) = client.receive_icmp().unwrap();
+                assert_eq!((about.ip(), icmp), (at.ip(), (3, 4, 1280)));
+            }
         }
     });
 }

@@ -14,5 +14,6 @@ mod addresses;
 mod bare_machine;
 mod coturn;
 mod fragments;
+mod icmp;
 mod turn_crate;
 mod turn_proto;

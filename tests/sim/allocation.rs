@@ -23,6 +23,8 @@ pub(crate) struct Allocation {
     channels: BTreeMap<u16, (SocketAddr, u64)>,
     /// Thousandths of new peers that may be named, and since when.
     new_peers: (u64, u64),
+    /// Thousandths of ICMP that may be told, and since when.
+    icmp: (u64, u64),
 }
 
 impl Allocation {
@@ -35,6 +37,7 @@ impl Allocation {
             permissions: BTreeMap::new(),
             channels: BTreeMap::new(),
             new_peers: (200_000, ms),
+            icmp: (5000, ms),
         }
     }
 
@@ -116,10 +119,20 @@ impl Allocation {
 
     // 20 a second, 200 at once.
     pub(crate) fn pay_for(&mut self, ms: u64, new: u64) -> bool {
-        let (level, since) = self.new_peers;
-        let level = (level + (ms - since) * 20).min(200_000);
-        let left = level.checked_sub(new * 1000);
-        self.new_peers = (left.unwrap_or(level), ms);
-        left.is_some()
+        pay(&mut self.new_peers, ms, 20, 200_000, new * 1000)
     }
+
+    // 5 a second, 5 at once.
+    pub(crate) fn pay_for_icmp(&mut self, ms: u64) -> bool {
+        pay(&mut self.icmp, ms, 5, 5000, 1000)
+    }
+}
+
+/// Takes `price` thousandths out of what grows by `per_s` a second up to `most`.
+fn pay(purse: &mut (u64, u64), ms: u64, per_s: u64, most: u64, price: u64) -> bool {
+    let (level, since) = *purse;
+    let level = (level + (ms - since) * per_s).min(most);
+    let left = level.checked_sub(price);
+    *purse = (left.unwrap_or(level), ms);
+    left.is_some()
 }

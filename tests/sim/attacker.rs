@@ -63,6 +63,11 @@ impl Attacker {
                 let (_, relayed) = *prng.pick(live);
                 let stranger = v4([192, 0, 2, 200], 5000);
                 let peer = *prng.pick(&[stranger, SERVER, live[0].1]);
+                if prng.chance(50) {
+                    // Anybody can send ICMP about anybody.
+                    let peer = v4([192, 0, 2, prng.within(1, 3) as u8], 5000);
+                    return Some(Happening::Icmp { relayed, peer, kind: 3 });
+                }
                 Some(Happening::AtRelay { relayed, peer, data: b"attack".to_vec() })
             }
             7 if !live.is_empty() => {

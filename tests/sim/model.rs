@@ -307,6 +307,22 @@ impl Model {
         Delivery::ToClient { client: *client, header, data: data.to_vec() }
     }
 
+    /// Who is told of ICMP about a datagram from `relayed` to `peer` (§11.5).
+    pub(crate) fn icmp(
+        &mut self,
+        ms: u64,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        kind: u8,
+    ) -> Option<SocketAddr> {
+        let is_told =
+            if peer.is_ipv4() { [3, 11].contains(&kind) } else { (1..=3).contains(&kind) };
+        let has = |a: &Allocation| a.relayed_like(ms, peer) == Some(relayed);
+        let (client, allocation) = self.allocations.iter_mut().find(|(_, a)| has(a))?;
+        let is_told = is_told && allocation.permits(ms, peer.ip()) && allocation.pay_for_icmp(ms);
+        is_told.then_some(*client)
+    }
+
     /// The live allocation of a client.
     pub(crate) fn live(&self, ms: u64, client: SocketAddr) -> Option<&Allocation> {
         self.allocations.get(&client).filter(|a| a.is_live(ms))

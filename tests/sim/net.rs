@@ -17,6 +17,8 @@ pub(crate) enum Happening {
     AtServer(Packet),
     /// A datagram of a peer reaches a relayed transport address through the kernel.
     AtRelay { relayed: SocketAddr, peer: SocketAddr, data: Vec<u8> },
+    /// ICMP about what went to a peer comes back, or somebody says so.
+    Icmp { relayed: SocketAddr, peer: SocketAddr, kind: u8 },
     /// Data reaches a peer outside.
     AtPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8> },
     /// An answer reaches a client.

@@ -7,13 +7,17 @@ use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Opened, Output, Token, Why};
 use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
 use turnbell::turn::five_tuple::FiveTuple;
+use turnbell::turn::icmp::IcmpError;
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
+
+use turnbell::wire::message::{Class, Message};
 
 use super::ledger::Ledger;
 use super::model::Delivery;
 use super::prng::Prng;
 use crate::support::SERVER;
+use crate::support::answer::read_icmp;
 use crate::support::setup::Setup;
 
 /// What came out of a step.
@@ -28,6 +32,8 @@ pub(crate) struct Seen {
     /// By client.
     pub(crate) closed: Vec<(SocketAddr, EndReason)>,
     pub(crate) failures: usize,
+    /// Clients that were told of unreachable peers, and the type of ICMP.
+    pub(crate) told_icmp: Vec<(SocketAddr, SocketAddr, u8)>,
 }
 
 /// An allocation that facts have opened and not closed.
@@ -104,6 +110,21 @@ impl Shards {
         let Some(shard) = self.ledger.owner(port) else { return Delivery::Dropped };
         let forward = self.relays[shard].forward_peer(now, port, PeerAddr(peer), data);
         self.carry_out(now, shard, forward, data)
+    }
+
+    /// ICMP about what `relayed` sent to `peer`. Without a socket there is nobody to hear it.
+    pub(crate) fn icmp(
+        &mut self,
+        prng: &mut Prng,
+        now: Now,
+        (relayed, peer): (SocketAddr, SocketAddr),
+        kind: u8,
+    ) -> Seen {
+        let relay = self.addresses.relay_port(relayed).expect("one of ours");
+        let Some(shard) = self.ledger.owner(relay) else { return Seen::default() };
+        let error = IcmpError { kind, code: 1, mtu: 0 };
+        self.relays[shard].handle(now, Input::PeerUnreachable { relay, peer, error });
+        self.drain(prng, shard, None)
     }
 
     /// The ledger's answer arrives; for which client it was.
@@ -218,7 +239,13 @@ impl Shards {
             match output {
                 Output::Send { tuple, bytes } => {
                     assert_eq!(tuple.server, SERVER);
-                    seen.answers.push((tuple.client, bytes));
+                    let message = Message::parse(&bytes).expect("a STUN message");
+                    if message.class() == Class::Indication {
+                        let (peer, (kind, ..)) = read_icmp(&message);
+                        seen.told_icmp.push((tuple.client, peer, kind));
+                    } else {
+                        seen.answers.push((tuple.client, bytes));
+                    }
                 }
                 Output::OpenRelaySocket { token, user, source, wanted } => {
                     let client = asking.expect("only a request asks for a socket");

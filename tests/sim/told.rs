@@ -19,6 +19,7 @@ pub(crate) struct Told {
     pub(crate) to_clients: u64,
     pub(crate) on_channels: u64,
     pub(crate) inside: u64,
+    pub(crate) icmp: u64,
     pub(crate) dropped: u64,
     pub(crate) unknown_answered: u64,
     pub(crate) ended_by_client: u64,
@@ -42,6 +43,7 @@ impl Told {
         self.to_clients += other.to_clients;
         self.on_channels += other.on_channels;
         self.inside += other.inside;
+        self.icmp += other.icmp;
         self.dropped += other.dropped;
         self.unknown_answered += other.unknown_answered;
         self.ended_by_client += other.ended_by_client;
@@ -63,6 +65,7 @@ impl Told {
             self.to_clients,
             self.on_channels,
             self.inside,
+            self.icmp,
             self.dropped,
             self.silences,
             self.unknown_answered,

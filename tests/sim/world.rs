@@ -147,11 +147,16 @@ impl World {
                 self.delivered(delivery);
             }
             Happening::AtPeer { from, peer, data } => {
-                if self.prng.chance(50) {
+                if self.prng.chance(20) {
+                    let kind = *self.prng.pick(&[1, 2, 3, 3, 11, 4]);
+                    let icmp = Happening::Icmp { relayed: from, peer, kind };
+                    self.net.send(&mut self.prng, self.ms, &icmp);
+                } else if self.prng.chance(60) {
                     let echo = Happening::AtRelay { relayed: from, peer, data };
                     self.net.send(&mut self.prng, self.ms, &echo);
                 }
             }
+            Happening::Icmp { relayed, peer, kind } => self.icmp_comes(relayed, peer, kind),
             Happening::AtClient { client, id, read } => {
                 let unix_s = self.now().unix_s();
                 if let Some(client) = self.clients.iter_mut().find(|c| c.address == client) {

@@ -113,6 +113,19 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
     Read { answer, relayed, address_error, reserved, nonce }
 }
 
+/// Reads a Data indication about an unreachable peer: type, code and error data.
+pub(crate) fn read_icmp(message: &Message<'_>) -> (SocketAddr, (u8, u8, u32)) {
+    assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+    let kinds: Vec<AttributeType> = message.attributes().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [AttributeType::XOR_PEER_ADDRESS, AttributeType::ICMP]);
+    assert!(!message.has_integrity() && !message.has_fingerprint());
+    let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).expect("a peer");
+    let peer = XorAddress::decode(peer, &message.transaction_id()).expect("an address");
+    let icmp = message.attribute(AttributeType::ICMP).expect("ICMP");
+    let [0, 0, kind, code, data @ ..] = icmp else { panic!("reserved bits are zero: {icmp:?}") };
+    (peer, (*kind, *code, u32::from_be_bytes(data.try_into().expect("four bytes"))))
+}
+
 fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [AttributeType]) {
     let value = message.attribute(AttributeType::ERROR_CODE).expect("ERROR-CODE");
     assert_eq!(value.len(), 4, "the reason phrase is empty");

@@ -23,6 +23,8 @@ pub(crate) enum Seen {
     ToPeerWhole(SocketAddr, Vec<u8>),
     /// Data to a client.
     ToClient(SocketAddr, Header, Vec<u8>),
+    /// Word of an unreachable peer to a client: type, code, error data.
+    Icmp(SocketAddr, SocketAddr, (u8, u8, u32)),
     /// A datagram discarded and counted.
     Discards(Discard),
     /// A relay socket is asked for.
@@ -60,7 +62,10 @@ impl Expectation {
     /// The same about another client.
     pub(crate) fn at(mut self, at: SocketAddr) -> Self {
         for seen in &mut self.0 {
-            if let Seen::Answer(client, _) | Seen::ToClient(client, _, _) = seen {
+            if let Seen::Answer(client, _)
+            | Seen::ToClient(client, _, _)
+            | Seen::Icmp(client, _, _) = seen
+            {
                 *client = at;
             }
         }
@@ -181,6 +186,11 @@ pub(crate) fn sends_whole_to_peer(peer: SocketAddr, data: &[u8]) -> Expectation 
 /// Data to the client in a Data indication.
 pub(crate) fn sends_data_indication(peer: SocketAddr, data: &[u8]) -> Expectation {
     Expectation(vec![Seen::ToClient(CLIENT, Header::DataIndication(peer), data.to_vec())])
+}
+
+/// Word of an unreachable peer to the client.
+pub(crate) fn tells_icmp(peer: SocketAddr, kind: u8, code: u8, data: u32) -> Expectation {
+    Expectation(vec![Seen::Icmp(CLIENT, peer, (kind, code, data))])
 }
 
 /// Data to the client as ChannelData.

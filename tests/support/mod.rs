@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod expectation;
 pub(crate) mod ledger;
 pub(crate) mod request;
+pub(crate) mod seeing;
 pub(crate) mod setup;
 pub(crate) mod turn;
 

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Why};
-use turnbell::turn::counters::Counters;
 use turnbell::turn::fact::{EndReason, Fact, Transport};
 use turnbell::turn::five_tuple::FiveTuple;
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
-use turnbell::wire::message::{Class, Message, Method, TransactionId};
+use turnbell::wire::message::{Class, Method, TransactionId};
 
 use super::answer::{Answer, Asked, read};
-use super::books::{Books, end_reason};
+use super::books::Books;
 use super::event::{Event, What, allocate, channel_bind, create_permission};
 use super::expectation::{Expectation, Seen, allocates, nothing, succeeds};
 use super::ledger::{Ledger, Mood, Question};
@@ -35,11 +34,11 @@ pub(crate) struct Turn {
     pub(crate) reserved: Option<[u8; 8]>,
     /// Every fact so far.
     pub(crate) facts: Vec<Fact>,
-    setup: Setup,
-    relay_addresses: RelayAddresses,
-    books: Books,
-    seen: Vec<Seen>,
-    asked: BTreeMap<[u8; 12], Asked>,
+    pub(super) setup: Setup,
+    pub(super) relay_addresses: RelayAddresses,
+    pub(super) books: Books,
+    pub(super) seen: Vec<Seen>,
+    pub(super) asked: BTreeMap<[u8; 12], Asked>,
     nonce_by_client: BTreeMap<SocketAddr, (Vec<u8>, Now)>,
     next_id: u64,
 }
@@ -145,6 +144,7 @@ impl Turn {
             What::Message(_)
             | What::Bytes(_)
             | What::FromPeer(..)
+            | What::Icmp(..)
             | What::SocketOpened(_)
             | What::After(_)
             | What::Stop => Vec::new(),
@@ -162,6 +162,12 @@ impl Turn {
                 let port = self.relay_addresses.relay_port(relayed).expect("one of ours");
                 let forward = self.relay.forward_peer(self.now, port, PeerAddr(peer), &data);
                 self.carry_out(tuple, forward, &data);
+            }
+            What::Icmp(peer, error) => {
+                let relayed =
+                    self.books.relayed_like((client, server), peer).expect("an allocation");
+                let relay = self.relay_addresses.relay_port(relayed).expect("one of ours");
+                self.relay.handle(self.now, Input::PeerUnreachable { relay, peer, error });
             }
             What::SocketOpened(result) => {
                 let question = self.ledger.waiting.remove(0);
@@ -333,66 +339,5 @@ impl Turn {
             }
         }
         assert_eq!(self.books.open_count(), self.relay.allocation_count());
-    }
-
-    fn see_answer(&mut self, tuple: FiveTuple, bytes: &[u8]) {
-        let id = Message::parse(bytes).expect("an answer is a STUN message").transaction_id();
-        let Some(asked) = self.asked.get(&id.0) else {
-            // To raw bytes of a test that reads the answer's code alone.
-            let asked = Asked { client: tuple.client, request: Request::stand_in(bytes) };
-            let read = read(&asked, &self.setup.realm, id, bytes);
-            return self.seen.push(Seen::Answer(tuple.client, read.answer));
-        };
-        assert_eq!(tuple.client, asked.client, "the answer goes to who asked");
-        let read = read(asked, &self.setup.realm, id, bytes);
-        if !read.relayed.is_empty() {
-            let told = self.books.all_relayed((tuple.client, tuple.server));
-            assert!(read.relayed.iter().all(|relayed| told.contains(relayed)));
-        }
-        if let Some(token) = read.reserved {
-            self.reserved = Some(token);
-            self.seen.push(Seen::Reserved);
-        }
-        if let Some((family, code)) = read.address_error {
-            self.seen.push(Seen::AddressError(family, code));
-        }
-        self.seen.push(Seen::Answer(tuple.client, read.answer));
-    }
-
-    fn see_fact(&mut self, fact: &Fact) {
-        self.books.enter(fact);
-        match fact {
-            Fact::AllocationOpened { relayed, relayed_other, .. } => {
-                for relayed in std::iter::once(*relayed).chain(*relayed_other) {
-                    let port = self.relay_addresses.relay_port(relayed).expect("one of ours");
-                    assert!(self.ledger.is_open(port), "an allocation has an open socket");
-                }
-                self.seen.push(Seen::Opened);
-            }
-            Fact::AllocationClosed { .. } => {
-                self.seen.extend(end_reason(fact).map(Seen::Closed));
-            }
-            Fact::AuthenticationFailed { cause, .. } => {
-                self.seen.push(Seen::AuthenticationFailed(*cause));
-            }
-        }
-    }
-
-    /// Adds what was only counted, and checks that errors are counted by code.
-    fn see_counted(&mut self, before: &Counters) {
-        let after = self.relay.counters();
-        for reason in Discard::ALL {
-            for _ in before.discarded(*reason)..after.discarded(*reason) {
-                self.seen.push(Seen::Discards(*reason));
-            }
-        }
-        for ((code, before), (_, after)) in before.rejected().zip(after.rejected()) {
-            let is_code = |seen: &&Seen| {
-                matches!(seen, Seen::Answer(_, Answer::Error(seen)) if *seen == code)
-                    || matches!(seen, Seen::Answer(_, Answer::Unknown(_)) if code == 420)
-            };
-            let answered = self.seen.iter().filter(is_code).count() as u64;
-            assert_eq!(after - before, answered, "errors {code} are counted");
-        }
     }
 }

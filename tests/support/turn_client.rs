@@ -132,6 +132,29 @@ impl TurnClient {
         Some((peer, message.attribute(AttributeType::DATA).unwrap().to_vec()))
     }
 
+    /// The next Data indication of either kind: the peer, and its data unless it is about ICMP.
+    pub(crate) fn receive_any(&self) -> Option<(SocketAddr, Option<Vec<u8>>)> {
+        let bytes = receive(&self.socket, Duration::from_secs(5))?.1;
+        let message = Message::parse(&bytes).unwrap();
+        let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).unwrap();
+        let peer = XorAddress::decode(peer, &message.transaction_id()).unwrap();
+        Some((peer, message.attribute(AttributeType::DATA).map(<[u8]>::to_vec)))
+    }
+
+    /// The next Data indication about ICMP: the peer, type, code and error data. `None` after
+    /// [`SILENCE`].
+    pub(crate) fn receive_icmp(&self) -> Option<(SocketAddr, (u8, u8, u32))> {
+        let bytes = receive(&self.socket, SILENCE)?.1;
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+        let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).unwrap();
+        let peer = XorAddress::decode(peer, &message.transaction_id()).unwrap();
+        let [_, _, kind, code, data @ ..] = message.attribute(AttributeType::ICMP)? else {
+            panic!("a short ICMP attribute");
+        };
+        Some((peer, (*kind, *code, u32::from_be_bytes(data.try_into().unwrap()))))
+    }
+
     /// The code of the error response is the error.
     fn ask(
         &self,

@@ -26,7 +26,7 @@ pub const CREDENTIAL_SKEW_S: i64 = 30;
 pub const PERMISSIONS_PER_ALLOCATION_MAX: usize = 1024;
 /// Channel bindings of one allocation, reserved ones included; the next new one is 508.
 pub const CHANNELS_PER_ALLOCATION_MAX: usize = 1024;
-/// XOR-PEER-ADDRESS attributes read from one CreatePermission; a longer list is 400.
+/// XOR-PEER-ADDRESS attributes of one CreatePermission; a longer list is 508.
 pub const PEERS_PER_REQUEST_MAX: usize = 128;
 /// New peer addresses an allocation may name per second, after the burst; over it the request is
 /// not answered, so that retransmission paces it (a 508 would end some browsers' TURN client).

@@ -13,8 +13,9 @@ impl Relay {
     /// Installs or refreshes a permission for every address in the request, or for none.
     ///
     /// # Errors
-    /// 400 without a peer, with a malformed one or with more than [`PEERS_PER_REQUEST_MAX`];
-    /// 443 for a peer of a family without a relayed address, 403 for one that policy refuses, 508 at the cap.
+    /// 400 without a peer or with a malformed one; 508 with more than [`PEERS_PER_REQUEST_MAX`];
+    /// 443 for a peer of a family without a relayed address, 403 for one that policy refuses, 508 at
+    /// the cap.
     pub(super) fn create_permission(
         &mut self,
         now: Now,
@@ -30,8 +31,12 @@ impl Relay {
                 peers.push(peer.ip());
             }
         }
-        if peers.is_empty() || peers.len() > PEERS_PER_REQUEST_MAX {
+        if peers.is_empty() {
             return Err(Reject::BadRequest);
+        }
+        // A valid request that is too much is one of capacity.
+        if peers.len() > PEERS_PER_REQUEST_MAX {
+            return Err(Reject::InsufficientCapacity);
         }
         // Step 2: the family on the wire, then policy (which folds IPv4-mapped addresses first).
         let allocation = &mut self.allocations[slot];

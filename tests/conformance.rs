@@ -25,5 +25,6 @@ mod conformance {
     mod reservation;
     mod send_data;
     mod stop;
+    mod stream;
     mod user_hash;
 }

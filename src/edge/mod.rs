@@ -14,6 +14,7 @@ use crate::limits::{
 };
 use crate::policy::rate::TokenBucket;
 
+pub mod accept;
 pub mod access;
 pub mod api_keys;
 pub mod commands;
@@ -26,6 +27,7 @@ pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
+mod opening;
 mod page;
 mod router;
 

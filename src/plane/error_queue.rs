@@ -69,12 +69,14 @@ fn icmp_v4(error: &libc::sock_extended_err) -> Option<IcmpError> {
 }
 
 fn icmp_v6(error: &libc::sock_extended_err) -> Option<IcmpError> {
-    let &libc::sock_extended_err { ee_origin, ee_type, ee_code, ee_info, .. } = error;
-    (ee_origin == libc::SO_EE_ORIGIN_ICMP6).then_some(IcmpError {
-        kind: ee_type,
-        code: ee_code,
-        mtu: ee_info,
-    })
+    let &libc::sock_extended_err { ee_errno, ee_origin, ee_type, ee_code, ee_info, .. } = error;
+    match ee_origin {
+        libc::SO_EE_ORIGIN_ICMP6 => Some(IcmpError { kind: ee_type, code: ee_code, mtu: ee_info }),
+        libc::SO_EE_ORIGIN_LOCAL if ee_errno == Errno::EMSGSIZE as u32 => {
+            Some(IcmpError { kind: 2, code: 0, mtu: ee_info })
+        }
+        _ => None,
+    }
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {

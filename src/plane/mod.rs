@@ -9,4 +9,6 @@ mod error_queue;
 mod port_pool;
 mod relay_sockets;
 mod slots;
+mod stream;
+mod streams;
 mod sys;

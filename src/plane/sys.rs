@@ -176,16 +176,23 @@ pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()>
     }
 }
 
-/// Sends one datagram over IPv4 with DF set; it fails with EMSGSIZE if the next link is too narrow.
+/// Sends one datagram that must not be fragmented, over IPv4 with DF set; it fails with EMSGSIZE if
+/// the next link is too narrow.
 ///
 /// From then on the socket sends as before, but routers that drop such a datagram are heard:
-/// IP_PMTUDISC_OMIT clears DF and ignores what routers say of a path, as DONT does, and the kernel
+/// PMTUDISC_OMIT clears DF and ignores what routers say of a path, as DONT does, and the kernel
 /// still reports it.
 pub(super) fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], transmit: Transmit) -> io::Result<()> {
-    let discover = |how| set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, how);
-    discover(libc::IP_PMTUDISC_PROBE)?;
+    let (level, option, probe, omit) = if transmit.to.is_ipv6() {
+        let (probe, omit) = (libc::IPV6_PMTUDISC_PROBE, libc::IPV6_PMTUDISC_OMIT);
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe, omit)
+    } else {
+        let (probe, omit) = (libc::IP_PMTUDISC_PROBE, libc::IP_PMTUDISC_OMIT);
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe, omit)
+    };
+    set_option(fd, level, option, probe)?;
     let sent = send_batch(fd, bytes, &[transmit]);
-    discover(libc::IP_PMTUDISC_OMIT)?;
+    set_option(fd, level, option, omit)?;
     sent.map(|_| ())
 }
 

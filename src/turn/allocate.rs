@@ -34,6 +34,8 @@ pub(super) struct Pending {
     lifetime: Duration,
     /// Of two families that were asked for: the one that this server does not have at all.
     missing: Option<Family>,
+    /// The client's connection closed meanwhile: nobody is to be told, nothing to be kept.
+    is_abandoned: bool,
 }
 
 /// What an Allocate asks for, as far as this server can give it.
@@ -60,7 +62,7 @@ impl Relay {
             let response = success(request.success(), allocation, now);
             return Ok(Some(request.finish(response)));
         }
-        if self.pending.values().any(|pending| pending.tuple == request.tuple) {
+        if self.is_pending(request.tuple) {
             self.counters.discard(Discard::AllocationInProgress);
             return Ok(None);
         }
@@ -91,6 +93,7 @@ impl Relay {
                 seal: request.seal.clone(),
                 lifetime: granted_lifetime(lifetime),
                 missing,
+                is_abandoned: false,
             },
         );
         self.outputs.push_back(Output::OpenRelaySocket {
@@ -157,6 +160,12 @@ impl Relay {
             return;
         };
         let tuple = pending.tuple;
+        if pending.is_abandoned {
+            if let Ok(opened) = result {
+                self.give_back(opened, &pending);
+            }
+            return;
+        }
         let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
             Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind => {
@@ -198,17 +207,34 @@ impl Relay {
             reserved: opened.reserved,
         });
         if usable.is_none() {
-            let (user, source) = (&pending.who.user, pending.tuple.client.ip());
-            let close = |relay, is_last| Output::CloseRelaySocket {
-                relay,
-                user: user.clone(),
-                source,
-                is_last,
-            };
-            self.outputs.extend(other.map(|relay: RelayPort| close(relay, false)));
-            self.outputs.push_back(close(opened.relay, true));
+            self.give_back(opened, pending);
         }
         usable.ok_or(Reject::InsufficientCapacity)
+    }
+
+    fn give_back(&mut self, opened: Opened, pending: &Pending) {
+        let (user, source) = (&pending.who.user, pending.tuple.client.ip());
+        let close = |relay: RelayPort, is_last| Output::CloseRelaySocket {
+            relay,
+            user: user.clone(),
+            source,
+            is_last,
+        };
+        let other = opened.other.and_then(Result::ok);
+        self.outputs.extend(other.map(|other| close(other, false)));
+        self.outputs.push_back(close(opened.relay, true));
+    }
+
+    /// Whether an Allocate on this five-tuple waits for its relay socket.
+    pub(super) fn is_pending(&self, tuple: FiveTuple) -> bool {
+        self.pending.values().any(|pending| pending.tuple == tuple && !pending.is_abandoned)
+    }
+
+    /// The socket that is being opened for this five-tuple is closed again when it comes.
+    pub(super) fn abandon_pending(&mut self, tuple: FiveTuple) {
+        for pending in self.pending.values_mut().filter(|pending| pending.tuple == tuple) {
+            pending.is_abandoned = true;
+        }
     }
 
     fn open(&mut self, now: Now, pending: Pending, usable: Usable) -> Vec<u8> {

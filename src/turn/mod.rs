@@ -19,6 +19,7 @@ mod authentication;
 mod binding;
 mod channel_bind;
 mod create_permission;
+mod ending;
 mod forward;
 mod refresh;
 mod send;

@@ -4,7 +4,6 @@
 //! most. `forward_*` (see `forward.rs`) is the hot path and never produces outputs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,9 +13,8 @@ use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
 use super::counters::Counters;
 use super::expiry::Expiry;
-use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
-use super::relayed_address::{RelayAddresses, RelayPort, Relayed};
+use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
@@ -121,6 +119,7 @@ impl Relay {
             Input::PeerUnreachable { relay, peer, error } => {
                 self.peer_unreachable(now, relay, peer, error);
             }
+            Input::StreamClosed { tuple } => self.stream_closed(now, tuple),
             Input::Command(Command::Stop) => self.stop(now),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
@@ -150,6 +149,12 @@ impl Relay {
     /// Counts a datagram that the plane could not deliver after all.
     pub fn discard(&mut self, reason: Discard) {
         self.counters.discard(reason);
+    }
+
+    /// Which numbers are channel numbers here.
+    #[must_use]
+    pub fn channel_range(&self) -> ChannelRange {
+        self.channel_range
     }
 
     /// Live allocations.
@@ -190,7 +195,14 @@ impl Relay {
     fn handle_datagram(&mut self, now: Now, tuple: FiveTuple, bytes: &[u8]) {
         let message = match Message::parse(bytes) {
             Ok(message) => message,
-            Err(error) => return self.counters.discard(discard_of(error)),
+            Err(error) => {
+                self.counters.discard(discard_of(error));
+                // On a stream the next message would begin anywhere.
+                if is_framing(error) {
+                    self.close_stream(tuple);
+                }
+                return;
+            }
         };
         match message.class() {
             Class::Request => self.handle_request(now, tuple, message),
@@ -295,57 +307,18 @@ impl Relay {
         Ok(slot)
     }
 
-    /// Removes an allocation whose note in `expiry` is already gone.
-    pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
-        let allocation = self.allocations.remove(slot);
-        self.slot_by_tuple.remove(&allocation.tuple);
-        let (user, source) = (allocation.who.user, allocation.tuple.client.ip());
-        if let Some(other) = allocation.relayed_other {
-            self.close_relayed(other, user.clone(), source, false);
-        }
-        self.close_relayed(allocation.relayed, user, source, true);
-        self.outputs.push_back(Output::Fact(Fact::AllocationClosed {
-            number: allocation.number,
-            at_unix_ms: now.unix_ms,
-            reason,
-            traffic: allocation.traffic,
-        }));
+    /// Whether something lives on this five-tuple, or is about to.
+    #[must_use]
+    pub fn has_allocation(&self, now: Now, tuple: FiveTuple) -> bool {
+        self.live_slot(now, tuple).is_ok() || self.is_pending(tuple)
     }
+}
 
-    /// The time of a relayed transport address is over, which takes its allocation along unless
-    /// there is one of the other family.
-    fn expire(&mut self, now: Now, slot: usize) {
-        let allocation = &mut self.allocations[slot];
-        if allocation.is_expired(now) {
-            return self.close(now, slot, EndReason::Expired);
-        }
-        let first = allocation.relayed;
-        let family = if first.is_expired(now) { first.family() } else { first.family().other() };
-        self.close_family(slot, family);
-        self.expiry.insert(self.allocations[slot].next_expiry(), slot);
-    }
-
-    /// Ends one family of a dual allocation (§8.1).
-    pub(super) fn close_family(&mut self, slot: usize, family: Family) {
-        let allocation = &mut self.allocations[slot];
-        let Some(gone) = allocation.take_family(family) else { return };
-        let (user, source) = (allocation.who.user.clone(), allocation.tuple.client.ip());
-        self.close_relayed(gone, user, source, false);
-    }
-
-    fn close_relayed(&mut self, gone: Relayed, user: Box<str>, source: IpAddr, is_last: bool) {
-        self.slot_by_relay.remove(&gone.port);
-        let relay = gone.port;
-        self.outputs.push_back(Output::CloseRelaySocket { relay, user, source, is_last });
-    }
-
-    fn stop(&mut self, now: Now) {
-        self.is_stopping = true;
-        let slots: Vec<usize> = self.allocations.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.expiry.remove(self.allocations[slot].next_expiry(), slot);
-            self.close(now, slot, EndReason::Shutdown);
-        }
+/// Whether an error says that these bytes are no STUN message at all.
+fn is_framing(error: ParseError) -> bool {
+    match error {
+        ParseError::NotStun | ParseError::NoCookie | ParseError::Length => true,
+        ParseError::AttributeOverrun | ParseError::Fingerprint => false,
     }
 }
 

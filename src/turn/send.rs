@@ -41,9 +41,11 @@ impl Relay {
         if Family::of(peer.ip()) != relayed.family() {
             return Forward::Discard(Discard::PeerForbidden);
         }
-        // §14: DF is an IPv4 field; where a family changes or IPv6 is relayed, the attribute is
-        // ignored (§13).
-        let dont_fragment = dont_fragment && tuple.client.is_ipv4() && peer.ip().is_ipv4();
+        // §13, §14: where the family changes, and for datagrams over IPv6, the attribute is ignored.
+        // §15: from a stream it counts over IPv6, too.
+        let is_family = Family::of(tuple.client.ip()) == Family::of(peer.ip());
+        let counts = is_family && (peer.ip().is_ipv4() || tuple.is_stream());
+        let dont_fragment = dont_fragment && counts;
         let traffic = &mut allocation.traffic;
         to_peer(&self.relay_addresses, relayed, traffic, peer, range, dont_fragment)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Opened, Output, Token, Why};
-use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
+use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
 use turnbell::turn::five_tuple::FiveTuple;
 use turnbell::turn::icmp::IcmpError;
 use turnbell::turn::relay::Relay;
@@ -87,7 +87,7 @@ impl Shards {
         client: SocketAddr,
         bytes: &[u8],
     ) -> (Delivery, Seen) {
-        let tuple = FiveTuple { transport: Transport::Udp, client, server: SERVER };
+        let tuple = FiveTuple::udp(client, SERVER);
         self.ms = now.mono.duration_since(self.start.mono).as_millis() as u64;
         let shard = shard_of(client);
         let forward = self.relays[shard].forward_client(now, tuple, bytes);
@@ -264,6 +264,7 @@ impl Shards {
                         entry.relayed.retain(|relayed| *relayed != closed);
                     }
                 }
+                Output::CloseStream { tuple } => panic!("{tuple:?} is no stream"),
                 Output::Fact(fact) => self.note_fact(shard, &fact, &mut seen),
             }
         }

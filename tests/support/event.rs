@@ -17,6 +17,8 @@ use super::{CLIENT, SERVER, SERVER_V6};
 pub(crate) struct Event {
     pub(crate) client: SocketAddr,
     pub(crate) server: SocketAddr,
+    /// Over TCP: the number of the connection. Else over UDP.
+    pub(crate) connection: Option<u64>,
     pub(crate) what: What,
 }
 
@@ -33,6 +35,8 @@ pub(crate) enum What {
     Icmp(SocketAddr, IcmpError),
     /// The ledger answers its oldest open question.
     SocketOpened(Result<(), Why>),
+    /// The client's connection is gone.
+    StreamCloses,
     /// Time goes by; ticks come when they are due.
     After(Duration),
     /// The daemon stops.
@@ -41,13 +45,19 @@ pub(crate) enum What {
 
 impl Event {
     fn new(what: What) -> Self {
-        Self { client: CLIENT, server: SERVER, what }
+        Self { client: CLIENT, server: SERVER, connection: None, what }
     }
 
     /// The same, about another client.
     pub(crate) fn at(mut self, client: SocketAddr) -> Self {
         self.client = client;
         self.server = if client.is_ipv6() { SERVER_V6 } else { SERVER };
+        self
+    }
+
+    /// The same over a TCP connection.
+    pub(crate) fn over_tcp(mut self, number: u64) -> Self {
+        self.connection = Some(number);
         self
     }
 
@@ -145,6 +155,11 @@ pub(crate) fn icmp(peer: SocketAddr, kind: u8, code: u8, mtu: u32) -> Event {
 /// The ledger answers the oldest question.
 pub(crate) fn socket_opened(result: Result<(), Why>) -> Event {
     Event::new(What::SocketOpened(result))
+}
+
+/// The client's TCP connection is gone.
+pub(crate) fn stream_closes(number: u64) -> Event {
+    Event::new(What::StreamCloses).over_tcp(number)
 }
 
 /// Time goes by.

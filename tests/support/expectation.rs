@@ -35,6 +35,8 @@ pub(crate) enum Seen {
     Reserved,
     /// One is closed.
     ClosesSocket,
+    /// A client's connection is closed.
+    ClosesStream(SocketAddr),
     /// Fact: an allocation began.
     Opened,
     /// Fact: an allocation ended.

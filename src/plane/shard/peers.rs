@@ -18,6 +18,7 @@ impl Shard {
     /// Collects a datagram for a peer; one that must not be fragmented goes at once, by itself.
     pub(super) fn toward_peer(
         &mut self,
+        now: Now,
         relay: RelayPort,
         transmit: Transmit,
         dont_fragment: bool,
@@ -26,7 +27,7 @@ impl Shard {
             return self.to_peers.push((relay, transmit));
         }
         // What was collected before it leaves before it.
-        self.send_collected();
+        self.send_collected(now);
         let Some(socket) = self.sockets.socket(relay) else {
             return self.relay.discard(Discard::NotSent);
         };

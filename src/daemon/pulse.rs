@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::edge::HealthProbe;
-use crate::edge::json::{Health, RecordHealth, RelayHealth};
+use crate::edge::ice_urls::UrlSources;
+use crate::edge::json::{Health, RecordHealth, RelayHealth, TlsHealth};
 use crate::limits::TURN_IDLE_MAX;
 use crate::ops::systemd;
 use crate::plane::handle::Handle;
@@ -30,7 +31,7 @@ impl Pulse {
 }
 
 /// Reads relay and record for `/healthz`. The record's state is shown but does not decide.
-pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
+pub(super) fn health_probe(handle: Handle, store: Store, urls: UrlSources) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
         let alive = pulse
@@ -50,8 +51,17 @@ pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
                 allocations: handle.allocation_count(),
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
+            tls: tls_health(Now::read(), &urls),
         }
     })
+}
+
+/// A certificate that does not serve is shown, but does not decide either.
+fn tls_health(now: Now, urls: &UrlSources) -> Option<TlsHealth> {
+    let certificates = urls.certificates.as_ref()?;
+    let expires_at = certificates.current().not_after();
+    let problem = certificates.problem().or_else(|| urls.turns_problem(now));
+    Some(TlsHealth { ok: problem.is_none(), problem, expires_at })
 }
 
 /// Feeds the watchdog as long as the shard finishes turns between two looks (R22).

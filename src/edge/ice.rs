@@ -141,7 +141,7 @@ fn answer(
         Access::Local => Vantage::ThisMachine,
     };
     let config = IceConfig {
-        ice_servers: options.servers(vantage, &user, &issued),
+        ice_servers: options.servers(now, vantage, &user, &issued),
         ice_transport_policy: if options.relay_only { "relay" } else { "all" },
         ttl: ttl_s,
         expires_at,
@@ -163,7 +163,7 @@ fn answer(
 
 impl IceOptions {
     /// Foreign entries before, our STUN, our TURN, foreign entries after.
-    fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
+    fn servers(&self, now: Now, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
         let foreign = |place| {
             let entries = self.foreign.iter().filter(move |server| server.place == place);
             entries.map(|server| server.entry(user, issued.expires_at))
@@ -172,7 +172,7 @@ impl IceOptions {
         if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
             servers.push(IceServer { urls: vec![url], username: None, credential: None });
         }
-        let urls = self.urls.turn_urls(vantage);
+        let urls = self.urls.turn_urls(now, vantage);
         // `urls: []` would make the browser throw.
         if !urls.is_empty() {
             servers.push(IceServer {

@@ -9,6 +9,8 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
@@ -17,6 +19,8 @@ use crate::policy::rate::TokenBucket;
 pub mod accept;
 pub mod access;
 pub mod api_keys;
+pub mod certificate;
+pub mod certificates;
 pub mod commands;
 pub mod control;
 pub mod control_json;
@@ -29,11 +33,13 @@ pub mod json;
 mod listen;
 mod opening;
 mod page;
+mod rewound;
 mod router;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
+pub use listen::Handed;
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -108,7 +114,7 @@ fn bucket(per_s: u32) -> TokenBucket {
     TokenBucket::new(per_s, per_s.saturating_mul(2))
 }
 
-/// Serves HTTP on `listeners` until `shutdown`, then lets requests in flight finish for a moment.
+/// Serves HTTP on `listeners`, and on what `handed` brings from ports shared with TURN, until `shutdown`, then lets requests in flight finish for a moment.
 ///
 /// The listeners are bound by the caller, so that all ports are open before the first answer.
 ///
@@ -116,8 +122,9 @@ fn bucket(per_s: u32) -> TokenBucket {
 /// Only where the runtime cannot take a listener over; an error of one connection ends that one.
 pub async fn serve(
     listeners: Vec<TcpListener>,
+    handed: mpsc::Receiver<Handed>,
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    listen::serve(listeners, edge, shutdown).await
+    listen::serve(listeners, handed, edge, shutdown).await
 }

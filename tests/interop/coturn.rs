@@ -12,6 +12,8 @@ use crate::turn_client::receive;
 const MESSAGES: i64 = 10;
 /// Its default length of a message.
 const MESSAGE_BYTES: i64 = 100;
+/// Over TLS a start has one chance in a few.
+const STARTS_MAX: usize = 400;
 /// The client itself gives up after less; a run that works takes 5 s.
 const RUN_S_MAX: &str = "60";
 
@@ -85,7 +87,24 @@ fn missing(tool: &str, error: &std::io::Error) -> ! {
     panic!("{tool} cannot be started ({error}); install Debian's package coturn")
 }
 
+/// Starts the client until it happens to use no TLS of before 1.2.
 fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
+    repeat_by_chance(|| uclient_once(server, arguments))
+}
+
+fn repeat_by_chance(start: impl Fn() -> Run) -> Run {
+    for _ in 0..STARTS_MAX {
+        let run = start();
+        // Each of its connections draws a TLS version; those before 1.2 are refused.
+        let is_by_chance = run.text.contains("tls_connect: cannot connect");
+        if run.code == Some(0) || !is_by_chance {
+            return run;
+        }
+    }
+    panic!("{STARTS_MAX} starts, and each drew what is refused");
+}
+
+fn uclient_once(server: SocketAddr, arguments: &[&str]) -> Run {
     let count = MESSAGES.to_string();
     run(Command::new("timeout")
         .args([RUN_S_MAX, "turnutils_uclient", "-p", &server.port().to_string(), "-n", &count])
@@ -103,11 +122,15 @@ fn run(command: &mut Command) -> Run {
     Run { code: output.status.code(), text }
 }
 
-/// A daemon that this client can work with: it binds channel numbers that RFC 8656 took away.
-fn daemon() -> Daemon {
-    Daemon::start(&format!(
+/// For a daemon that this client can work with: it binds channel numbers that RFC 8656 took away.
+fn config() -> String {
+    format!(
         "channel_numbers = \"rfc5766\"\nallow_private_peers = [\"127.0.0.1\", \"::1\"]\n{CONFIG}"
-    ))
+    )
+}
+
+fn daemon() -> Daemon {
+    Daemon::start(&config())
 }
 
 /// Two of its clients talk to each other, both relayed.
@@ -214,6 +237,19 @@ fn check_streams(daemon: &Daemon, v4: SocketAddr, v6: SocketAddr, flags: &[&str]
 fn uclient_over_tcp_in_channels_and_indications_on_both_families() {
     let daemon = daemon();
     check_streams(&daemon, daemon.tcp(), daemon.tcp6(), &["-t"]);
+}
+
+#[test]
+fn uclient_over_tls_in_channels_and_indications_on_both_families() {
+    let home = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(home.path().join("cert.pem"), pair.cert.pem()).unwrap();
+    std::fs::write(home.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    let tls = "tls.cert = \"cert.pem\"\ntls.key = \"key.pem\"\n\
+               listen_tls = [\"127.0.0.1:0\", \"[::1]:0\"]\n";
+    std::fs::write(home.path().join("turnbell.toml"), format!("{tls}{}", config())).unwrap();
+    let daemon = Daemon::start_in(home, |_| {});
+    check_streams(&daemon, daemon.tls(), daemon.tls6(), &["-t", "-S"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod guard;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
@@ -179,7 +180,8 @@ impl Daemon {
         );
         let asked = handle.clone();
         let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health };
+        let tell = guard::tell_shards(handle.clone());
+        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health, tell };
         let commands = parts::commands(&config, urls, &secrets, store, running);
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -304,6 +306,7 @@ fn start_shard(
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),
         channel_range: parts::channel_range(config),
+        guard: guard::options(config, store)?,
     });
     let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
     let store = store.clone();

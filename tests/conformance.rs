@@ -11,6 +11,7 @@ mod conformance {
     mod authentication;
     mod channel;
     mod dual;
+    mod expiry_rule;
     mod facts;
     mod framing;
     mod general;
@@ -21,9 +22,13 @@ mod conformance {
     mod nonce;
     mod password_algorithm;
     mod permission;
+    mod rates;
+    mod reflection;
     mod refresh;
     mod reservation;
+    mod revoke;
     mod send_data;
+    mod shield;
     mod stop;
     mod stream;
     mod user_hash;

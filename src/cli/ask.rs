@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, key, log, sessions, status};
+use super::{credential, key, log, revoke, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::{Plan, parts};
@@ -87,6 +87,9 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Credential { urls, username, credential, ttl, expires_at } => {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
+        Response::Revoked { user, closed, until_at } => revoke::revoked(user, *closed, *until_at),
+        Response::RevokeUndone { user } => revoke::undone(user),
+        Response::RevokedUsers(users) => revoke::listed(users),
         Response::Status(health) => status::shown(health),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -96,9 +99,11 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
 fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let directory = &config.state_directory;
     let needs_record = match request {
-        Request::KeyAdd { .. } | Request::Credential { .. } => false,
+        Request::KeyAdd { .. } | Request::Credential { .. } | Request::Revoke { .. } => false,
         Request::KeyList {}
         | Request::KeyRevoke { .. }
+        | Request::RevokeUndo { .. }
+        | Request::RevokeList {}
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
         Request::Status {} => bail!(not_running(config)),
@@ -114,6 +119,9 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. }
+        | Request::Revoke { .. }
+        | Request::RevokeUndo { .. }
+        | Request::RevokeList {}
         | Request::Status {} => None,
     };
     let opened = Store::open_for_commands(parts::store_options(config));
@@ -190,10 +198,14 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
     let meaning = match request {
         Request::KeyAdd { .. } => "the key is on record and good from the next start on",
         Request::KeyRevoke { .. } => "the key is revoked on record",
+        Request::Revoke { .. } | Request::RevokeUndo { .. } => {
+            "this is on record and holds from the next start on"
+        }
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }
         | Request::Log { .. }
+        | Request::RevokeList {}
         | Request::Status {} => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))

@@ -6,6 +6,7 @@ mod check_config;
 mod credential;
 mod key;
 mod log;
+mod revoke;
 mod run;
 mod sessions;
 mod status;
@@ -45,6 +46,8 @@ enum Command {
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
+    /// End what a user has and refuse his credentials; --undo lets him in again
+    Revoke(revoke::Revoke),
     /// Say whether the daemon runs, relays, and writes its record
     Status(status::Status),
     /// List who is connected, and with --all who was
@@ -60,6 +63,7 @@ Examples:
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
+  turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell log --user alice --since 2h          why did that call fail?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
@@ -77,6 +81,10 @@ impl Cli {
             Some(Command::CheckConfig(command)) => command.run(named),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::Revoke(command)) => {
+                let config = find(named)?;
+                command.question(&config).ask(&config)
+            }
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
@@ -143,8 +151,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands =
-            "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,log";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

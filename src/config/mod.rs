@@ -2,9 +2,11 @@
 
 mod check;
 mod checker;
+mod guard;
 mod ice_url;
 mod load;
 mod problem;
+mod rate;
 mod raw;
 pub mod secrets;
 mod suggest;
@@ -18,8 +20,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
+use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN};
 
+pub use guard::{CredentialExpiry, Rate, Rates, Shield};
 pub use load::PLACES;
 pub use problem::{ConfigError, Problem};
 
@@ -54,12 +57,18 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
+    /// Peer ports that no data is sent to.
+    pub reflection_ports: Vec<RangeInclusive<u16>>,
     /// The certificate; `None`: no TLS.
     pub tls: Option<Tls>,
     /// Who may allocate.
     pub auth: Auth,
     /// How much one of them may take.
     pub quota: Quota,
+    /// How much is answered to those who have proven nothing.
+    pub shield: Shield,
+    /// How fast may be relayed.
+    pub rates: Rates,
     /// The HTTP side.
     pub http: Http,
     /// What `GET /ice` answers.
@@ -145,6 +154,8 @@ pub struct Auth {
     pub secrets: Vec<Secret<String>>,
     /// Static accounts.
     pub users: Vec<StaticUser>,
+    /// What a credential's expiry ends.
+    pub expiry: CredentialExpiry,
 }
 
 /// A static account.
@@ -295,9 +306,12 @@ impl Config {
             channel_numbers: ChannelNumbers::Rfc8656,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
+            reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
             tls: None,
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
+            shield: Shield::default(),
+            rates: Rates::default(),
             http: Http {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                 cors_origins: Vec::new(),

@@ -10,6 +10,7 @@ use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Ses
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
+use super::revoke::TellShards;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
@@ -57,6 +58,8 @@ pub struct Running {
     pub live: LiveSessions,
     /// How it is.
     pub health: HealthProbe,
+    /// Who revokes users in it.
+    pub tell: TellShards,
 }
 
 impl Commands {
@@ -73,6 +76,9 @@ impl Commands {
                 self.log(user, kind.as_deref(), since_at, rows(limit))
             }
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
+            Request::Revoke { user, for_s } => self.revoke(now, user, for_s),
+            Request::RevokeUndo { user } => self.undo_revoke(user),
+            Request::RevokeList {} => self.revoked(now),
             Request::Status {} => self.status(),
         };
         done.unwrap_or_else(Response::Error)
@@ -233,6 +239,7 @@ impl From<StoreError> for ErrorWord {
     fn from(why: StoreError) -> Self {
         match why {
             StoreError::KeyExists(_) | StoreError::KeyName => wrong("name", why.to_string()),
+            StoreError::RevocationsFull => failed("revocations_full", why.to_string()),
             StoreError::KeysFull => failed("keys_full", why.to_string()),
             StoreError::Newer { .. }
             | StoreError::Corrupt { .. }

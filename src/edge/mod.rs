@@ -33,6 +33,7 @@ pub mod json;
 mod listen;
 mod opening;
 mod page;
+pub mod revoke;
 mod rewound;
 mod router;
 

@@ -12,6 +12,7 @@ use rustls::ServerConnection;
 
 use super::ledger::{Ledger, PortCount};
 use crate::turn::allocation::AllocationView;
+use crate::turn::contract::Command;
 use crate::turn::counters::Counters;
 use crate::turn::fact::Transport;
 
@@ -22,6 +23,8 @@ pub(super) enum Question {
     Allocations(SyncSender<Vec<AllocationView>>),
     /// What was counted.
     Counters(SyncSender<Counters>),
+    /// A user to be revoked or let in again.
+    Tell(Command, SyncSender<Option<usize>>),
     /// End everything; the answer comes when it has ended.
     Stop(SyncSender<()>),
 }
@@ -80,6 +83,15 @@ impl Handle {
     /// If the shard is gone or does not answer within `patience`.
     pub fn counters(&self, patience: Duration) -> Result<Counters, NoAnswer> {
         self.ask(patience, Question::Counters)
+    }
+
+    /// Has a user revoked or let in again; says how many allocations ended by it, or `None` if
+    /// there are as many revocations as can be held, and nothing was done.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn tell(&self, patience: Duration, command: Command) -> Result<Option<usize>, NoAnswer> {
+        self.ask(patience, |answer| Question::Tell(command, answer))
     }
 
     /// Ends every allocation, which writes its last fact, and the shard.

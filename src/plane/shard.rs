@@ -198,6 +198,10 @@ impl Shard {
                 Ok(Question::Counters(answer)) => {
                     let _ = answer.try_send(self.relay.counters().clone());
                 }
+                Ok(Question::Tell(command, answer)) => {
+                    let _ = answer.try_send(self.relay.carry_out(now, command));
+                    self.drain(now);
+                }
                 Ok(Question::Stop(answer)) => {
                     self.relay.handle(now, Input::Command(Command::Stop));
                     self.drain(now);

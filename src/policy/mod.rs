@@ -1,6 +1,8 @@
 //! May you: pure decisions about peers, quotas and rates.
 
+pub mod fair;
 pub mod peers;
 pub mod quota;
 mod ranges;
 pub mod rate;
+pub mod shield;

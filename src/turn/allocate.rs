@@ -91,7 +91,7 @@ impl Relay {
                 username: (*request.username).into(),
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
-                lifetime: granted_lifetime(lifetime),
+                lifetime: self.guard.lifetime(now, &request.who, granted_lifetime(lifetime)),
                 missing,
                 is_abandoned: false,
             },
@@ -185,8 +185,8 @@ impl Relay {
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
-    /// What was opened, with addresses and lifetimes, unless the relay stopped meanwhile; then the
-    /// sockets are closed again.
+    /// What was opened, with addresses and lifetimes, unless the relay stopped or the user was
+    /// revoked meanwhile; then the sockets are closed again.
     fn usable(&mut self, now: Now, opened: Opened, pending: &Pending) -> Result<Usable, Reject> {
         let expires_at = now.mono + pending.lifetime;
         let relayed = |port| {
@@ -194,7 +194,8 @@ impl Relay {
             Some(Relayed { port, address, expires_at })
         };
         let other = opened.other.and_then(Result::ok);
-        let usable = relayed(opened.relay).filter(|_| !self.is_stopping).map(|first| Usable {
+        let is_refused = self.is_stopping || self.guard.revocations.holds(now, &pending.who.user);
+        let usable = relayed(opened.relay).filter(|_| !is_refused).map(|first| Usable {
             relayed: first,
             relayed_other: other.and_then(relayed),
             address_error: match (pending.missing, opened.other) {
@@ -281,6 +282,7 @@ impl Relay {
         self.counters.successes += 1;
         let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
         let slot = self.allocations.insert(allocation);
+        self.guard.opened(slot, &self.allocations[slot].who.user);
         self.slot_by_tuple.insert(tuple, slot);
         for relayed in std::iter::once(relayed).chain(relayed_other) {
             self.slot_by_relay.insert(relayed.port, slot);

@@ -2,7 +2,7 @@
 //! and what it did.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::channel_binding::ChannelBindings;
 use super::fact::{AllocationNumber, Traffic};
@@ -107,10 +107,13 @@ impl Allocation {
     pub(super) fn time_to_expiry_s(&self, now: Now) -> u32 {
         let first = self.relayed.expires_at;
         let last = self.relayed_other.map_or(first, |other| other.expires_at.max(first));
-        let left = last.saturating_duration_since(now.mono);
-        // Rounded to nearest: a retransmission a millisecond later is told the same lifetime.
-        left.as_millis().saturating_add(500).div_euclid(1000).try_into().unwrap_or(u32::MAX)
+        whole_seconds(last.saturating_duration_since(now.mono))
     }
+}
+
+/// Rounded to nearest: a retransmission a millisecond later is told the same lifetime.
+pub(super) fn whole_seconds(left: Duration) -> u32 {
+    left.as_millis().saturating_add(500).div_euclid(1000).try_into().unwrap_or(u32::MAX)
 }
 
 /// A live allocation as people see it.

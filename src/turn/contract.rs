@@ -8,6 +8,7 @@ use super::five_tuple::FiveTuple;
 use super::icmp::IcmpError;
 use super::relayed_address::RelayPort;
 use super::reservation::{Ports, ReservationToken};
+use super::revocation::Revocation;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 
@@ -53,6 +54,14 @@ pub enum Input<'a> {
 pub enum Command {
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
+    /// Closes every allocation of a user with reason `revoked` and refuses his credentials from
+    /// then on.
+    Revoke(Revocation),
+    /// Lets him in again.
+    Restore {
+        /// User by which quotas count.
+        user: Box<str>,
+    },
 }
 
 /// Ties an answer to its question.
@@ -248,6 +257,11 @@ discards! {
     IcmpPaced = "icmp_paced", "ICMP beyond what a client is told of.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
+    OverAllocationRate = "over_allocation_rate", "More than one allocation may relay.";
+    OverUserRate = "over_user_rate", "More than one user may relay.";
+    OverTotalRate = "over_total_rate", "More than everybody may relay, and more than this user's share.";
+    ShieldSource = "shield_source", "This source was sent all the answers it gets without a nonce of ours.";
+    ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     MalformedStream = "malformed_stream", "A stream that says what is no message; it is closed.";
     SlowStream = "slow_stream", "A client does not read its stream fast enough.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";

@@ -15,6 +15,7 @@ impl Relay {
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
+        self.guard.closed(slot, &allocation.who.user);
         let (user, source) = (allocation.who.user, allocation.tuple.client.ip());
         if let Some(other) = allocation.relayed_other {
             self.close_relayed(other, user.clone(), source, false);
@@ -33,8 +34,8 @@ impl Relay {
     pub(super) fn expire(&mut self, now: Now, slot: usize) {
         let allocation = &mut self.allocations[slot];
         if allocation.is_expired(now) {
-            let tuple = allocation.tuple;
-            self.close(now, slot, EndReason::Expired);
+            let (reason, tuple) = (self.guard.end_reason(now, &allocation.who), allocation.tuple);
+            self.close(now, slot, reason);
             return self.close_stream(tuple);
         }
         let first = allocation.relayed;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::contract::{Discard, Forward, Header};
 use super::fact::Traffic;
 use super::five_tuple::FiveTuple;
+use super::rates::Direction;
 use super::relay::Relay;
 use super::relayed_address::{PeerAddr, RelayAddresses, RelayPort, Relayed};
 use crate::policy::peers::{AllowedPeer, Route};
@@ -87,6 +88,9 @@ impl Relay {
         let Some(peer) = allocation.channels.peer(now, number) else {
             return Forward::Discard(Discard::NoChannel);
         };
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
+        }
         // A binding outlives its permission by five minutes; without the permission it carries
         // nothing (§9: permissions are what protects peers).
         if allocation.permissions.live(now, peer.ip()).is_none() {
@@ -147,6 +151,7 @@ impl Relay {
         if peer.port() == 0 {
             return Err(Discard::BadSource);
         }
+        self.guard.may_relay(now, slot, Direction::ToClient, range.len())?;
         let header = allocation
             .channels
             .number(now, peer)

@@ -7,12 +7,15 @@ pub mod counters;
 pub mod expiry;
 pub mod fact;
 pub mod five_tuple;
+pub mod guard;
 pub mod icmp;
 pub mod permission;
+pub mod rates;
 pub mod relay;
 pub mod relayed_address;
 pub mod reply;
 pub mod reservation;
+pub mod revocation;
 
 mod allocate;
 mod authentication;

@@ -1,6 +1,7 @@
 //! Refresh: lengthens an allocation or ends it (RFC 8656 §8.2).
 
 use super::allocate::{granted_lifetime, requested_address_family, requested_lifetime};
+use super::allocation::whole_seconds;
 use super::fact::EndReason;
 use super::relay::Relay;
 use super::reply::{Reject, Request};
@@ -33,13 +34,13 @@ impl Relay {
             }
             return Ok(request.finish(response.u32(AttributeType::LIFETIME, 0)));
         }
+        let lifetime = self.guard.lifetime(now, &request.who, granted_lifetime(lifetime));
         let allocation = &mut self.allocations[slot];
-        let lifetime = granted_lifetime(lifetime);
         allocation.live_until(now.mono + lifetime, family);
         self.expiry.insert(allocation.next_expiry(), slot);
         // A client that refreshes is a good moment to drop what it let expire.
         allocation.permissions.forget_expired(now);
         allocation.channels.forget_expired(now);
-        Ok(request.finish(response.u32(AttributeType::LIFETIME, lifetime.as_secs() as u32)))
+        Ok(request.finish(response.u32(AttributeType::LIFETIME, whole_seconds(lifetime))))
     }
 }

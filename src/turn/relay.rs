@@ -14,6 +14,7 @@ use super::contract::{Command, Discard, Input, Output, Token};
 use super::counters::Counters;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
+use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use crate::auth::credential::Verifier;
@@ -21,6 +22,7 @@ use crate::auth::nonce::NonceKey;
 use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
 use crate::policy::peers::PeerPolicy;
 use crate::policy::rate::TokenBucket;
+use crate::policy::shield::AnswerKind;
 use crate::time::Now;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelRange;
@@ -50,6 +52,8 @@ pub struct Options {
     pub default_family: DefaultFamily,
     /// Which channel numbers may be bound.
     pub channel_range: ChannelRange,
+    /// What it does about abuse.
+    pub guard: GuardOptions,
 }
 
 /// The TURN server of one shard.
@@ -65,6 +69,7 @@ pub struct Relay {
     pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
     pub(super) expiry: Expiry,
+    pub(super) guard: Guard,
     /// Allocates whose socket is being opened; by token, so that the order is fixed.
     pub(super) pending: BTreeMap<Token, super::allocate::Pending>,
     pub(super) outputs: VecDeque<Output>,
@@ -81,8 +86,15 @@ impl Relay {
     /// An empty relay.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { verifier, policy, nonce_key, relay_addresses, default_family, channel_range } =
-            options;
+        let Options {
+            verifier,
+            policy,
+            nonce_key,
+            relay_addresses,
+            default_family,
+            channel_range,
+            guard,
+        } = options;
         Self {
             verifier,
             policy,
@@ -94,6 +106,7 @@ impl Relay {
             slot_by_tuple: HashMap::new(),
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
+            guard: Guard::new(guard),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -121,6 +134,8 @@ impl Relay {
             }
             Input::StreamClosed { tuple } => self.stream_closed(now, tuple),
             Input::Command(Command::Stop) => self.stop(now),
+            Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
+            Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
                     self.expire(now, slot);
@@ -270,8 +285,16 @@ impl Relay {
         reject: &Reject,
         seal: Option<&Seal>,
     ) {
+        let answerable = match seal {
+            Some(_) => Answerable::Proven,
+            None => match self.may_answer(now, tuple, message, AnswerKind::Error) {
+                Some(answerable) => answerable,
+                None => return,
+            },
+        };
         self.counters.reject(reject);
         let bytes = self.error_response(now, tuple, message, reject, seal);
+        self.answered(tuple, answerable, bytes.len());
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 

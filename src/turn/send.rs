@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::contract::{Discard, Forward};
 use super::five_tuple::FiveTuple;
 use super::forward::to_peer;
+use super::rates::Direction;
 use super::relay::Relay;
 use crate::time::Now;
 use crate::wire::address::{Family, XorAddress};
@@ -40,6 +41,9 @@ impl Relay {
         // a dual allocation may have a permission for it.
         if Family::of(peer.ip()) != relayed.family() {
             return Forward::Discard(Discard::PeerForbidden);
+        }
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
         }
         // §13, §14: where the family changes, and for datagrams over IPv6, the attribute is ignored.
         // §15: from a stream it counts over IPv6, too.

@@ -13,6 +13,7 @@ mod credential;
 mod key;
 mod log;
 mod refusals;
+mod revoke;
 mod sessions;
 mod status;
 mod streams;

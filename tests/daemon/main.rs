@@ -12,11 +12,13 @@ mod network;
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod turn_client;
 
+mod abuse;
 mod broken_record;
 mod commands;
 mod end;
 mod floods;
 mod log;
+mod shield;
 mod spoofed;
 mod systemd;
 mod user_hash;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use turnbell::edge::commands::{Commands, Issuer, Running};
 use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
+use turnbell::edge::revoke::Told;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
 use turnbell::time::Now;
 use turnbell::turn::allocation::AllocationView;
@@ -66,6 +67,7 @@ impl Daemon {
                 issued: http.names.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
+                tell: Arc::new(|_| Told::Done(0)),
             }),
         });
         let socket = ControlSocket::bind(&path).unwrap();

@@ -11,8 +11,12 @@ use turnbell::auth::credential::{Issued, User, Verifier, issue};
 use turnbell::auth::nonce::NonceKey;
 use turnbell::auth::secret::Secret;
 use turnbell::auth::user_hash::IssuedNames;
+use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
+use turnbell::policy::shield::ShieldOptions;
 use turnbell::time::Now;
+use turnbell::turn::guard::{ExpiryRule, GuardOptions};
+use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
 use turnbell::wire::address::Family;
@@ -37,6 +41,7 @@ pub(crate) struct Setup {
     pub(crate) relay_addresses: Vec<IpAddr>,
     pub(crate) default_family: DefaultFamily,
     pub(crate) policy: PeerPolicyOptions,
+    pub(crate) guard: GuardOptions,
     /// Users whose credentials were issued here, so that USERHASH is recognised, with their expiry.
     pub(crate) issued: Vec<(&'static str, i64)>,
 }
@@ -55,6 +60,16 @@ impl Default for Setup {
                 allow_private: opened.into(),
                 ..PeerPolicyOptions::default()
             },
+            guard: GuardOptions {
+                shield: ShieldOptions {
+                    answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
+                    bits_total: SHIELD_TOTAL_BITS_DEFAULT,
+                    seed: [7, 7],
+                },
+                rates: RateOptions::default(),
+                expiry: ExpiryRule::Allocate,
+                revoked: Vec::new(),
+            },
             issued: Vec::new(),
         }
     }
@@ -72,6 +87,7 @@ impl Setup {
             relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
             default_family: self.default_family,
             channel_range: ChannelRange::Rfc8656,
+            guard: self.guard.clone(),
         }
     }
 

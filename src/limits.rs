@@ -26,13 +26,18 @@ pub const CREDENTIAL_SKEW_S: i64 = 30;
 pub const PERMISSIONS_PER_ALLOCATION_MAX: usize = 1024;
 /// Channel bindings of one allocation, reserved ones included; the next new one is 508.
 pub const CHANNELS_PER_ALLOCATION_MAX: usize = 1024;
-/// XOR-PEER-ADDRESS attributes read from one CreatePermission; a longer list is 400.
+/// XOR-PEER-ADDRESS attributes of one CreatePermission; a longer list is 508.
 pub const PEERS_PER_REQUEST_MAX: usize = 128;
 /// New peer addresses an allocation may name per second, after the burst; over it the request is
 /// not answered, so that retransmission paces it (a 508 would end some browsers' TURN client).
 pub const NEW_PEERS_PER_S: u32 = 20;
 /// New peer addresses an allocation may name at once.
 pub const NEW_PEERS_BURST: u32 = 200;
+/// ICMP packets about peers that a client is told of per second, after the burst; the rest is
+/// counted.
+pub const ICMP_PER_S: u32 = 5;
+/// ICMP packets about peers that a client is told of at once.
+pub const ICMP_BURST: u32 = 5;
 /// Unknown attribute types listed in one 420; the rest is left out.
 pub const UNKNOWN_ATTRIBUTES_MAX: usize = 16;
 /// Longest USERNAME that is looked at, bytes (RFC 8489 §14.3); longer is 401.
@@ -145,6 +150,11 @@ pub const RELAY_PORTS_DEFAULT: RangeInclusive<u16> = 49_152..=65_535;
 pub const RELAY_PORT_TRIES: usize = 16;
 /// How long a relay port that another program holds is left alone.
 pub const RELAY_PORT_REST: Duration = Duration::from_secs(60);
+/// How long a reserved port waits for whoever shows its token. RFC 8656 §7.2 asks for 30 s at
+/// least; a client may retransmit the Allocate that redeems it for 39.5 s.
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(60);
+/// Reserved ports, each an open socket; the next Allocate that wants one is 508.
+pub const RESERVATIONS_MAX: usize = 256;
 /// Relay addresses of the daemon (v4 and v6 together).
 pub const RELAY_ADDRESSES_MAX: usize = 8;
 /// Listening sockets of one shard.
@@ -162,6 +172,8 @@ pub const TAILROOM_BYTES: usize = 4;
 pub const LISTENER_BATCH: usize = 64;
 /// Datagrams read from one relay socket before others get their turn.
 pub const RELAY_BATCH: usize = 16;
+/// Errors taken from the error queues of relay sockets per loop turn; the rest waits for the next.
+pub const ERRORS_PER_TURN: usize = 16;
 /// Readiness events taken from the kernel per loop turn.
 pub const EVENTS_PER_TURN: usize = 256;
 /// Receive slots of a shard: datagrams in hand before everything collected is sent.
@@ -337,6 +349,8 @@ const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
 const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");
 const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for an IPv6 peer");
+const _: () = assert!(ICMP_PER_S + ICMP_BURST <= 10, "10 in any second for one allocation");
+const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30, "RFC 8656 §7.2");
 const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);
 const _: () = assert!(FRAME_BYTES_MAX <= DATAGRAM_BYTES_MAX, "a frame fits a slot");
 const _: () = assert!(TAILROOM_BYTES >= 3, "padding of a frame on a stream");

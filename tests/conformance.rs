@@ -10,11 +10,13 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod dual;
     mod expiry_rule;
     mod facts;
     mod framing;
     mod general;
     mod harness;
+    mod icmp;
     mod inside;
     mod integrity;
     mod nonce;
@@ -23,6 +25,7 @@ mod conformance {
     mod rates;
     mod reflection;
     mod refresh;
+    mod reservation;
     mod revoke;
     mod send_data;
     mod shield;

@@ -11,6 +11,7 @@ mod support;
 
 mod sim {
     pub(crate) mod actor;
+    pub(crate) mod allocation;
     pub(crate) mod ask;
     pub(crate) mod attacker;
     pub(crate) mod checks;

@@ -72,7 +72,7 @@ fn described(event: &LogWord) -> (LogKind, &str, String) {
             (LogKind::Credential, user, format!("good for {ttl}, asked for by {by}{from}"))
         }
         LogWord::Opened(session) => {
-            let (relayed, client) = (&session.relayed, or_dash(&session.client));
+            let (relayed, client) = (session.all_relayed(), or_dash(&session.client));
             let text = format!("{relayed} for {client} over {}", session.transport);
             (LogKind::Opened, &session.user, text)
         }
@@ -80,7 +80,7 @@ fn described(event: &LogWord) -> (LogKind, &str, String) {
             let end = session.ended_at.unwrap_or(session.opened_at);
             let mut text = format!(
                 "{} of {}: {} after {}",
-                session.relayed,
+                session.all_relayed(),
                 or_dash(&session.client),
                 session.end_reason.as_deref().unwrap_or("-"),
                 table::lasted(end - session.opened_at),

@@ -58,7 +58,7 @@ pub(super) fn listed(sessions: &[Session], now: Now) -> String {
             state(session),
             session.user.clone(),
             session.client.clone().unwrap_or_else(|| "-".to_owned()),
-            session.relayed.clone(),
+            session.all_relayed(),
             relayed(session.traffic.map(|traffic| traffic.bytes_to_peers)),
             relayed(session.traffic.map(|traffic| traffic.bytes_to_client)),
         ]
@@ -97,6 +97,7 @@ mod tests {
             server: "203.0.113.7:3478".to_owned(),
             transport: "udp".to_owned(),
             relayed: "203.0.113.7:50000".to_owned(),
+            relayed_other: None,
             opened_at: 0,
             ended_at: None,
             end_reason: None,
@@ -106,6 +107,7 @@ mod tests {
         let unknown = Session { expires_in_s: None, traffic: None, ..on.clone() };
         let ended = Session {
             client: Some("198.51.100.4:9".to_owned()),
+            relayed_other: Some("[2001:db8::7]:50001".to_owned()),
             ended_at: Some(65_000),
             end_reason: Some("expired".to_owned()),
             expires_in_s: None,
@@ -121,7 +123,8 @@ mod tests {
         let (start, relayed) = ("1970-01-01 00:00:00", "203.0.113.7:50000");
         let client = "198.51.100.4:9";
         let traffic = ["2.0 KiB", "5 B"];
-        assert_eq!(lines[0][..6], [start, "1m05s", "expired", "alice", client, relayed]);
+        let both = "203.0.113.7:50000, [2001:db8::7]:50001";
+        assert_eq!(lines[0][..6], [start, "1m05s", "expired", "alice", client, both]);
         assert_eq!(lines[0][6..], traffic);
         assert_eq!(lines[1], [start, "5s", "on", "alice", "-", relayed, "-", "-"]);
         assert_eq!(lines[2][..6], [start, "5s", "on, 9m55s left", "alice", "-", relayed]);

@@ -48,7 +48,7 @@ pub(super) fn health_probe(handle: Handle, store: Store, urls: UrlSources) -> He
             relay: RelayHealth {
                 shards: 1,
                 shards_alive: usize::from(alive),
-                allocations: handle.port_count().used as u64,
+                allocations: handle.allocation_count(),
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &urls),

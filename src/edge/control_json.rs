@@ -183,6 +183,9 @@ pub struct Session {
     pub transport: String,
     /// Relayed transport address.
     pub relayed: String,
+    /// Of an allocation with both families: the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed_other: Option<String>,
     /// When it was given.
     pub opened_at: i64,
     /// When it ended; absent while it is on.
@@ -197,6 +200,17 @@ pub struct Session {
     /// What it relayed, payload only; absent where only a running daemon would know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Relayed>,
+}
+
+impl Session {
+    /// The relayed transport addresses for people: one, or both with a comma.
+    #[must_use]
+    pub fn all_relayed(&self) -> String {
+        match &self.relayed_other {
+            Some(other) => format!("{}, {other}", self.relayed),
+            None => self.relayed.clone(),
+        }
+    }
 }
 
 /// What was relayed, payload only.

@@ -127,6 +127,12 @@ impl Handle {
         self.ledger.port_count()
     }
 
+    /// Live and opening allocations.
+    #[must_use]
+    pub fn allocation_count(&self) -> u64 {
+        self.ledger.allocation_count()
+    }
+
     fn ask<T>(
         &self,
         patience: Duration,

@@ -1,20 +1,22 @@
-//! What spans shards: relay ports, quotas, and who owns a live relay port.
+//! What spans shards: relay ports, reservations, quotas, and who owns a live relay port.
 //!
 //! One mutex, touched a few times per allocation and never per packet; the owner of a port is an
 //! atomic that is read per packet only for peers that are own addresses.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::limits::RELAY_PORT_REST;
+use super::port_pool::PortPool;
+use crate::limits::{RELAY_PORT_REST, RESERVATION_LIFETIME, RESERVATIONS_MAX};
 use crate::policy::quota::{Quota, QuotaExceeded, QuotaLimits};
 use crate::time::Now;
 use crate::turn::contract::Why;
 use crate::turn::relayed_address::RelayPort;
+use crate::turn::reservation::{Ports, ReservationToken};
 use crate::wire::address::Family;
 
 /// Index of a shard.
@@ -23,10 +25,14 @@ pub struct ShardIndex(pub u8);
 
 const NOBODY: u8 = u8::MAX;
 
-/// Ports and quotas of the whole daemon.
+/// Ports, reservations and quotas of the whole daemon.
+///
+/// A drawn port is used until it is given back, rests or is reserved; nothing else happens to it.
 #[derive(Debug)]
 pub struct Ledger {
     books: Mutex<Books>,
+    /// How many reservations there are, so that nobody locks the books to find none.
+    reserved: AtomicUsize,
     first_port: u16,
     /// By relay address, then by port from `first_port`.
     owners: Vec<Vec<AtomicU8>>,
@@ -36,10 +42,31 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Books {
     quota: Quota,
-    /// Free ports by relay address, in no order: one is drawn at random.
-    free: Vec<Vec<u16>>,
+    /// Free ports by relay address.
+    pools: Vec<PortPool>,
+    used: usize,
     /// Ports found taken by another program, and until when they are left alone.
     resting: VecDeque<(Instant, RelayPort)>,
+    /// Oldest first: all live equally long.
+    reservations: VecDeque<Reservation>,
+}
+
+/// A bound socket that waits for whoever shows the token. It counts as an allocation of the user
+/// who made it, so that quotas bound it.
+#[derive(Debug)]
+struct Reservation {
+    token: ReservationToken,
+    port: RelayPort,
+    socket: UdpSocket,
+    user: Box<str>,
+    source: IpAddr,
+    expires_at: Instant,
+}
+
+impl Reservation {
+    fn is_expired(&self, now: Now) -> bool {
+        self.expires_at <= now.mono
+    }
 }
 
 /// How many ports there are and what became of them.
@@ -49,6 +76,8 @@ pub struct PortCount {
     pub free: usize,
     /// Held by another program when last tried.
     pub resting: usize,
+    /// Bound and kept for a token.
+    pub reserved: usize,
     /// Of live or opening allocations.
     pub used: usize,
 }
@@ -61,58 +90,61 @@ impl Ledger {
         Self {
             books: Mutex::new(Books {
                 quota: Quota::new(limits),
-                free: addresses.iter().map(|_| ports.clone().collect()).collect(),
+                pools: addresses.iter().map(|_| PortPool::new(ports)).collect(),
+                used: 0,
                 resting: VecDeque::new(),
+                reservations: VecDeque::new(),
             }),
+            reserved: AtomicUsize::new(0),
             first_port: *ports.start(),
             owners: addresses.iter().map(owners).collect(),
             families: addresses.iter().map(|ip| Family::of(*ip)).collect(),
         }
     }
 
-    /// Counts one allocation and draws a random free port of `family` for it.
+    /// Counts one allocation, whatever the number of its ports.
     ///
     /// # Errors
-    /// The quota that is reached, or `Ports`; nothing is counted then.
-    pub fn take(
-        &self,
-        now: Now,
-        user: &str,
-        source: IpAddr,
-        family: Family,
-    ) -> Result<RelayPort, Why> {
+    /// The quota that is reached; nothing is counted then.
+    pub fn count(&self, user: &str, source: IpAddr) -> Result<(), Why> {
+        self.books().count(user, source)
+    }
+
+    /// Takes the count of one allocation back.
+    pub fn uncount(&self, user: &str, source: IpAddr) {
+        self.books().quota.give_back(user, source);
+    }
+
+    /// Draws a random free port of `family`; for [`Ports::EvenAndReserve`] the next higher one on
+    /// the same address is drawn with it.
+    ///
+    /// # Errors
+    /// `Ports` if there is none.
+    pub fn draw(&self, now: Now, family: Family, ports: Ports) -> Result<RelayPort, Why> {
+        self.tend(now);
         let mut books = self.books();
-        books.quota.take(user, source).map_err(|exceeded| match exceeded {
-            QuotaExceeded::User => Why::UserQuota,
-            QuotaExceeded::Source => Why::SourceQuota,
-            QuotaExceeded::Total => Why::TotalQuota,
-        })?;
-        let drawn = self.draw(&mut books, now, family);
-        if drawn.is_none() {
-            books.quota.give_back(user, source);
-        }
+        books.wake(now);
+        // Of several addresses the one with most room first, so that they fill evenly.
+        let mut addresses: Vec<usize> =
+            (0..self.families.len()).filter(|at| self.families[*at] == family).collect();
+        addresses.sort_by_key(|at| std::cmp::Reverse(books.pools[*at].len()));
+        let drawn = addresses.into_iter().find_map(|address| {
+            let number = books.pools[address].draw(ports)?;
+            Some(RelayPort { address: address as u8, number })
+        });
+        books.used += match (drawn, ports) {
+            (None, _) => 0,
+            (Some(_), Ports::Any | Ports::Even) => 1,
+            (Some(_), Ports::EvenAndReserve) => 2,
+        };
         drawn.ok_or(Why::Ports)
     }
 
-    /// Lets a port rest that another program holds, and draws another one.
-    ///
-    /// # Errors
-    /// `Ports` if none is left; the allocation is still counted, see [`Self::forget`].
-    pub fn exchange(&self, now: Now, taken: RelayPort) -> Result<RelayPort, Why> {
+    /// Lets a drawn port rest that another program holds.
+    pub fn rest(&self, now: Now, taken: RelayPort) {
         let mut books = self.books();
+        books.used -= 1;
         books.resting.push_back((now.mono + RELAY_PORT_REST, taken));
-        let family = self.families[usize::from(taken.address)];
-        self.draw(&mut books, now, family).ok_or(Why::Ports)
-    }
-
-    /// Takes the count of an allocation back whose socket could not be opened, and the last port
-    /// that was drawn for it, if it is still held.
-    pub fn forget(&self, drawn: Option<RelayPort>, user: &str, source: IpAddr) {
-        let mut books = self.books();
-        books.quota.give_back(user, source);
-        if let Some(port) = drawn {
-            books.free[usize::from(port.address)].push(port.number);
-        }
     }
 
     /// Says who receives what is sent to `port`; its socket is open.
@@ -129,38 +161,112 @@ impl Ledger {
         (owner != NOBODY).then_some(ShardIndex(owner))
     }
 
-    /// Gives port and count of an allocation back; its socket is closed.
-    pub fn give_back(&self, port: RelayPort, user: &str, source: IpAddr) {
+    /// Gives a drawn port back; its socket is closed.
+    pub fn give_back(&self, port: RelayPort) {
         if let Some(owner) = self.owner_cell(port) {
             owner.store(NOBODY, Ordering::Release);
         }
-        self.forget(Some(port), user, source);
+        let mut books = self.books();
+        books.used -= 1;
+        books.pools[usize::from(port.address)].put(port.number);
+    }
+
+    /// Keeps a drawn port and its socket for [`RESERVATION_LIFETIME`]; counts as an allocation of
+    /// `user` until then.
+    ///
+    /// # Errors
+    /// The quota that is reached, or `Ports` at [`RESERVATIONS_MAX`] or without random numbers; the
+    /// port is given back then.
+    pub fn reserve(
+        &self,
+        now: Now,
+        port: RelayPort,
+        socket: UdpSocket,
+        user: &str,
+        source: IpAddr,
+    ) -> Result<ReservationToken, Why> {
+        let mut books = self.books();
+        let reserved = books.token().and_then(|token| {
+            books.count(user, source)?;
+            Ok(token)
+        });
+        books.used -= 1;
+        let token = match reserved {
+            Ok(token) => token,
+            Err(why) => {
+                drop(socket);
+                books.pools[usize::from(port.address)].put(port.number);
+                return Err(why);
+            }
+        };
+        let expires_at = now.mono + RESERVATION_LIFETIME;
+        let user = user.into();
+        books.reservations.push_back(Reservation { token, port, socket, user, source, expires_at });
+        self.reserved.store(books.reservations.len(), Ordering::Release);
+        Ok(token)
+    }
+
+    /// Hands a reserved port and its socket to whoever shows the token, and counts it as an
+    /// allocation of `user`; a token serves once.
+    ///
+    /// # Errors
+    /// `Reservation` if the token is unknown, used or expired; else the quota that is reached, and
+    /// the reservation stays.
+    pub fn redeem(
+        &self,
+        now: Now,
+        token: ReservationToken,
+        user: &str,
+        source: IpAddr,
+    ) -> Result<(RelayPort, UdpSocket), Why> {
+        self.tend(now);
+        let mut books = self.books();
+        let at = books.reservations.iter().position(|kept| kept.token == token);
+        let kept = at.and_then(|at| books.reservations.remove(at)).ok_or(Why::Reservation)?;
+        books.quota.give_back(&kept.user, kept.source);
+        if let Err(why) = books.count(user, source) {
+            let again = books.count(&kept.user, kept.source);
+            debug_assert_eq!(again, Ok(()), "it was counted a moment ago");
+            let place = at.unwrap_or(0);
+            books.reservations.insert(place, kept);
+            return Err(why);
+        }
+        books.used += 1;
+        self.reserved.store(books.reservations.len(), Ordering::Release);
+        Ok((kept.port, kept.socket))
+    }
+
+    /// Ends reservations whose time is over; costs nothing where there are none.
+    pub fn tend(&self, now: Now) {
+        if self.reserved.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut books = self.books();
+        while let Some(over) = books.reservations.pop_front_if(|kept| kept.is_expired(now)) {
+            books.quota.give_back(&over.user, over.source);
+            drop(over.socket);
+            books.pools[usize::from(over.port.address)].put(over.port.number);
+        }
+        self.reserved.store(books.reservations.len(), Ordering::Release);
     }
 
     /// What the ports are used for.
     #[must_use]
     pub fn port_count(&self) -> PortCount {
         let books = self.books();
-        let free = books.free.iter().map(Vec::len).sum();
-        let resting = books.resting.len();
-        let all: usize = self.owners.iter().map(Vec::len).sum();
-        PortCount { free, resting, used: all - free - resting }
+        PortCount {
+            free: books.pools.iter().map(PortPool::len).sum(),
+            resting: books.resting.len(),
+            reserved: books.reservations.len(),
+            used: books.used,
+        }
     }
 
-    fn draw(&self, books: &mut Books, now: Now, family: Family) -> Option<RelayPort> {
-        while let Some((until, port)) = books.resting.front().copied()
-            && until <= now.mono
-        {
-            books.resting.pop_front();
-            books.free[usize::from(port.address)].push(port.number);
-        }
-        let of_family = |address: &usize| self.families[*address] == family;
-        // Of several addresses the one with most room, so that they fill evenly.
-        let address =
-            (0..books.free.len()).filter(of_family).max_by_key(|a| books.free[*a].len())?;
-        let ports = &mut books.free[address];
-        let at = random_below(ports.len())?;
-        Some(RelayPort { address: address as u8, number: ports.swap_remove(at) })
+    /// Allocations that count against the quotas, reservations left out.
+    #[must_use]
+    pub fn allocation_count(&self) -> u64 {
+        let books = self.books();
+        u64::from(books.quota.held()) - books.reservations.len() as u64
     }
 
     fn owner_cell(&self, port: RelayPort) -> Option<&AtomicU8> {
@@ -174,120 +280,32 @@ impl Ledger {
     }
 }
 
-/// A number below `bound` from the operating system's generator: relay ports must not be guessable
-/// (RFC 8656 §7.2). `None` if there is nothing to choose from.
-fn random_below(bound: usize) -> Option<usize> {
-    let bound = u64::try_from(bound).ok().filter(|bound| *bound > 0)?;
-    // 32 random bits scaled down to at most 16: the bias is under one in 65,536.
-    let random = u64::from(getrandom::u32().ok()?);
-    usize::try_from((random * bound) >> 32).ok()
+impl Books {
+    fn count(&mut self, user: &str, source: IpAddr) -> Result<(), Why> {
+        self.quota.take(user, source).map_err(|exceeded| match exceeded {
+            QuotaExceeded::User => Why::UserQuota,
+            QuotaExceeded::Source => Why::SourceQuota,
+            QuotaExceeded::Total => Why::TotalQuota,
+        })
+    }
+
+    /// Makes ports free again that have rested.
+    fn wake(&mut self, now: Now) {
+        while let Some((_, port)) = self.resting.pop_front_if(|(until, _)| *until <= now.mono) {
+            self.pools[usize::from(port.address)].put(port.number);
+        }
+    }
+
+    /// A new random token, if there is room for it.
+    fn token(&self) -> Result<ReservationToken, Why> {
+        let mut token = [0; 8];
+        let is_random = getrandom::fill(&mut token).is_ok();
+        let token = ReservationToken(token);
+        let is_new = self.reservations.iter().all(|kept| kept.token != token);
+        let is_room = self.reservations.len() < RESERVATIONS_MAX;
+        (is_random && is_new && is_room).then_some(token).ok_or(Why::Ports)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const USER: &str = "bob";
-
-    fn source() -> IpAddr {
-        "192.0.2.1".parse().unwrap()
-    }
-
-    fn ledger(ports: RangeInclusive<u16>, limits: QuotaLimits) -> Ledger {
-        let addresses = ["203.0.113.7", "2001:db8::7"].map(|ip| ip.parse().unwrap());
-        Ledger::new(&addresses, &ports, limits)
-    }
-
-    fn generous() -> QuotaLimits {
-        QuotaLimits { per_user: 1000, per_source: 1000, total: 1000 }
-    }
-
-    #[test]
-    fn ports_are_drawn_once_and_come_back() {
-        let ledger = ledger(50_000..=50_009, generous());
-        let now = Now::read();
-        let take = || ledger.take(now, USER, source(), Family::V4);
-        let mut drawn: Vec<_> = (0..10).map(|_| take().unwrap()).collect();
-        assert_eq!(take(), Err(Why::Ports));
-        assert_eq!(ledger.port_count(), PortCount { free: 10, resting: 0, used: 10 });
-        drawn.sort();
-        drawn.dedup();
-        assert_eq!(drawn.len(), 10);
-        assert!(drawn.iter().all(|p| p.address == 0 && (50_000..=50_009).contains(&p.number)));
-        for port in drawn {
-            ledger.give_back(port, USER, source());
-        }
-        assert_eq!(ledger.port_count(), PortCount { free: 20, resting: 0, used: 0 });
-        assert!(ledger.take(now, USER, source(), Family::V6).unwrap().address == 1);
-    }
-
-    #[test]
-    fn a_reached_quota_says_which_and_takes_no_port() {
-        let now = Now::read();
-        for (limits, why) in [
-            (QuotaLimits { per_user: 1, ..generous() }, Why::UserQuota),
-            (QuotaLimits { per_source: 1, ..generous() }, Why::SourceQuota),
-            (QuotaLimits { total: 1, ..generous() }, Why::TotalQuota),
-        ] {
-            let ledger = ledger(50_000..=50_009, limits);
-            let port = ledger.take(now, USER, source(), Family::V4).unwrap();
-            assert_eq!(ledger.take(now, USER, source(), Family::V4), Err(why));
-            assert_eq!(ledger.port_count().used, 1);
-            ledger.give_back(port, USER, source());
-            assert!(ledger.take(now, USER, source(), Family::V4).is_ok());
-        }
-    }
-
-    #[test]
-    fn running_out_of_ports_counts_nothing_against_the_user() {
-        let ledger = ledger(50_000..=50_000, QuotaLimits { per_user: 2, ..generous() });
-        let now = Now::read();
-        let port = ledger.take(now, USER, source(), Family::V4).unwrap();
-        for _ in 0..5 {
-            assert_eq!(ledger.take(now, USER, source(), Family::V4), Err(Why::Ports));
-        }
-        ledger.give_back(port, USER, source());
-        assert!(ledger.take(now, USER, source(), Family::V4).is_ok());
-    }
-
-    #[test] // R7: the busy port rests for 60 s
-    fn a_port_of_another_program_rests_for_60_s_and_is_drawn_again_after() {
-        let ledger = ledger(50_000..=50_001, generous());
-        let now = Now::read();
-        let busy = ledger.take(now, USER, source(), Family::V4).unwrap();
-        let other = ledger.exchange(now, busy).unwrap();
-        assert_ne!(busy, other);
-        let later = |s| now.after(Duration::from_secs(s));
-        assert_eq!(ledger.take(later(59), "a", source(), Family::V4), Err(Why::Ports));
-        assert_eq!(ledger.take(later(60), "a", source(), Family::V4), Ok(busy));
-    }
-
-    #[test]
-    fn a_port_has_an_owner_from_own_to_give_back() {
-        let ledger = ledger(50_000..=50_009, generous());
-        let port = ledger.take(Now::read(), USER, source(), Family::V4).unwrap();
-        assert_eq!(ledger.owner(port), None);
-        ledger.own(port, ShardIndex(0));
-        assert_eq!(ledger.owner(port), Some(ShardIndex(0)));
-        ledger.give_back(port, USER, source());
-        assert_eq!(ledger.owner(port), None);
-        assert_eq!(ledger.owner(RelayPort { address: 9, number: 50_000 }), None);
-        assert_eq!(ledger.owner(RelayPort { address: 0, number: 80 }), None);
-    }
-
-    #[test] // security.md B1: relay ports must not be predictable
-    fn drawn_ports_are_spread_evenly() {
-        let ledger = ledger(50_000..=50_015, generous());
-        let mut hits = [0_u32; 16];
-        for _ in 0..16_000 {
-            let port = ledger.take(Now::read(), USER, source(), Family::V4).unwrap();
-            hits[usize::from(port.number - 50_000)] += 1;
-            ledger.give_back(port, USER, source());
-        }
-        // Chi-square with 15 degrees of freedom: over 60 happens once in some 10^7 runs.
-        let chi: f64 = hits.iter().map(|h| (f64::from(*h) - 1000.0).powi(2) / 1000.0).sum();
-        assert!(chi < 60.0, "{chi} {hits:?}");
-    }
-}
+mod tests;

@@ -9,12 +9,14 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::error_queue;
 use super::ledger::{Ledger, ShardIndex};
 use super::sys;
 use crate::limits::RELAY_PORT_TRIES;
 use crate::time::Now;
-use crate::turn::contract::Why;
+use crate::turn::contract::{Opened, Wanted, Why};
 use crate::turn::relayed_address::RelayPort;
+use crate::turn::reservation::Ports;
 use crate::wire::address::Family;
 
 /// The open relay sockets of one shard.
@@ -31,7 +33,7 @@ impl RelaySockets {
         Self { shard, bind_addresses, socket_by_port: HashMap::new() }
     }
 
-    /// Counts the allocation, draws a port, binds it and watches it.
+    /// Counts the allocation, draws ports, binds and watches them.
     pub(super) fn open(
         &mut self,
         now: Now,
@@ -39,43 +41,133 @@ impl RelaySockets {
         epoll: &Epoll,
         user: &str,
         source: IpAddr,
-        family: Family,
-    ) -> Result<RelayPort, Why> {
-        let mut port = ledger.take(now, user, source, family)?;
-        for _ in 0..RELAY_PORT_TRIES {
-            match self.bind(port, epoll) {
-                Ok(socket) => {
-                    self.socket_by_port.insert(port, socket);
-                    ledger.own(port, self.shard);
-                    return Ok(port);
-                }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    match ledger.exchange(now, port) {
-                        Ok(other) => port = other,
-                        Err(why) => {
-                            ledger.forget(None, user, source);
-                            return Err(why);
-                        }
+        wanted: Wanted,
+    ) -> Result<Opened, Why> {
+        let with = With { now, ledger, epoll };
+        match wanted {
+            Wanted::One(..) | Wanted::Both { .. } => ledger.count(user, source)?,
+            // Counted where it is redeemed.
+            Wanted::Reserved(_) => {}
+        }
+        let result = match wanted {
+            Wanted::One(family, Ports::EvenAndReserve) => {
+                self.open_pair(with, family, user, source)
+            }
+            Wanted::One(family, ports) => opened(self.open_one(with, family, ports)),
+            Wanted::Both { even } => {
+                let ports = if even { Ports::Even } else { Ports::Any };
+                let v4 = self.open_one(with, Family::V4, ports);
+                match (v4, self.open_one(with, Family::V6, ports)) {
+                    (Ok(relay), other) | (other @ Err(_), Ok(relay)) => {
+                        Ok(Opened { relay, other: Some(other), reserved: None })
                     }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, port = port.number, "no relay socket could be opened");
-                    ledger.forget(Some(port), user, source);
-                    return Err(Why::Bind);
+                    (Err(why), Err(_)) => Err(why),
                 }
             }
+            Wanted::Reserved(token) => {
+                let (port, socket) = ledger.redeem(now, token, user, source)?;
+                opened(self.adopt(with, port, socket))
+            }
+        };
+        result.inspect_err(|_| ledger.uncount(user, source))
+    }
+
+    fn open_one(&mut self, with: With<'_>, family: Family, ports: Ports) -> Result<RelayPort, Why> {
+        let With { now, ledger, epoll: _ } = with;
+        for _ in 0..RELAY_PORT_TRIES {
+            let port = ledger.draw(now, family, ports)?;
+            match self.bind(port) {
+                Ok(socket) => return self.adopt(with, port, socket),
+                Err(error) => ends(self.refused(with, port, &error))?,
+            }
         }
-        ledger.forget(Some(port), user, source);
         Err(Why::Ports)
     }
 
-    /// Closes the socket and gives port and count back.
-    pub(super) fn close(&mut self, ledger: &Ledger, port: RelayPort, user: &str, source: IpAddr) {
+    /// An even port, and the next higher one bound and reserved (RFC 8656 §7.2).
+    fn open_pair(
+        &mut self,
+        with: With<'_>,
+        family: Family,
+        user: &str,
+        source: IpAddr,
+    ) -> Result<Opened, Why> {
+        let With { now, ledger, epoll: _ } = with;
+        for _ in 0..RELAY_PORT_TRIES {
+            let port = ledger.draw(now, family, Ports::EvenAndReserve)?;
+            let next = RelayPort { number: port.number + 1, ..port };
+            // Both are bound before either is used; of a pair that is half taken the other half
+            // goes back.
+            let (first, second) = match (self.bind(port), self.bind(next)) {
+                (Ok(first), Ok(second)) => (first, second),
+                (Err(error), Ok(_)) => {
+                    ledger.give_back(next);
+                    ends(self.refused(with, port, &error))?;
+                    continue;
+                }
+                (Ok(_), Err(error)) => {
+                    ledger.give_back(port);
+                    ends(self.refused(with, next, &error))?;
+                    continue;
+                }
+                (Err(error), Err(other)) => {
+                    let next = self.refused(with, next, &other);
+                    ends(self.refused(with, port, &error).or(next))?;
+                    continue;
+                }
+            };
+            let reserved = match ledger.reserve(now, next, second, user, source) {
+                Ok(token) => token,
+                Err(why) => {
+                    drop(first);
+                    ledger.give_back(port);
+                    return Err(why);
+                }
+            };
+            let relay = self.adopt(with, port, first)?;
+            return Ok(Opened { relay, other: None, reserved: Some(reserved) });
+        }
+        Err(Why::Ports)
+    }
+
+    /// What becomes of a drawn port that could not be bound: one of another program rests, and
+    /// another one may be tried.
+    fn refused(&self, with: With<'_>, port: RelayPort, error: &io::Error) -> Option<Why> {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            with.ledger.rest(with.now, port);
+            return None;
+        }
+        tracing::warn!(%error, port = port.number, "no relay socket could be opened");
+        with.ledger.give_back(port);
+        Some(Why::Bind)
+    }
+
+    /// Watches a bound socket and says that this shard has it.
+    fn adopt(
+        &mut self,
+        with: With<'_>,
+        port: RelayPort,
+        socket: UdpSocket,
+    ) -> Result<RelayPort, Why> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, relay_token(port));
+        if let Err(error) = with.epoll.add(&socket, event) {
+            tracing::warn!(%error, port = port.number, "no relay socket could be watched");
+            drop(socket);
+            with.ledger.give_back(port);
+            return Err(Why::Bind);
+        }
+        self.socket_by_port.insert(port, socket);
+        with.ledger.own(port, self.shard);
+        Ok(port)
+    }
+
+    /// Closes the socket and gives its port back.
+    pub(super) fn close(&mut self, ledger: &Ledger, port: RelayPort) {
         // Closing takes it out of the epoll set: there is no other descriptor for it.
         let socket = self.socket_by_port.remove(&port);
         debug_assert!(socket.is_some(), "a socket is closed once");
         drop(socket);
-        ledger.give_back(port, user, source);
+        ledger.give_back(port);
     }
 
     pub(super) fn socket(&self, port: RelayPort) -> Option<&UdpSocket> {
@@ -86,7 +178,7 @@ impl RelaySockets {
         self.socket_by_port.len()
     }
 
-    fn bind(&self, port: RelayPort, epoll: &Epoll) -> io::Result<UdpSocket> {
+    fn bind(&self, port: RelayPort) -> io::Result<UdpSocket> {
         // The relay address itself, never the wildcard, and never shared (R7).
         let ip = self.bind_addresses[usize::from(port.address)];
         let address = SocketAddr::new(ip, port.number);
@@ -96,12 +188,27 @@ impl RelaySockets {
         }
         socket.set_nonblocking(true)?;
         sys::allow_fragments(socket.as_fd(), address.is_ipv6())?;
+        error_queue::keep(&socket, address.is_ipv6())?;
         socket.bind(&address.into())?;
-        let socket = UdpSocket::from(socket);
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, relay_token(port));
-        epoll.add(&socket, event).map_err(io::Error::from)?;
-        Ok(socket)
+        Ok(UdpSocket::from(socket))
     }
+}
+
+/// What opening a socket takes beside itself.
+#[derive(Clone, Copy)]
+struct With<'a> {
+    now: Now,
+    ledger: &'a Ledger,
+    epoll: &'a Epoll,
+}
+
+fn opened(relay: Result<RelayPort, Why>) -> Result<Opened, Why> {
+    relay.map(|relay| Opened { relay, other: None, reserved: None })
+}
+
+/// An error that no other port would cure.
+fn ends(why: Option<Why>) -> Result<(), Why> {
+    why.map_or(Ok(()), Err)
 }
 
 /// The epoll token of a relay socket; a late event of a closed one finds no socket or an empty one.
@@ -121,3 +228,6 @@ const RELAY_BIT: u64 = 1 << 63;
 pub(super) fn is_empty(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(Errno::EINTR as i32)
 }
+
+#[cfg(test)]
+mod tests;

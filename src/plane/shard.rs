@@ -6,6 +6,7 @@
 //!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
 //! 6. close streams.
 
+mod peers;
 mod sending;
 mod streams;
 
@@ -29,8 +30,8 @@ use super::streams::{Streams, stream_of};
 use super::sys::{self, BATCH_MAX, Received, Transmit};
 use super::udp::Listener;
 use crate::limits::{
-    COMMANDS_QUEUED_MAX, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH, STREAMS_QUEUED_MAX,
-    TURN_IDLE_MAX,
+    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH,
+    STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
 };
 use crate::time::Now;
 use crate::turn::contract::{Command, Discard, Forward, Input, Output};
@@ -151,13 +152,17 @@ impl Shard {
                 self.relay.handle(now, Input::Tick);
                 self.drain(now);
             }
+            self.ledger.tend(now);
             self.answer_questions(now);
             self.take_streams(now);
+            let mut errors_left = ERRORS_PER_TURN;
             for event in &events[..ready] {
                 match event.data() {
                     WAKE_TOKEN => drop(self.wake.read()),
                     token => match (relay_port_of(token), stream_of(token)) {
-                        (Some(relay), _) => self.read_relay(now, relay),
+                        (Some(relay), _) => {
+                            self.serve_relay(now, relay, event.events(), &mut errors_left);
+                        }
                         (None, Some(number)) => self.serve_stream(now, number),
                         (None, None) => self.read_listener(now, token as usize),
                     },
@@ -234,11 +239,11 @@ impl Shard {
         let datagram = &self.slots.bytes()[whole.clone()];
         let within = |range: Range<usize>| whole.start + range.start..whole.start + range.end;
         match self.relay.forward_client(now, tuple, datagram) {
-            Forward::ToPeer { relay, peer, range } => {
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
                 let transmit = Transmit { range: within(range), to: peer, from: None };
-                self.to_peers.push((relay, transmit));
+                self.toward_peer(now, relay, transmit, dont_fragment);
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
                 let range = within(range);
                 if self.ledger.owner(to) == Some(self.index) {
                     let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
@@ -246,7 +251,8 @@ impl Shard {
                         self.toward_client(now, tuple, header, range);
                     }
                 } else if else_kernel {
-                    self.to_peers.push((relay, Transmit { range, to: peer, from: None }));
+                    let transmit = Transmit { range, to: peer, from: None };
+                    self.toward_peer(now, relay, transmit, dont_fragment);
                 } else {
                     self.relay.discard(Discard::NoSuchRelay);
                 }
@@ -287,15 +293,18 @@ impl Shard {
         while let Some(output) = self.relay.poll() {
             match output {
                 Output::Send { tuple, bytes } => self.send(tuple, &bytes),
-                Output::OpenRelaySocket { token, user, source, family } => {
+                Output::OpenRelaySocket { token, user, source, wanted } => {
                     let (ledger, epoll) = (&self.ledger, &self.epoll);
-                    let result = self.sockets.open(now, ledger, epoll, &user, source, family);
+                    let result = self.sockets.open(now, ledger, epoll, &user, source, wanted);
                     self.relay.handle(now, Input::RelaySocketOpened { token, result });
                 }
-                Output::CloseRelaySocket { relay, user, source } => {
+                Output::CloseRelaySocket { relay, user, source, is_last } => {
                     // What its client sent just before must still leave through it.
                     self.send_collected(now);
-                    self.sockets.close(&self.ledger, relay, &user, source);
+                    self.sockets.close(&self.ledger, relay);
+                    if is_last {
+                        self.ledger.uncount(&user, source);
+                    }
                 }
                 Output::CloseStream { tuple } => self.streams.end_later(tuple.connection),
                 Output::Fact(fact) => (self.facts)(fact),

@@ -73,18 +73,20 @@ pub(super) fn recv_batch<'a>(
         headers[count].write(header);
         count += 1;
     }
-    // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of this
-    // frame, and to `count` distinct buffers borrowed mutably by the caller for this call.
-    let got = unsafe {
-        libc::recvmmsg(
-            fd.as_raw_fd(),
-            headers.as_mut_ptr().cast(),
-            count as libc::c_uint,
-            libc::MSG_DONTWAIT as _,
-            std::ptr::null_mut(),
-        )
-    };
-    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    let got = past_earlier_errors(|| {
+        // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of
+        // this frame, and to `count` distinct buffers borrowed mutably by the caller for this call.
+        let got = unsafe {
+            libc::recvmmsg(
+                fd.as_raw_fd(),
+                headers.as_mut_ptr().cast(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        usize::try_from(got).map_err(|_| io::Error::last_os_error())
+    })?;
     for header in &headers[..got] {
         // SAFETY: `got <= count`, so it was written above.
         let header = unsafe { header.assume_init_ref() };
@@ -97,7 +99,7 @@ pub(super) fn recv_batch<'a>(
 
 /// Sends up to [`BATCH_MAX`] datagrams in order; does not wait.
 ///
-/// Returns how many the kernel took from the front. An error concerns the first one.
+/// Returns how many the kernel took from the front. An error concerns the first one, and is its own.
 pub(super) fn send_batch(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
@@ -126,17 +128,34 @@ pub(super) fn send_batch(
         }
         headers[at].write(header);
     }
-    // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of this
-    // frame; the kernel only reads the payloads, which are borrowed for the call.
-    let sent = unsafe {
-        libc::sendmmsg(
-            fd.as_raw_fd(),
-            headers.as_mut_ptr().cast(),
-            count as libc::c_uint,
-            (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
-        )
-    };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    past_earlier_errors(|| {
+        // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of
+        // this frame; the kernel only reads the payloads, which are borrowed for the call.
+        let sent = unsafe {
+            libc::sendmmsg(
+                fd.as_raw_fd(),
+                headers.as_mut_ptr().cast(),
+                count as libc::c_uint,
+                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Calls again once after an error that ICMP may have left behind for an earlier datagram: the
+/// first call took it away, the second one's error is its own.
+fn past_earlier_errors(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    match call() {
+        // Nothing to read or no room to send, or a signal came.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Err(error)
+        }
+        Err(_) => call(),
+        Ok(count) => Ok(count),
+    }
 }
 
 /// Asks the kernel to say with each datagram which address of ours it was sent to.
@@ -155,6 +174,26 @@ pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()>
     } else {
         set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
     }
+}
+
+/// Sends one datagram that must not be fragmented, over IPv4 with DF set; it fails with EMSGSIZE if
+/// the next link is too narrow.
+///
+/// From then on the socket sends as before, but routers that drop such a datagram are heard:
+/// PMTUDISC_OMIT clears DF and ignores what routers say of a path, as DONT does, and the kernel
+/// still reports it.
+pub(super) fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], transmit: Transmit) -> io::Result<()> {
+    let (level, option, probe, omit) = if transmit.to.is_ipv6() {
+        let (probe, omit) = (libc::IPV6_PMTUDISC_PROBE, libc::IPV6_PMTUDISC_OMIT);
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe, omit)
+    } else {
+        let (probe, omit) = (libc::IP_PMTUDISC_PROBE, libc::IP_PMTUDISC_OMIT);
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe, omit)
+    };
+    set_option(fd, level, option, probe)?;
+    let sent = send_batch(fd, bytes, &[transmit]);
+    set_option(fd, level, option, omit)?;
+    sent.map(|_| ())
 }
 
 fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {

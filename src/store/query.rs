@@ -43,6 +43,8 @@ pub struct SessionRow {
     pub transport: String,
     /// Relayed transport address.
     pub relayed: String,
+    /// Of an allocation with both families: the other one.
+    pub relayed_other: Option<String>,
     /// First granted lifetime, seconds.
     pub lifetime_s: u32,
     /// Milliseconds since 1970.
@@ -183,7 +185,7 @@ pub enum LogEvent {
 
 const SESSIONS: &str = "SELECT run, number, user, username, client, server, transport, relayed,
     lifetime_s, started_at_ms, ended_at_ms, end_reason, packets_to_peers, bytes_to_peers,
-    packets_to_client, bytes_to_client FROM allocations ";
+    packets_to_client, bytes_to_client, relayed_other FROM allocations ";
 
 pub(super) fn sessions(
     connection: &Connection,
@@ -325,6 +327,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         server: row.get(5)?,
         transport: row.get(6)?,
         relayed: row.get(7)?,
+        relayed_other: row.get(16)?,
         lifetime_s: row.get(8)?,
         started_at_unix_ms: row.get(9)?,
         ended_at_unix_ms: row.get(10)?,

@@ -100,8 +100,8 @@ const INSERT_CREDENTIAL: &str = "INSERT INTO credentials_issued
     (at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const INSERT_ALLOCATION: &str = "INSERT INTO allocations (run, number, user, username, client,
-    server, transport, relayed, lifetime_s, started_at_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    server, transport, relayed, lifetime_s, started_at_ms, relayed_other)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const END_ALLOCATION: &str = "UPDATE allocations SET ended_at_ms = ?3, end_reason = ?4,
     packets_to_peers = ?5, bytes_to_peers = ?6, packets_to_client = ?7, bytes_to_client = ?8
     WHERE run = ?1 AND number = ?2 AND ended_at_ms IS NULL";
@@ -160,6 +160,7 @@ impl Batch<'_> {
                 server,
                 transport,
                 relayed,
+                relayed_other,
                 lifetime_s,
             } => {
                 // NULL as run is refused by the table: a command has no allocations.
@@ -174,6 +175,7 @@ impl Batch<'_> {
                     relayed.to_string(),
                     lifetime_s,
                     at_unix_ms,
+                    relayed_other.map(|other| other.to_string()),
                 ])?;
                 Ok(true)
             }

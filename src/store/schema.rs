@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,6 +91,9 @@ CREATE TABLE revocations (
     at_ms INTEGER NOT NULL,
     until_ms INTEGER                    -- NULL: until it is undone
 ) STRICT;
+",
+    "
+ALTER TABLE allocations ADD COLUMN relayed_other TEXT;  -- of an allocation with both families
 ",
 ];
 

@@ -112,6 +112,7 @@ pub(super) fn opened(number: u64, at_unix_ms: i64, user: &str) -> Entry {
         server: ([192, 0, 2, 1], 3478).into(),
         transport: Transport::Udp,
         relayed: ([192, 0, 2, 1], 50_000).into(),
+        relayed_other: None,
         lifetime_s: 600,
     })
 }

@@ -1,17 +1,17 @@
 //! Allocate: gives a client a relayed transport address (RFC 8656 §7.2).
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::allocation::Allocation;
 use super::channel_binding::ChannelBindings;
-use super::contract::{Discard, Output, Token, Why};
+use super::contract::{Discard, Opened, Output, Token, Wanted, Why};
 use super::fact::{AllocationNumber, Fact, Traffic};
 use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
-use super::relayed_address::RelayPort;
+use super::relayed_address::{RelayPort, Relayed};
 use super::reply::{Reject, Request, Seal};
+use super::reservation::{Ports, ReservationToken, requested_ports, requested_token};
 use crate::auth::credential::Authenticated;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
@@ -19,6 +19,7 @@ use crate::limits::{
 use crate::time::Now;
 use crate::wire::address::Family;
 use crate::wire::attribute::AttributeType;
+use crate::wire::error_code::ErrorCode;
 use crate::wire::message::{Class, Message, Method, TransactionId};
 use crate::wire::writer::MessageWriter;
 
@@ -31,8 +32,16 @@ pub(super) struct Pending {
     transaction_id: TransactionId,
     seal: Seal,
     lifetime: Duration,
+    /// Of two families that were asked for: the one that this server does not have at all.
+    missing: Option<Family>,
     /// The client's connection closed meanwhile: nobody is to be told, nothing to be kept.
     is_abandoned: bool,
+}
+
+/// What an Allocate asks for, as far as this server can give it.
+struct Possible {
+    wanted: Wanted,
+    missing: Option<Family>,
 }
 
 impl Relay {
@@ -43,7 +52,7 @@ impl Relay {
         request: &Request<'_>,
     ) -> Result<Option<Vec<u8>>, Reject> {
         // §7.2 step 2: one allocation per 5-tuple, but a retransmission gets its answer again.
-        if let Ok(slot) = self.live_slot(now, request.tuple) {
+        if let Ok(slot) = self.settled_slot(now, request.tuple) {
             let allocation = &self.allocations[slot];
             let is_retransmission = allocation.transaction_id == request.message.transaction_id()
                 && *allocation.username == *request.username;
@@ -64,8 +73,11 @@ impl Relay {
             Some(_) | None => return Err(Reject::BadRequest),
         }
         let lifetime = requested_lifetime(&request.message)?;
-        // Step 7: the address family.
-        let family = self.requested_family(request)?;
+        // Step 5: a reserved address excludes every other wish; whether it is there, the ledger knows.
+        let Possible { wanted, missing } = match requested_token(&request.message)? {
+            Some(token) => Possible { wanted: Wanted::Reserved(token), missing: None },
+            None => self.requested_families(request)?,
+        };
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(Reject::InsufficientCapacity);
         }
@@ -80,6 +92,7 @@ impl Relay {
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
                 lifetime: self.guard.lifetime(now, &request.who, granted_lifetime(lifetime)),
+                missing,
                 is_abandoned: false,
             },
         );
@@ -87,15 +100,40 @@ impl Relay {
             token,
             user: request.who.user.clone(),
             source: request.tuple.client.ip(),
-            family,
+            wanted,
         });
         Ok(None)
     }
 
-    fn requested_family(&self, request: &Request<'_>) -> Result<Family, Reject> {
-        if let Some(family) = requested_address_family(&request.message)? {
-            let supported = self.relay_addresses.has_family(family);
-            return supported.then_some(family).ok_or(Reject::AddressFamilyNotSupported);
+    fn requested_families(&self, request: &Request<'_>) -> Result<Possible, Reject> {
+        let additional = is_additional_family_requested(&request.message)?;
+        let ports = requested_ports(&request.message)?;
+        let only = |family| Possible { wanted: Wanted::One(family, ports), missing: None };
+        if request.message.attribute(AttributeType::REQUESTED_ADDRESS_FAMILY).is_some() {
+            // Step 6: one of the two attributes, not both.
+            if additional {
+                return Err(Reject::BadRequest);
+            }
+            // Step 7: a family that is not there is 440.
+            let family = requested_address_family(&request.message)?
+                .filter(|family| self.relay_addresses.has_family(*family));
+            return family.map(only).ok_or(Reject::AddressFamilyNotSupported);
+        }
+        if additional {
+            // Step 8: a pair is reserved in one family only.
+            let even = match ports {
+                Ports::Any => false,
+                Ports::Even => true,
+                Ports::EvenAndReserve => return Err(Reject::BadRequest),
+            };
+            // Step 9: both, or what there is and a word about the other one.
+            let has = |family| self.relay_addresses.has_family(family);
+            return match (has(Family::V4), has(Family::V6)) {
+                (true, true) => Ok(Possible { wanted: Wanted::Both { even }, missing: None }),
+                (true, false) => Ok(Possible { missing: Some(Family::V6), ..only(Family::V4) }),
+                (false, true) => Ok(Possible { missing: Some(Family::V4), ..only(Family::V6) }),
+                (false, false) => Err(Reject::AddressFamilyNotSupported),
+            };
         }
         let preferred = match self.default_family {
             DefaultFamily::Fixed(family) => family,
@@ -106,6 +144,7 @@ impl Relay {
         [preferred, Family::V4, Family::V6]
             .into_iter()
             .find(|family| self.relay_addresses.has_family(*family))
+            .map(only)
             .ok_or(Reject::AddressFamilyNotSupported)
     }
 
@@ -114,7 +153,7 @@ impl Relay {
         &mut self,
         now: Now,
         token: Token,
-        result: Result<RelayPort, Why>,
+        result: Result<Opened, Why>,
     ) {
         let Some(pending) = self.pending.remove(&token) else {
             debug_assert!(false, "an answer to a question that was not asked");
@@ -122,17 +161,19 @@ impl Relay {
         };
         let tuple = pending.tuple;
         if pending.is_abandoned {
-            if let Ok(relay) = result {
-                self.give_back(relay, &pending);
+            if let Ok(opened) = result {
+                self.give_back(opened, &pending);
             }
             return;
         }
-        let relayed = result.map_err(|why| match why {
+        let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
-            Why::TotalQuota | Why::Ports | Why::Bind => Reject::InsufficientCapacity,
+            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind => {
+                Reject::InsufficientCapacity
+            }
         });
-        let bytes = match relayed.and_then(|relay| self.relayed_address(now, relay, &pending)) {
-            Ok((relay, relayed)) => self.open(now, pending, relay, relayed),
+        let bytes = match opened.and_then(|opened| self.usable(now, opened, &pending)) {
+            Ok(usable) => self.open(now, pending, usable),
             Err(reject) => {
                 self.counters.reject(&reject);
                 let id = pending.transaction_id;
@@ -144,29 +185,45 @@ impl Relay {
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
-    /// The address of a socket that was opened, unless the relay stopped or the user was revoked
-    /// while it was; then the socket is closed again.
-    fn relayed_address(
-        &mut self,
-        now: Now,
-        relay: RelayPort,
-        pending: &Pending,
-    ) -> Result<(RelayPort, SocketAddr), Reject> {
-        let address = self.relay_addresses.transport_address(relay);
-        let is_revoked = self.guard.revocations.holds(now, &pending.who.user);
-        if let Some(address) = address.filter(|_| !self.is_stopping && !is_revoked) {
-            return Ok((relay, address));
+    /// What was opened, with addresses and lifetimes, unless the relay stopped or the user was
+    /// revoked meanwhile; then the sockets are closed again.
+    fn usable(&mut self, now: Now, opened: Opened, pending: &Pending) -> Result<Usable, Reject> {
+        let expires_at = now.mono + pending.lifetime;
+        let relayed = |port| {
+            let address = self.relay_addresses.transport_address(port)?;
+            Some(Relayed { port, address, expires_at })
+        };
+        let other = opened.other.and_then(Result::ok);
+        let is_refused = self.is_stopping || self.guard.revocations.holds(now, &pending.who.user);
+        let usable = relayed(opened.relay).filter(|_| !is_refused).map(|first| Usable {
+            relayed: first,
+            relayed_other: other.and_then(relayed),
+            address_error: match (pending.missing, opened.other) {
+                (Some(family), _) => Some((family, ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED)),
+                (None, Some(Err(_))) => {
+                    Some((first.family().other(), ErrorCode::INSUFFICIENT_CAPACITY))
+                }
+                (None, Some(Ok(_)) | None) => None,
+            },
+            reserved: opened.reserved,
+        });
+        if usable.is_none() {
+            self.give_back(opened, pending);
         }
-        self.give_back(relay, pending);
-        Err(Reject::InsufficientCapacity)
+        usable.ok_or(Reject::InsufficientCapacity)
     }
 
-    fn give_back(&mut self, relay: RelayPort, pending: &Pending) {
-        self.outputs.push_back(Output::CloseRelaySocket {
+    fn give_back(&mut self, opened: Opened, pending: &Pending) {
+        let (user, source) = (&pending.who.user, pending.tuple.client.ip());
+        let close = |relay: RelayPort, is_last| Output::CloseRelaySocket {
             relay,
-            user: pending.who.user.clone(),
-            source: pending.tuple.client.ip(),
-        });
+            user: user.clone(),
+            source,
+            is_last,
+        };
+        let other = opened.other.and_then(Result::ok);
+        self.outputs.extend(other.map(|other| close(other, false)));
+        self.outputs.push_back(close(opened.relay, true));
     }
 
     /// Whether an Allocate on this five-tuple waits for its relay socket.
@@ -181,33 +238,30 @@ impl Relay {
         }
     }
 
-    fn open(
-        &mut self,
-        now: Now,
-        pending: Pending,
-        relay: RelayPort,
-        relayed: SocketAddr,
-    ) -> Vec<u8> {
+    fn open(&mut self, now: Now, pending: Pending, usable: Usable) -> Vec<u8> {
         // An expired one on this 5-tuple whose tick has not come yet makes room first.
         if let Some(slot) = self.slot_by_tuple.get(&pending.tuple).copied() {
-            self.expiry.remove(self.allocations[slot].expires_at, slot);
+            self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             self.close(now, slot, super::fact::EndReason::Expired);
         }
         let number = AllocationNumber(self.next_allocation);
         self.next_allocation += 1;
+        let Usable { relayed, relayed_other, address_error, reserved } = usable;
         let allocation = Allocation {
             number,
             tuple: pending.tuple,
             who: pending.who,
             username: pending.username,
             transaction_id: pending.transaction_id,
-            relay,
             relayed,
+            relayed_other,
+            address_error,
+            reserved,
             opened_at_unix_ms: now.unix_ms,
-            expires_at: now.mono + pending.lifetime,
             permissions: Permissions::default(),
             channels: ChannelBindings::default(),
             new_peers: Allocation::new_peer_bucket(),
+            icmp: Allocation::icmp_bucket(),
             traffic: Traffic::default(),
         };
         self.outputs.push_back(Output::Fact(Fact::AllocationOpened {
@@ -218,29 +272,51 @@ impl Relay {
             client: allocation.tuple.client,
             server: allocation.tuple.server,
             transport: allocation.tuple.transport,
-            relayed,
+            relayed: relayed.address,
+            relayed_other: relayed_other.map(|other| other.address),
             lifetime_s: allocation.time_to_expiry_s(now),
         }));
         let writer =
             MessageWriter::new(Class::SuccessResponse, Method::ALLOCATE, allocation.transaction_id);
         let bytes = pending.seal.finish(success(writer, &allocation, now));
         self.counters.successes += 1;
-        let (tuple, expires_at) = (allocation.tuple, allocation.expires_at);
+        let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
         let slot = self.allocations.insert(allocation);
         self.guard.opened(slot, &self.allocations[slot].who.user);
         self.slot_by_tuple.insert(tuple, slot);
-        self.slot_by_relay.insert(relay, slot);
+        for relayed in std::iter::once(relayed).chain(relayed_other) {
+            self.slot_by_relay.insert(relayed.port, slot);
+        }
         self.expiry.insert(expires_at, slot);
         bytes
     }
 }
 
+/// What an allocation is opened with.
+struct Usable {
+    relayed: Relayed,
+    relayed_other: Option<Relayed>,
+    address_error: Option<(Family, ErrorCode)>,
+    reserved: Option<ReservationToken>,
+}
+
 /// The attributes of an Allocate success response (§7.2, end).
 fn success(writer: MessageWriter, allocation: &Allocation, now: Now) -> MessageWriter {
-    writer
-        .xor_address(AttributeType::XOR_RELAYED_ADDRESS, allocation.relayed)
-        .u32(AttributeType::LIFETIME, allocation.time_to_expiry_s(now))
-        .xor_address(AttributeType::XOR_MAPPED_ADDRESS, allocation.tuple.client)
+    let relayed = std::iter::once(&allocation.relayed).chain(&allocation.relayed_other);
+    let writer = relayed.fold(writer, |writer, relayed| {
+        writer.xor_address(AttributeType::XOR_RELAYED_ADDRESS, relayed.address)
+    });
+    let mut writer = writer.u32(AttributeType::LIFETIME, allocation.time_to_expiry_s(now));
+    if let Some(ReservationToken(token)) = &allocation.reserved {
+        writer = writer.attribute(AttributeType::RESERVATION_TOKEN, token);
+    }
+    let writer = writer.xor_address(AttributeType::XOR_MAPPED_ADDRESS, allocation.tuple.client);
+    match allocation.address_error {
+        Some((family, code)) => {
+            writer.attribute(AttributeType::ADDRESS_ERROR_CODE, &code.to_address_value(family))
+        }
+        None => writer,
+    }
 }
 
 /// LIFETIME in a request, seconds; `None` where it is absent, 400 where it is malformed.
@@ -264,6 +340,15 @@ pub(super) fn requested_address_family(message: &Message<'_>) -> Result<Option<F
         Some([family, _, _, _]) => {
             Family::from_byte(*family).map(Some).ok_or(Reject::AddressFamilyNotSupported)
         }
+        Some(_) => Err(Reject::BadRequest),
+    }
+}
+
+/// ADDITIONAL-ADDRESS-FAMILY: 400 where it is malformed or names anything but IPv6 (§7.2 step 9).
+fn is_additional_family_requested(message: &Message<'_>) -> Result<bool, Reject> {
+    match message.attribute(AttributeType::ADDITIONAL_ADDRESS_FAMILY) {
+        None => Ok(false),
+        Some([family, _, _, _]) if Family::from_byte(*family) == Some(Family::V6) => Ok(true),
         Some(_) => Err(Reject::BadRequest),
     }
 }

@@ -30,8 +30,8 @@ impl Relay {
             .and_then(|value| XorAddress::decode(value, &request.message.transaction_id()))
             .ok_or(Reject::BadRequest)?;
         let allocation = &mut self.allocations[slot];
-        let family = Family::of(allocation.relayed.ip());
-        if Family::of(peer.ip()) != family {
+        let family = Family::of(peer.ip());
+        if allocation.live(now, family).is_none() {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let peer = self.policy.permit_peer(peer).map_err(|_| Reject::Forbidden)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::limits::{CHANNEL_LIFETIME, CHANNEL_RESERVED, CHANNELS_PER_ALLOCATION_MAX};
 use crate::policy::peers::AllowedPeer;
 use crate::time::Now;
+use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 
 /// A binding; live until it expires, then reserved for the same pair for five minutes.
@@ -104,8 +105,17 @@ impl ChannelBindings {
 
     /// Forgets bindings whose reservation is over as well.
     pub fn forget_expired(&mut self, now: Now) {
+        self.retain(|binding| !binding.is_forgotten(now));
+    }
+
+    /// Forgets every binding to a peer of one family, reservations as well.
+    pub fn forget_family(&mut self, family: Family) {
+        self.retain(|binding| Family::of(binding.peer.ip()) != family);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&ChannelBinding) -> bool) {
         let Self { by_number, number_by_peer } = self;
-        by_number.retain(|binding| !binding.is_forgotten(now));
+        by_number.retain(keep);
         number_by_peer
             .retain(|(_, number)| by_number.binary_search_by(|b| b.number.cmp(number)).is_ok());
     }

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
+use super::icmp::IcmpError;
 use super::relayed_address::RelayPort;
+use super::reservation::{Ports, ReservationToken};
 use super::revocation::Revocation;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
@@ -24,8 +26,17 @@ pub enum Input<'a> {
     RelaySocketOpened {
         /// Which question.
         token: Token,
-        /// The bound port, or why there is none.
-        result: Result<RelayPort, Why>,
+        /// What was opened, or why nothing was.
+        result: Result<Opened, Why>,
+    },
+    /// ICMP came back for what a relay socket had sent to `peer`.
+    PeerUnreachable {
+        /// From which relayed transport address it was sent.
+        relay: RelayPort,
+        /// To whom; port 0 if the kernel does not say.
+        peer: SocketAddr,
+        /// What it says.
+        error: IcmpError,
     },
     /// A TCP or TLS connection is gone: its allocation ends with it.
     StreamClosed {
@@ -66,10 +77,37 @@ pub enum Why {
     SourceQuota,
     /// All allocations together are as many as may be (508).
     TotalQuota,
+    /// The token is unknown, expired or used (508).
+    Reservation,
     /// No port is left, or 16 were tried and found taken (508).
     Ports,
     /// The kernel refused a socket: files, memory, address (508).
     Bind,
+}
+
+/// Which relayed transport addresses an Allocate asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of this family.
+    One(Family, Ports),
+    /// One of each family, or the one that can be had (RFC 8656 §7.2 step 9).
+    Both {
+        /// Whether their ports must be even.
+        even: bool,
+    },
+    /// The one that was reserved under this token.
+    Reserved(ReservationToken),
+}
+
+/// The relay sockets that were opened for an Allocate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The first or only one.
+    pub relay: RelayPort,
+    /// For [`Wanted::Both`]: the one of the other family, or why there is none.
+    pub other: Option<Result<RelayPort, Why>>,
+    /// For [`Ports::EvenAndReserve`]: what the next higher port is kept under.
+    pub reserved: Option<ReservationToken>,
 }
 
 /// What the relay wants done.
@@ -82,7 +120,7 @@ pub enum Output {
         /// A whole STUN message.
         bytes: Vec<u8>,
     },
-    /// Count against the quotas, choose a port, bind a socket; answer with
+    /// Count one allocation against the quotas, choose ports, bind sockets; answer with
     /// [`Input::RelaySocketOpened`].
     OpenRelaySocket {
         /// To be repeated in the answer.
@@ -91,10 +129,10 @@ pub enum Output {
         user: Box<str>,
         /// Whose source quota.
         source: std::net::IpAddr,
-        /// Family of the relay address.
-        family: Family,
+        /// Which sockets.
+        wanted: Wanted,
     },
-    /// Close the socket and give port and quota back.
+    /// Close the socket and give its port back.
     CloseRelaySocket {
         /// Which one.
         relay: RelayPort,
@@ -102,6 +140,8 @@ pub enum Output {
         user: Box<str>,
         /// Whose source quota.
         source: std::net::IpAddr,
+        /// Whether the allocation ends with it: then its count goes back, too.
+        is_last: bool,
     },
     /// Close this TCP or TLS connection: its allocation is over, or nobody can say where its next
     /// message begins. [`Input::StreamClosed`] may follow, and changes nothing.
@@ -122,6 +162,8 @@ pub enum Forward {
         relay: RelayPort,
         /// To whom.
         peer: SocketAddr,
+        /// Whether this one datagram must not be fragmented (RFC 8656 §14).
+        dont_fragment: bool,
         /// The application data.
         range: Range<usize>,
     },
@@ -149,6 +191,8 @@ pub enum Forward {
         /// If nobody owns `to`: send it through the kernel (the operator opened this address),
         /// or else discard it as [`Discard::NoSuchRelay`].
         else_kernel: bool,
+        /// Through the kernel it must not be fragmented.
+        dont_fragment: bool,
     },
     /// Nothing; counted by reason.
     Discard(Discard),
@@ -204,10 +248,13 @@ discards! {
     NoChannel = "no_channel", "ChannelData on a number that is not bound.";
     NoPermission = "no_permission", "No live permission for the peer.";
     PeerForbidden = "peer_forbidden", "Policy refuses the peer of a Send indication.";
-    FamilyMismatch = "family_mismatch", "The peer's family is not the relayed address's.";
+    FamilyMismatch = "family_mismatch", "There is no relayed address of the peer's family.";
     NoSuchRelay = "no_such_relay", "An own relay address and port that no live allocation has.";
     OwnAddressOutside = "own_address_outside", "From one of our own addresses, but through the kernel.";
     TooLong = "too_long", "With its header it would not fit a datagram.";
+    TooBigForPath = "too_big_for_path", "It must not be fragmented and is longer than the next link takes.";
+    UselessIcmp = "useless_icmp", "ICMP of a type that clients are not told of.";
+    IcmpPaced = "icmp_paced", "ICMP beyond what a client is told of.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
     OverAllocationRate = "over_allocation_rate", "More than one allocation may relay.";

@@ -13,15 +13,15 @@ impl Relay {
     /// Installs or refreshes a permission for every address in the request, or for none.
     ///
     /// # Errors
-    /// 400 without a peer, with a malformed one or with more than [`PEERS_PER_REQUEST_MAX`];
-    /// 443 for a peer of another family, 403 for one that policy refuses, 508 at the cap.
+    /// 400 without a peer or with a malformed one; 508 with more than [`PEERS_PER_REQUEST_MAX`];
+    /// 443 for a peer of a family without a relayed address, 403 for one that policy refuses, 508 at
+    /// the cap.
     pub(super) fn create_permission(
         &mut self,
         now: Now,
         request: &Request<'_>,
     ) -> Result<Option<Vec<u8>>, Reject> {
         let slot = self.own_slot(now, request)?;
-        let family = Family::of(self.allocations[slot].relayed.ip());
         // §10.2 step 1: at least one peer, all of them well-formed, before any rule is applied.
         let transaction_id = request.message.transaction_id();
         let mut peers = Vec::new();
@@ -31,22 +31,26 @@ impl Relay {
                 peers.push(peer.ip());
             }
         }
-        if peers.is_empty() || peers.len() > PEERS_PER_REQUEST_MAX {
+        if peers.is_empty() {
             return Err(Reject::BadRequest);
         }
+        // A valid request that is too much is one of capacity.
+        if peers.len() > PEERS_PER_REQUEST_MAX {
+            return Err(Reject::InsufficientCapacity);
+        }
         // Step 2: the family on the wire, then policy (which folds IPv4-mapped addresses first).
-        if peers.iter().any(|ip| Family::of(*ip) != family) {
+        let allocation = &mut self.allocations[slot];
+        if peers.iter().any(|ip| allocation.live(now, Family::of(*ip)).is_none()) {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let mut allowed: Vec<AllowedAddress> = Vec::with_capacity(peers.len());
         for ip in peers {
             let address = self.policy.permit_address(ip).map_err(|_| Reject::Forbidden)?;
-            if Family::of(address.ip()) != family {
+            if Family::of(address.ip()) != Family::of(ip) {
                 return Err(Reject::Forbidden);
             }
             allowed.push(address);
         }
-        let allocation = &mut self.allocations[slot];
         let new = allocation.permissions.count_new(now, &allowed);
         if !allocation.permissions.have_room(now, new) {
             return Err(Reject::InsufficientCapacity);

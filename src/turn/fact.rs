@@ -109,6 +109,8 @@ pub enum Fact {
         transport: Transport,
         /// Relayed transport address as the client was told.
         relayed: SocketAddr,
+        /// Of a dual allocation: the one of the other family.
+        relayed_other: Option<SocketAddr>,
         /// Granted lifetime, seconds.
         lifetime_s: u32,
     },

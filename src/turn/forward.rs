@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use super::allocation::Allocation;
 use super::contract::{Discard, Forward, Header};
+use super::fact::Traffic;
 use super::five_tuple::FiveTuple;
 use super::rates::Direction;
 use super::relay::Relay;
-use super::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
+use super::relayed_address::{PeerAddr, RelayAddresses, RelayPort, Relayed};
 use crate::policy::peers::{AllowedPeer, Route};
 use crate::time::Now;
+use crate::wire::address::Family;
 use crate::wire::channel_data;
 
 impl Relay {
@@ -87,15 +88,19 @@ impl Relay {
         let Some(peer) = allocation.channels.peer(now, number) else {
             return Forward::Discard(Discard::NoChannel);
         };
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
+        }
         // A binding outlives its permission by five minutes; without the permission it carries
         // nothing (§9: permissions are what protects peers).
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
         }
-        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
-            return Forward::Discard(reason);
-        }
-        to_peer(&self.relay_addresses, allocation, peer, range)
+        // A family that ended takes its channels along, ticked or not.
+        let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
+            return Forward::Discard(Discard::NoChannel);
+        };
+        to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range, false)
     }
 
     fn toward_client(
@@ -130,7 +135,8 @@ impl Relay {
     ) -> Result<Forward, Discard> {
         let slot = *self.slot_by_relay.get(&relay).ok_or(Discard::NoSuchRelay)?;
         let allocation = &mut self.allocations[slot];
-        if allocation.is_expired(now) {
+        // Peers of a family arrive on the relayed transport address of that family.
+        if allocation.live(now, Family::of(peer.ip())).is_none_or(|found| found.port != relay) {
             return Err(Discard::NoAllocation);
         }
         let permission =
@@ -166,27 +172,30 @@ enum Arrival {
 /// The way to a peer that has a live permission; counts it.
 pub(super) fn to_peer(
     relay_addresses: &RelayAddresses,
-    allocation: &mut Allocation,
+    relayed: Relayed,
+    traffic: &mut Traffic,
     peer: AllowedPeer,
     range: Range<usize>,
+    dont_fragment: bool,
 ) -> Forward {
-    let relay = allocation.relay;
+    let relay = relayed.port;
     let forward = match (peer.route(), relay_addresses.relay_port(peer.addr())) {
         (Route::Kernel, _) | (Route::InProcessElseKernel, None) => {
-            Forward::ToPeer { relay, peer: peer.addr(), range: range.clone() }
+            Forward::ToPeer { relay, peer: peer.addr(), dont_fragment, range: range.clone() }
         }
         (Route::InProcess | Route::InProcessElseKernel, Some(to)) => Forward::ToRelay {
             relay,
             to,
-            from: allocation.relayed,
+            from: relayed.address,
             peer: peer.addr(),
             range: range.clone(),
             else_kernel: peer.route() == Route::InProcessElseKernel,
+            dont_fragment,
         },
         // Policy knows an advertised address that the relay does not: never out by the kernel.
         (Route::InProcess, None) => return Forward::Discard(Discard::NoSuchRelay),
     };
-    allocation.traffic.packets_to_peers += 1;
-    allocation.traffic.bytes_to_peers += range.len() as u64;
+    traffic.packets_to_peers += 1;
+    traffic.bytes_to_peers += range.len() as u64;
     forward
 }

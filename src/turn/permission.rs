@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::limits::{PERMISSION_LIFETIME, PERMISSIONS_PER_ALLOCATION_MAX};
 use crate::policy::peers::{AllowedAddress, Route};
 use crate::time::Now;
+use crate::wire::address::Family;
 
 /// A live or expired permission; only policy can make the address in it.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +75,11 @@ impl Permissions {
     /// Forgets what has expired.
     pub fn forget_expired(&mut self, now: Now) {
         self.by_address.retain(|permission| !permission.is_expired(now));
+    }
+
+    /// Forgets every peer of one family.
+    pub fn forget_family(&mut self, family: Family) {
+        self.by_address.retain(|permission| Family::of(permission.address.ip()) != family);
     }
 
     fn position(&self, ip: IpAddr) -> Result<usize, usize> {

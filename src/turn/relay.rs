@@ -13,7 +13,6 @@ use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
 use super::counters::Counters;
 use super::expiry::Expiry;
-use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
@@ -79,6 +78,7 @@ pub struct Relay {
     pub(super) auth_failures_suppressed: u64,
     pub(super) next_token: u64,
     pub(super) next_allocation: u64,
+    pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
 }
 
@@ -117,6 +117,7 @@ impl Relay {
             auth_failures_suppressed: 0,
             next_token: 0,
             next_allocation: 1,
+            next_indication: 0,
             is_stopping: false,
         }
     }
@@ -128,16 +129,16 @@ impl Relay {
             Input::RelaySocketOpened { token, result } => {
                 self.relay_socket_opened(now, token, result);
             }
+            Input::PeerUnreachable { relay, peer, error } => {
+                self.peer_unreachable(now, relay, peer, error);
+            }
             Input::StreamClosed { tuple } => self.stream_closed(now, tuple),
             Input::Command(Command::Stop) => self.stop(now),
             Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
             Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
-                    let Allocation { who, tuple, .. } = &self.allocations[slot];
-                    let (reason, tuple) = (self.guard.end_reason(now, who), *tuple);
-                    self.close(now, slot, reason);
-                    self.close_stream(tuple);
+                    self.expire(now, slot);
                 }
             }
         }
@@ -184,7 +185,8 @@ impl Relay {
             number: allocation.number,
             user: allocation.who.user.clone(),
             tuple: allocation.tuple,
-            relayed: allocation.relayed,
+            relayed: allocation.relayed.address,
+            relayed_other: allocation.relayed_other.map(|other| other.address),
             opened_at_unix_ms: allocation.opened_at_unix_ms,
             expires_in_s: allocation.time_to_expiry_s(now),
             traffic: allocation.traffic,
@@ -305,67 +307,33 @@ impl Relay {
         Ok(slot)
     }
 
+    /// The same. A family whose time is over has ended then, though its tick is still to come.
+    pub(super) fn settled_slot(&mut self, now: Now, tuple: FiveTuple) -> Result<usize, Reject> {
+        let slot = self.live_slot(now, tuple)?;
+        let next = self.allocations[slot].next_expiry();
+        if next <= now.mono {
+            self.expiry.remove(next, slot);
+            self.expire(now, slot);
+        }
+        Ok(slot)
+    }
+
     /// The slot of the allocation that `request` is about.
     ///
     /// # Errors
     /// 437 if there is none, 441 if it belongs to another username (RFC 8656 §5).
-    pub(super) fn own_slot(&self, now: Now, request: &Request<'_>) -> Result<usize, Reject> {
-        let slot = self.live_slot(now, request.tuple)?;
+    pub(super) fn own_slot(&mut self, now: Now, request: &Request<'_>) -> Result<usize, Reject> {
+        let slot = self.settled_slot(now, request.tuple)?;
         if *self.allocations[slot].username != *request.username {
             return Err(Reject::WrongCredentials);
         }
         Ok(slot)
     }
 
-    /// Removes an allocation whose note in `expiry` is already gone.
-    pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
-        let allocation = self.allocations.remove(slot);
-        self.slot_by_tuple.remove(&allocation.tuple);
-        self.guard.closed(slot, &allocation.who.user);
-        self.slot_by_relay.remove(&allocation.relay);
-        self.outputs.push_back(Output::CloseRelaySocket {
-            relay: allocation.relay,
-            user: allocation.who.user,
-            source: allocation.tuple.client.ip(),
-        });
-        self.outputs.push_back(Output::Fact(Fact::AllocationClosed {
-            number: allocation.number,
-            at_unix_ms: now.unix_ms,
-            reason,
-            traffic: allocation.traffic,
-        }));
-    }
-
-    fn stop(&mut self, now: Now) {
-        self.is_stopping = true;
-        let slots: Vec<usize> = self.allocations.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.expiry.remove(self.allocations[slot].expires_at, slot);
-            let tuple = self.allocations[slot].tuple;
-            self.close(now, slot, EndReason::Shutdown);
-            self.close_stream(tuple);
-        }
-    }
-
     /// Whether something lives on this five-tuple, or is about to.
     #[must_use]
     pub fn has_allocation(&self, now: Now, tuple: FiveTuple) -> bool {
         self.live_slot(now, tuple).is_ok() || self.is_pending(tuple)
-    }
-
-    fn stream_closed(&mut self, now: Now, tuple: FiveTuple) {
-        debug_assert!(tuple.is_stream());
-        self.abandon_pending(tuple);
-        if let Some(slot) = self.slot_by_tuple.get(&tuple).copied() {
-            self.expiry.remove(self.allocations[slot].expires_at, slot);
-            self.close(now, slot, EndReason::Disconnected);
-        }
-    }
-
-    pub(super) fn close_stream(&mut self, tuple: FiveTuple) {
-        if tuple.is_stream() {
-            self.outputs.push_back(Output::CloseStream { tuple });
-        }
     }
 }
 

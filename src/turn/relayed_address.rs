@@ -1,6 +1,10 @@
 //! Relayed transport addresses: where peers reach a client.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use crate::time::Now;
+use crate::wire::address::Family;
 
 /// A port on one of the relay addresses; the local name of a relayed transport address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,6 +13,25 @@ pub struct RelayPort {
     pub address: u8,
     /// UDP port on it.
     pub number: u16,
+}
+
+/// A relayed transport address of an allocation, with a lifetime of its own (RFC 8656 §8.1).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relayed {
+    pub(super) port: RelayPort,
+    /// As clients and peers know it.
+    pub(super) address: SocketAddr,
+    pub(super) expires_at: Instant,
+}
+
+impl Relayed {
+    pub(super) fn is_expired(&self, now: Now) -> bool {
+        self.expires_at <= now.mono
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.address.ip())
+    }
 }
 
 /// Transport address of a peer as a datagram shows it, folded.
@@ -43,7 +66,7 @@ impl RelayAddresses {
 
     /// Whether an address of this family exists.
     #[must_use]
-    pub fn has_family(&self, family: crate::wire::address::Family) -> bool {
-        self.0.iter().any(|ip| crate::wire::address::Family::of(*ip) == family)
+    pub fn has_family(&self, family: Family) -> bool {
+        self.0.iter().any(|ip| Family::of(*ip) == family)
     }
 }

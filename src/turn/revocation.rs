@@ -61,8 +61,8 @@ impl Relay {
         };
         let slots: Vec<usize> = self.allocations.iter().filter_map(of_user).collect();
         for slot in slots {
-            let Allocation { tuple, expires_at, .. } = self.allocations[slot];
-            self.expiry.remove(expires_at, slot);
+            let tuple = self.allocations[slot].tuple;
+            self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             self.close(now, slot, EndReason::Revoked);
             self.close_stream(tuple);
         }

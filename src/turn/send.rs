@@ -20,17 +20,16 @@ impl Relay {
         tuple: FiveTuple,
         datagram: &[u8],
     ) -> Forward {
-        let Some((peer, range)) = parse(datagram) else {
+        let Some(Sent { peer, range, dont_fragment }) = parse(datagram) else {
             return Forward::Discard(Discard::MalformedSend);
         };
         let Ok(slot) = self.live_slot(now, tuple) else {
             return Forward::Discard(Discard::NoAllocation);
         };
         let allocation = &mut self.allocations[slot];
-        let family = Family::of(allocation.relayed.ip());
-        if Family::of(peer.ip()) != family {
+        let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::FamilyMismatch);
-        }
+        };
         let Ok(peer) = self.policy.permit_peer(peer) else {
             return Forward::Discard(Discard::PeerForbidden);
         };
@@ -38,20 +37,40 @@ impl Relay {
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
         }
+        // Policy folds an IPv4-mapped peer; it is not reached from an IPv6 relayed address, though
+        // a dual allocation may have a permission for it.
+        if Family::of(peer.ip()) != relayed.family() {
+            return Forward::Discard(Discard::PeerForbidden);
+        }
         if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
             return Forward::Discard(reason);
         }
-        to_peer(&self.relay_addresses, allocation, peer, range)
+        // §13, §14: where the family changes, and for datagrams over IPv6, the attribute is ignored.
+        // §15: from a stream it counts over IPv6, too.
+        let is_family = Family::of(tuple.client.ip()) == Family::of(peer.ip());
+        let counts = is_family && (peer.ip().is_ipv4() || tuple.is_stream());
+        let dont_fragment = dont_fragment && counts;
+        let traffic = &mut allocation.traffic;
+        to_peer(&self.relay_addresses, relayed, traffic, peer, range, dont_fragment)
     }
 }
 
-/// The first peer and the first data of a Send indication; `None` if it must be discarded.
-fn parse(datagram: &[u8]) -> Option<(SocketAddr, Range<usize>)> {
+/// The first peer and the first data of a Send indication.
+struct Sent {
+    peer: SocketAddr,
+    range: Range<usize>,
+    dont_fragment: bool,
+}
+
+/// `None` if it must be discarded.
+fn parse(datagram: &[u8]) -> Option<Sent> {
     let message = Message::parse(datagram).ok()?;
     if message.unknown_required().next().is_some() {
         return None;
     }
     let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS)?;
     let peer = XorAddress::decode(peer, &message.transaction_id())?;
-    Some((peer, message.range_of(AttributeType::DATA)?))
+    let range = message.range_of(AttributeType::DATA)?;
+    let dont_fragment = message.attribute(AttributeType::DONT_FRAGMENT).is_some();
+    Some(Sent { peer, range, dont_fragment })
 }

@@ -28,6 +28,15 @@ impl Family {
         }
     }
 
+    /// The one that this is not.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
     /// The byte on the wire.
     #[must_use]
     pub fn to_byte(self) -> u8 {

@@ -40,6 +40,7 @@ macro_rules! attributes {
 
 attributes! {
     MAPPED_ADDRESS = 0x0001, "MAPPED-ADDRESS", Known, "RFC 8489 §14.1";
+    CHANGE_REQUEST = 0x0003, "CHANGE-REQUEST", Refused, "RFC 5780 §7.2";
     USERNAME = 0x0006, "USERNAME", Known, "RFC 8489 §14.3";
     MESSAGE_INTEGRITY = 0x0008, "MESSAGE-INTEGRITY", Known, "RFC 8489 §14.5";
     ERROR_CODE = 0x0009, "ERROR-CODE", Known, "RFC 8489 §14.8";
@@ -52,15 +53,20 @@ attributes! {
     NONCE = 0x0015, "NONCE", Known, "RFC 8489 §14.10";
     XOR_RELAYED_ADDRESS = 0x0016, "XOR-RELAYED-ADDRESS", Known, "RFC 8656 §18.5";
     REQUESTED_ADDRESS_FAMILY = 0x0017, "REQUESTED-ADDRESS-FAMILY", Known, "RFC 8656 §18.6";
-    EVEN_PORT = 0x0018, "EVEN-PORT", Refused, "RFC 8656 §18.7";
+    EVEN_PORT = 0x0018, "EVEN-PORT", Known, "RFC 8656 §18.7";
     REQUESTED_TRANSPORT = 0x0019, "REQUESTED-TRANSPORT", Known, "RFC 8656 §18.8";
-    DONT_FRAGMENT = 0x001A, "DONT-FRAGMENT", Refused, "RFC 8656 §18.9";
+    DONT_FRAGMENT = 0x001A, "DONT-FRAGMENT", Known, "RFC 8656 §18.9";
+    ACCESS_TOKEN = 0x001B, "ACCESS-TOKEN", Refused, "RFC 7635 §6.2";
     MESSAGE_INTEGRITY_SHA256 = 0x001C, "MESSAGE-INTEGRITY-SHA256", Known, "RFC 8489 §14.6";
     PASSWORD_ALGORITHM = 0x001D, "PASSWORD-ALGORITHM", Known, "RFC 8489 §14.12";
     USERHASH = 0x001E, "USERHASH", Known, "RFC 8489 §14.4";
     XOR_MAPPED_ADDRESS = 0x0020, "XOR-MAPPED-ADDRESS", Known, "RFC 8489 §14.2";
-    RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Refused, "RFC 8656 §18.10";
+    RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Known, "RFC 8656 §18.10";
+    CONNECTION_ID = 0x002A, "CONNECTION-ID", Refused, "RFC 6062 §6.2.1";
+    ADDITIONAL_ADDRESS_FAMILY = 0x8000, "ADDITIONAL-ADDRESS-FAMILY", Known, "RFC 8656 §18.11";
+    ADDRESS_ERROR_CODE = 0x8001, "ADDRESS-ERROR-CODE", Known, "RFC 8656 §18.12";
     PASSWORD_ALGORITHMS = 0x8002, "PASSWORD-ALGORITHMS", Known, "RFC 8489 §14.11";
+    ICMP = 0x8004, "ICMP", Known, "RFC 8656 §18.13";
     SOFTWARE = 0x8022, "SOFTWARE", Known, "RFC 8489 §14.14";
     FINGERPRINT = 0x8028, "FINGERPRINT", Known, "RFC 8489 §14.7";
 }
@@ -88,12 +94,13 @@ mod tests {
     fn only_required_attributes_without_support_are_refused() {
         for (number, refused) in [
             (0x0006, false),
-            (0x0018, true),
-            (0x001A, true),
+            (0x0018, false),
+            (0x001A, false),
             (0x001D, false),
             (0x001E, false),
-            (0x0022, true),
+            (0x0022, false),
             (0x0003, true),
+            (0x001B, true),
             (0x7FFF, true),
             (0x8000, false),
             (0x8022, false),
@@ -106,6 +113,7 @@ mod tests {
     #[test]
     fn names_come_from_the_table() {
         assert_eq!(AttributeType::XOR_PEER_ADDRESS.name(), Some("XOR-PEER-ADDRESS"));
+        assert_eq!(AttributeType(0x8001).name(), Some("ADDRESS-ERROR-CODE"));
         assert_eq!(AttributeType(0x7FF0).name(), None);
     }
 }

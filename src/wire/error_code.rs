@@ -1,5 +1,7 @@
 //! ERROR-CODE: the codes this server answers with.
 
+use super::address::Family;
+
 /// A STUN error code, 300..=699 (RFC 8489 §14.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ErrorCode(u16);
@@ -44,6 +46,14 @@ impl ErrorCode {
         [0, 0, (self.0 / 100) as u8, (self.0 % 100) as u8]
     }
 
+    /// The four bytes of an ADDRESS-ERROR-CODE value: why there is no relayed transport address of
+    /// `family` (RFC 8656 §18.12), with an empty reason phrase.
+    #[must_use]
+    pub fn to_address_value(self, family: Family) -> [u8; 4] {
+        let [_, _, class, number] = self.to_value();
+        [family.to_byte(), 0, class, number]
+    }
+
     /// Reads the code of an ERROR-CODE value; `None` if it is too short or out of 300..=699.
     #[must_use]
     pub fn from_value(value: &[u8]) -> Option<Self> {
@@ -62,6 +72,7 @@ mod tests {
         let value = ErrorCode::STALE_NONCE.to_value();
         assert_eq!(value, [0, 0, 4, 38]);
         assert_eq!(ErrorCode::from_value(&value), Some(ErrorCode::STALE_NONCE));
+        assert_eq!(ErrorCode::INSUFFICIENT_CAPACITY.to_address_value(Family::V6), [2, 0, 5, 8]);
         assert_eq!(ErrorCode::from_value(&[0, 0, 4]), None);
         assert_eq!(ErrorCode::from_value(&[0, 0, 2, 99]), None);
         assert_eq!(ErrorCode::from_value(&[0, 0, 6, 99]).map(ErrorCode::number), Some(699));

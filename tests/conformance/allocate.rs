@@ -173,29 +173,21 @@ fn without_a_requested_family_the_configured_default_counts() {
     }
 }
 
-#[test] // RFC 8656 §7.2 steps 4, 5, 8: not offered, and said so
-fn even_port_reservation_token_and_dont_fragment_are_420() {
+#[test] // RFC 8656 §7.2 step 4: it is supported, and that is all an Allocate asks
+fn dont_fragment_is_understood_in_an_allocate_and_unknown_attributes_are_420() {
     let mut t = Turn::new();
-    for (kind, value) in [
-        (AttributeType::EVEN_PORT, &[0x80][..]),
-        (AttributeType::EVEN_PORT, &[0]),
-        (AttributeType::RESERVATION_TOKEN, &[1; 8]),
-        (AttributeType::DONT_FRAGMENT, &[]),
-    ] {
-        t.check(allocate().raw(kind, value), rejects_unknown(&[kind.0]));
-    }
-    let all = allocate()
-        .raw(AttributeType::EVEN_PORT, &[0])
-        .raw(AttributeType::DONT_FRAGMENT, &[])
-        .raw(AttributeType::EVEN_PORT, &[0])
+    let dont_fragment = || allocate().raw(AttributeType::DONT_FRAGMENT, &[]);
+    let unknown = dont_fragment()
+        .raw(AttributeType(0x7FF1), &[0])
+        .raw(AttributeType(0x7FF1), &[0])
         .raw(AttributeType(0x7FF0), &[1, 2, 3, 4]);
-    t.check(all, rejects_unknown(&[0x0018, 0x001A, 0x7FF0]));
-    // ADDITIONAL-ADDRESS-FAMILY may be ignored, and so may anything else in its half.
+    t.check(unknown, rejects_unknown(&[0x7FF1, 0x7FF0]));
+    t.check(dont_fragment(), allocates(600));
     let optional = allocate()
-        .raw(AttributeType(0x8000), &[2, 0, 0, 0])
         .raw(AttributeType::SOFTWARE, b"a client")
-        .raw(AttributeType(0xFFF0), &[1, 2, 3, 4]);
-    t.check(optional, allocates(600));
+        .raw(AttributeType(0xFFF0), &[1, 2, 3])
+        .at(CLIENT_B);
+    t.check(optional, allocates(600).at(CLIENT_B));
     t.check_nothing_left_after_s(600);
 }
 
@@ -206,6 +198,7 @@ fn quotas_are_486_and_everything_used_up_is_508() {
         (Why::UserQuota, 486),
         (Why::SourceQuota, 486),
         (Why::TotalQuota, 508),
+        (Why::Reservation, 508),
         (Why::Ports, 508),
         (Why::Bind, 508),
     ] {

@@ -28,6 +28,7 @@ fn facts_of_an_allocation_name_who_where_how_long_and_how_much() {
         server: SERVER,
         transport: Transport::Udp,
         relayed,
+        relayed_other: None,
         lifetime_s: 1000,
     };
     assert_eq!(t.facts, [opened]);

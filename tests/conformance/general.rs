@@ -115,6 +115,7 @@ fn attributes_from_0x8000_on_are_ignored_when_unknown() {
     let mut t = Turn::new();
     t.check(binding().raw(AttributeType(0x7FFF), &[]), rejects_unknown(&[0x7FFF]));
     t.check(binding().raw(AttributeType(0x8000), &[]), maps());
+    t.check(binding().raw(AttributeType(0x8002), &[]), maps());
     // ICE's own, in a check that came to the wrong door.
     t.check(binding().raw(AttributeType(0x0025), &[]), rejects_unknown(&[0x0025]));
     t.check(binding().raw(AttributeType(0x802A), &[1; 8]), maps());

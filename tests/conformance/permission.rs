@@ -209,15 +209,22 @@ fn a_v6_allocation_talks_to_v6_peers_and_to_no_other() {
     t.check_nothing_left_after_s(600);
 }
 
-#[test] // RFC 8656 §10.2; limits.rs: 128 peers in one request
+#[test] // RFC 8656 §10.2: valid, but more than the server takes; limits.rs: 128 peers in one request
 fn a_request_names_128_peers_at_most() {
     let mut t = Turn::allocated();
-    t.check(create_permission(&peers(0, 129)), rejects(400));
+    t.check(create_permission(&peers(0, 129)), rejects(508));
     t.check(send(peers(0, 1)[0], b"x"), discards(Discard::NoPermission));
     t.check(create_permission(&peers(0, 128)), succeeds());
     t.check(send(peers(127, 1)[0], b"x"), sends_to_peer(peers(127, 1)[0], b"x"));
     // Repeats count as what they are on the wire.
-    t.check(create_permission(&vec![PEER_A; 129]), rejects(400));
+    t.check(create_permission(&vec![PEER_A; 129]), rejects(508));
+    // What is not valid is 400, however much of it there is; capacity comes before 443 and 403.
+    let malformed = create_permission(&peers(0, 129)).raw(AttributeType::XOR_PEER_ADDRESS, &[0]);
+    t.check(malformed, rejects(400));
+    t.check(create_permission(&vec![PEER_V6; 129]), rejects(508));
+    t.check(create_permission(&vec![PEER_V6; 128]), rejects(443));
+    t.check(create_permission(&vec![PEER_PRIVATE; 129]), rejects(508));
+    t.check(create_permission(&vec![PEER_PRIVATE; 128]), rejects(403));
     t.check_nothing_left_after_s(600);
 }
 

@@ -4,13 +4,18 @@ use turnbell::turn::contract::Discard;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Method};
 
-use crate::support::event::{bytes, from_peer, send};
+use turnbell::wire::address::Family;
+
+use crate::support::event::{allocate, bytes, channel_data, create_permission, from_peer, send};
 use crate::support::expectation::{
-    discards, sends_channel_data, sends_data_indication, sends_to_peer,
+    allocates_family, discards, sends_channel_data, sends_data_indication, sends_to_peer,
+    sends_whole_to_peer, succeeds,
 };
 use crate::support::request::Request;
 use crate::support::turn::Turn;
-use crate::support::{CLIENT, PEER_A, PEER_A2, PEER_B, PEER_PRIVATE, RELAY_V4, v4};
+use crate::support::{
+    CLIENT, CLIENT_V6, PEER_A, PEER_A2, PEER_B, PEER_PRIVATE, PEER_V6, RELAY_V4, v4,
+};
 
 #[test] // RFC 8656 §11.2: exactly the contents of DATA, whatever its length
 fn the_data_of_a_send_indication_reaches_the_peer_without_padding() {
@@ -55,13 +60,37 @@ fn a_send_indication_without_peer_or_data_is_discarded() {
     t.check_nothing_left_after_s(600);
 }
 
-#[test] // RFC 8656 §11.2: the DF bit cannot be set, so the attribute is unknown
-fn a_send_indication_with_dont_fragment_is_discarded() {
+#[test] // RFC 8656 §11.2, §14: that one datagram and no other
+fn a_send_indication_with_dont_fragment_must_reach_the_peer_whole() {
     let mut t = Turn::allocated();
     t.permit(PEER_A);
-    let request = send(PEER_A, b"x").raw(AttributeType::DONT_FRAGMENT, &[]);
-    t.check(request, discards(Discard::MalformedSend));
+    t.bind(0x4000, PEER_A);
+    let whole = |data| send(PEER_A, data).raw(AttributeType::DONT_FRAGMENT, &[]);
+    t.check(whole(b"x"), sends_whole_to_peer(PEER_A, b"x"));
+    t.check(send(PEER_A, b"y"), sends_to_peer(PEER_A, b"y"));
+    t.check(channel_data(0x4000, b"z"), sends_to_peer(PEER_A, b"z"));
+    t.check(whole(b""), sends_whole_to_peer(PEER_A, b""));
+    // It lets nobody through who is not permitted.
+    let stranger = send(PEER_B, b"x").raw(AttributeType::DONT_FRAGMENT, &[]);
+    t.check(stranger, discards(Discard::NoPermission));
     t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8656 §13, §14: where IPv6 is on either side, the attribute must be ignored
+fn dont_fragment_is_ignored_unless_both_sides_are_ipv4() {
+    let whole = |peer| send(peer, b"x").raw(AttributeType::DONT_FRAGMENT, &[]);
+    for (client, family, peer) in [
+        (CLIENT, Family::V6, PEER_V6),
+        (CLIENT_V6, Family::V4, PEER_A),
+        (CLIENT_V6, Family::V6, PEER_V6),
+    ] {
+        let mut t = Turn::new();
+        let begins = allocates_family(family, 600).at(client);
+        t.check(allocate().family(family).at(client), begins);
+        t.check(create_permission(&[peer]).at(client), succeeds().at(client));
+        t.check(whole(peer).at(client), sends_to_peer(peer, b"x"));
+        t.check_nothing_left_after_s(600);
+    }
 }
 
 #[test] // security.md A13: two peers in one Send

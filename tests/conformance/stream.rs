@@ -1,20 +1,23 @@
 //! Clients over TCP, as the relay sees them: connections have numbers, and end allocations.
 
-use turnbell::turn::contract::{Discard, Why};
+use turnbell::turn::contract::{Discard, Wanted, Why};
 use turnbell::turn::fact::EndReason;
 use turnbell::wire::address::Family;
+use turnbell::wire::attribute::AttributeType;
 
 use crate::support::event::{
-    Event, after_s, allocate, bytes, channel_data, create_permission, from_peer, refresh,
+    Event, after_s, allocate, bytes, channel_data, create_permission, from_peer, refresh, send,
     socket_opened, stop, stream_closes,
 };
 use crate::support::expectation::{
-    Expectation, Seen, allocates, asks_for_socket, discards, ends, nothing, refreshes, rejects,
-    sends_data_indication, succeeds,
+    Expectation, Seen, allocates, allocates_both, allocates_family, asks_for, asks_for_socket,
+    closes_socket, discards, ends, nothing, refreshes, rejects, sends_data_indication,
+    sends_to_peer, sends_whole_to_peer, succeeds,
 };
 use crate::support::ledger::Mood;
+use crate::support::request::Request;
 use crate::support::turn::Turn;
-use crate::support::{CLIENT, PEER_A};
+use crate::support::{CLIENT, CLIENT_V6, PEER_A, PEER_V6};
 
 fn closes_stream() -> Expectation {
     Expectation(vec![Seen::ClosesStream(CLIENT)])
@@ -98,4 +101,47 @@ fn bytes_that_are_no_message_close_a_stream_and_only_a_stream() {
     let overrun =
         [&[0, 1, 0, 4, 0x21, 0x12, 0xA4, 0x42][..], &[7; 12], &[0, 6, 0xFF, 0xFF]].concat();
     t.check(bytes(&overrun).over_tcp(1), discards(Discard::AttributeOverrun));
+}
+
+#[test] // RFC 8656 §13, §15: over a stream DONT-FRAGMENT counts in both families, unless it changes
+fn dont_fragment_counts_for_a_stream_of_the_peers_family() {
+    for (client, family, peer, is_whole) in [
+        (CLIENT, Family::V4, PEER_A, true),
+        (CLIENT_V6, Family::V6, PEER_V6, true),
+        (CLIENT, Family::V6, PEER_V6, false),
+        (CLIENT_V6, Family::V4, PEER_A, false),
+    ] {
+        let mut t = Turn::new();
+        let by = |request: Request| Event::from(request).at(client).over_tcp(1);
+        t.check(by(allocate().family(family)), allocates_family(family, 600).at(client));
+        t.check(by(create_permission(&[peer])), succeeds().at(client));
+        let sends = if is_whole { sends_whole_to_peer } else { sends_to_peer };
+        t.check(by(send(peer, b"x").raw(AttributeType::DONT_FRAGMENT, &[])), sends(peer, b"x"));
+        t.check(by(send(peer, b"x")), sends_to_peer(peer, b"x"));
+        t.check(stream_closes(1).at(client), ends(EndReason::Disconnected));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test] // R15: what is opened for a connection that closed meanwhile is closed again, all of it
+fn both_sockets_of_an_abandoned_allocate_are_closed() {
+    let mut t = Turn::new();
+    t.ledger.mood = Mood::Waits;
+    let asks = asks_for(Wanted::Both { even: false });
+    t.check(Event::from(allocate().both_families()).over_tcp(1), asks);
+    t.check(stream_closes(1), nothing());
+    t.check(socket_opened(Ok(())), closes_socket().and(closes_socket()));
+    t.check_nothing_left_after_s(0);
+}
+
+#[test] // R15, RFC 8656 §8.1: the connection lives as long as one family does
+fn a_dual_allocation_over_a_stream_ends_its_connection_with_its_last_family() {
+    let mut t = Turn::new();
+    let by = |request: Request| Event::from(request).over_tcp(1);
+    t.check(by(allocate().both_families()), allocates_both(600));
+    t.advance_s(500);
+    t.check(by(refresh().family(Family::V4).lifetime(700)), refreshes(700));
+    t.check(after_s(100), closes_socket());
+    t.check(after_s(600), ends(EndReason::Expired).and(closes_stream()));
+    t.check_nothing_left_after_s(0);
 }

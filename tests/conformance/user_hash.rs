@@ -10,8 +10,9 @@ use turnbell::wire::attribute::AttributeType;
 use crate::support::event::{allocate, create_permission, refresh};
 use crate::support::expectation::{allocates, refreshes, refuses, rejects, succeeds};
 use crate::support::request::{Credential, Request};
+use crate::support::server_for;
 use crate::support::setup::{LATE_S, START_S, credential, credential_until, static_credential};
-use crate::support::turn::{Turn, server_for};
+use crate::support::turn::Turn;
 use crate::support::{CLIENT, CLIENT_B, PEER_A};
 
 const USERNAME: AttributeType = AttributeType::USERNAME;

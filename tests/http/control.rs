@@ -222,6 +222,7 @@ fn view(number: u64, user: &str) -> AllocationView {
         user: user.into(),
         tuple: FiveTuple::udp("192.0.2.1:5000".parse().unwrap(), "192.0.2.7:3478".parse().unwrap()),
         relayed: "192.0.2.7:50000".parse().unwrap(),
+        relayed_other: Some("[2001:db8::7]:50001".parse().unwrap()),
         opened_at_unix_ms: 1_800_000_000_000,
         expires_in_s: 599,
         traffic: TRAFFIC,
@@ -239,6 +240,7 @@ fn opened(number: u64, user: &str) -> Entry {
         server: view.tuple.server,
         transport: view.tuple.transport,
         relayed: view.relayed,
+        relayed_other: view.relayed_other,
         lifetime_s: 600,
     })
 }
@@ -281,6 +283,7 @@ fn sessions_are_the_live_ones_with_their_counters_or_all_with_their_ends() {
             server: "192.0.2.7:3478".into(),
             transport: "udp".into(),
             relayed: "192.0.2.7:50000".into(),
+            relayed_other: Some("[2001:db8::7]:50001".into()),
             opened_at: 1_800_000_000_000,
             ended_at: None,
             end_reason: None,

@@ -13,5 +13,7 @@ mod turn_client;
 mod addresses;
 mod bare_machine;
 mod coturn;
+mod fragments;
+mod icmp;
 mod turn_crate;
 mod turn_proto;

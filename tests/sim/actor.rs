@@ -7,7 +7,7 @@ use std::rc::Rc;
 use turnbell::wire::address::Family;
 use turnbell::wire::message::TransactionId;
 
-use super::ask::{Ask, Packet, Signer, Wanted};
+use super::ask::{Ask, Packet, Relays, Signer, Wanted};
 use super::prng::Prng;
 use crate::support::answer::{Answer, Read};
 use crate::support::setup::{START_S, credential_until};
@@ -20,7 +20,7 @@ const TRIES_MAX: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
-    pub(crate) relayed: Option<SocketAddr>,
+    pub(crate) relayed: Vec<SocketAddr>,
     user: String,
     signer: Signer,
     nonce: Option<Vec<u8>>,
@@ -39,7 +39,7 @@ impl Client {
         let signer = signer(&user, expires_s);
         Self {
             address,
-            relayed: None,
+            relayed: Vec::new(),
             user,
             signer,
             nonce: None,
@@ -49,22 +49,29 @@ impl Client {
         }
     }
 
-    /// What it sends next, if anything. `others`: relayed addresses it heard of by signaling.
-    pub(crate) fn act(&mut self, prng: &mut Prng, others: &[SocketAddr]) -> Option<Packet> {
+    /// What it sends next, if anything. `others` and `tokens`: relayed addresses and
+    /// reservation tokens it heard of by signaling.
+    pub(crate) fn act(
+        &mut self,
+        prng: &mut Prng,
+        others: &[SocketAddr],
+        tokens: &[[u8; 8]],
+    ) -> Option<Packet> {
         if self.waits_for.is_some() {
             return None;
         }
-        let Some(relayed) = self.relayed else {
+        if self.relayed.is_empty() {
             let wanted = match (&self.nonce, prng.below(10)) {
                 (_, 0) => Wanted::Binding,
                 (None, _) => Wanted::Challenge,
                 (Some(_), _) => Wanted::Allocate {
                     lifetime_s: *prng.pick(&[None, None, Some(1), Some(900), Some(100_000)]),
-                    family: *prng.pick(&[None, None, Some(Family::V4), Some(Family::V6)]),
+                    relays: pick_relays(prng, tokens),
                 },
             };
             return Some(self.ask(prng, wanted));
-        };
+        }
+        let relayed = *prng.pick(&self.relayed);
         let peer = pick_peer(prng, relayed, others);
         match prng.below(100) {
             // More addresses than any page has: the rate of new peers is felt.
@@ -94,7 +101,8 @@ impl Client {
                 let known = !self.permitted.is_empty() && prng.chance(90);
                 let peer = if known { *prng.pick(&self.permitted) } else { peer };
                 let count = prng.below(20) as usize;
-                Some(Packet::send(self.address, peer, prng.bytes(count)))
+                let dont_fragment = prng.chance(30);
+                Some(Packet::send_as(self.address, peer, prng.bytes(count), dont_fragment))
             }
             55..75 => {
                 let number = self.pick_number(prng);
@@ -103,9 +111,13 @@ impl Client {
             }
             75..95 => {
                 let lifetime_s = *prng.pick(&[None, None, Some(1), Some(700), Some(3600)]);
-                Some(self.ask(prng, Wanted::Refresh { lifetime_s }))
+                let family = *prng.pick(&[None, None, Some(Family::of(relayed.ip()))]);
+                Some(self.ask(prng, Wanted::Refresh { lifetime_s, family }))
             }
-            95..98 => Some(self.ask(prng, Wanted::Refresh { lifetime_s: Some(0) })),
+            95..98 => {
+                let family = *prng.pick(&[None, Some(Family::V4), Some(Family::V6)]);
+                Some(self.ask(prng, Wanted::Refresh { lifetime_s: Some(0), family }))
+            }
             // The page is closed: nothing is said, and a new one comes from another port.
             _ => {
                 self.move_on();
@@ -121,7 +133,7 @@ impl Client {
         let packet = Packet::ask(self.address, ask);
         if *tries >= TRIES_MAX {
             self.waits_for = None;
-            if self.relayed.is_none() && self.nonce.is_some() {
+            if self.relayed.is_empty() && self.nonce.is_some() {
                 // An allocation may exist whose answer was lost: another five-tuple.
                 self.move_on();
             }
@@ -136,8 +148,18 @@ impl Client {
             self.nonce = Some(nonce.clone());
         }
         match &read.answer {
-            Answer::Allocated { .. } => self.relayed = read.relayed,
-            Answer::Refreshed { lifetime_s: 0 } | Answer::Error(437 | 441) => self.move_on(),
+            Answer::Allocated { .. } => self.relayed.clone_from(&read.relayed),
+            Answer::Refreshed { lifetime_s: 0 } => {
+                if let Wanted::Refresh { family: Some(family), .. } = ask.wanted {
+                    self.relayed.retain(|relayed| Family::of(relayed.ip()) != family);
+                } else {
+                    self.relayed.clear();
+                }
+                if self.relayed.is_empty() {
+                    self.move_on();
+                }
+            }
+            Answer::Error(437 | 441) => self.move_on(),
             Answer::Error(401) if !matches!(ask.wanted, Wanted::Challenge) => {
                 // The credential is over: fetch another one and begin again.
                 self.signer = signer(&self.user, unix_s + 3600);
@@ -180,7 +202,7 @@ impl Client {
 
     fn move_on(&mut self) {
         self.address.set_port(self.address.port() + 1);
-        self.relayed = None;
+        self.relayed.clear();
         self.nonce = None;
         self.channels.clear();
         self.permitted.clear();
@@ -200,6 +222,29 @@ impl Client {
 pub(crate) fn signer(user: &str, expires_s: i64) -> Signer {
     let credential = credential_until(user, expires_s);
     Signer { credential, expires_s, is_right: true }
+}
+
+fn pick_relays(prng: &mut Prng, tokens: &[[u8; 8]]) -> Relays {
+    let token = match tokens {
+        // Nobody's.
+        [] => [9; 8],
+        // Mostly the latest; older ones are used or over.
+        [.., last] if prng.chance(70) => *last,
+        _ => *prng.pick(tokens),
+    };
+    *prng.pick(&[
+        Relays::Any,
+        Relays::One(Family::V4),
+        Relays::One(Family::V6),
+        Relays::Both,
+        Relays::Both,
+        Relays::Even { reserve: false },
+        Relays::Even { reserve: true },
+        Relays::Even { reserve: true },
+        Relays::BothEven,
+        Relays::Token(token),
+        Relays::TokenAndEven(token),
+    ])
 }
 
 /// Mostly peers of the right family that are allowed, some that are neither.

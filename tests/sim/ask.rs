@@ -19,10 +19,11 @@ pub(crate) enum Wanted {
     Challenge,
     Allocate {
         lifetime_s: Option<u32>,
-        family: Option<Family>,
+        relays: Relays,
     },
     Refresh {
         lifetime_s: Option<u32>,
+        family: Option<Family>,
     },
     Permit {
         peers: Vec<SocketAddr>,
@@ -31,6 +32,22 @@ pub(crate) enum Wanted {
         number: u16,
         peer: SocketAddr,
     },
+}
+
+/// Which relayed transport addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relays {
+    Any,
+    One(Family),
+    Both,
+    /// An even port; with the next one reserved or without.
+    Even {
+        reserve: bool,
+    },
+    BothEven,
+    Token([u8; 8]),
+    /// What the text forbids beside a token.
+    TokenAndEven([u8; 8]),
 }
 
 /// Who asks: a credential and whether its password is right.
@@ -62,11 +79,27 @@ impl Ask {
         let request = match &wanted {
             Wanted::Binding => event::binding(),
             Wanted::Challenge => event::allocate().unsigned(),
-            Wanted::Allocate { lifetime_s, family } => {
+            Wanted::Allocate { lifetime_s, relays } => {
                 let request = with_lifetime(event::allocate(), *lifetime_s);
+                match relays {
+                    Relays::Any => request,
+                    Relays::One(family) => request.family(*family),
+                    Relays::Both => request.both_families(),
+                    Relays::Even { reserve: false } => request.raw(AttributeType::EVEN_PORT, &[0]),
+                    Relays::Even { reserve: true } => {
+                        request.raw(AttributeType::EVEN_PORT, &[0x80])
+                    }
+                    Relays::BothEven => request.both_families().raw(AttributeType::EVEN_PORT, &[0]),
+                    Relays::Token(token) => request.raw(AttributeType::RESERVATION_TOKEN, token),
+                    Relays::TokenAndEven(token) => request
+                        .raw(AttributeType::EVEN_PORT, &[0])
+                        .raw(AttributeType::RESERVATION_TOKEN, token),
+                }
+            }
+            Wanted::Refresh { lifetime_s, family } => {
+                let request = with_lifetime(event::refresh(), *lifetime_s);
                 family.map_or_else(|| request.clone(), |family| request.clone().family(family))
             }
-            Wanted::Refresh { lifetime_s } => with_lifetime(event::refresh(), *lifetime_s),
             Wanted::Permit { peers } => event::create_permission(peers),
             Wanted::Bind { number, peer } => event::channel_bind(*number, *peer),
         };
@@ -109,6 +142,7 @@ pub(crate) enum Intent {
     Send {
         peer: SocketAddr,
         data: Vec<u8>,
+        dont_fragment: bool,
     },
     Channel {
         number: u16,
@@ -132,8 +166,21 @@ impl Packet {
     }
 
     pub(crate) fn send(client: SocketAddr, peer: SocketAddr, data: Vec<u8>) -> Self {
-        let bytes = event::send(peer, &data).encode(TransactionId([0x5E; 12]), b"").into();
-        Self { client, bytes, intent: Intent::Send { peer, data } }
+        Self::send_as(client, peer, data, false)
+    }
+
+    pub(crate) fn send_as(
+        client: SocketAddr,
+        peer: SocketAddr,
+        data: Vec<u8>,
+        dont_fragment: bool,
+    ) -> Self {
+        let mut request = event::send(peer, &data);
+        if dont_fragment {
+            request = request.raw(AttributeType::DONT_FRAGMENT, &[]);
+        }
+        let bytes = request.encode(TransactionId([0x5E; 12]), b"").into();
+        Self { client, bytes, intent: Intent::Send { peer, data, dont_fragment } }
     }
 
     /// ChannelData, padded to a multiple of four as some clients do over UDP, too.

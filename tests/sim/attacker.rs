@@ -53,7 +53,7 @@ impl Attacker {
                 signer.credential.password.push(b'!');
                 signer.is_right = false;
                 let id = TransactionId(prng.bytes(12).try_into().expect("twelve bytes"));
-                let wanted = Wanted::Refresh { lifetime_s: Some(0) };
+                let wanted = Wanted::Refresh { lifetime_s: Some(0), family: None };
                 let ask = Ask::new(wanted, signer, nonce, id, false);
                 let client = captured.map_or(OWN, |packet| packet.client);
                 Some(Happening::AtServer(Packet::ask(client, &ask)))
@@ -63,12 +63,17 @@ impl Attacker {
                 let (_, relayed) = *prng.pick(live);
                 let stranger = v4([192, 0, 2, 200], 5000);
                 let peer = *prng.pick(&[stranger, SERVER, live[0].1]);
+                if prng.chance(50) {
+                    // Anybody can send ICMP about anybody.
+                    let peer = v4([192, 0, 2, prng.within(1, 3) as u8], 5000);
+                    return Some(Happening::Icmp { relayed, peer, kind: 3 });
+                }
                 Some(Happening::AtRelay { relayed, peer, data: b"attack".to_vec() })
             }
             7 if !live.is_empty() => {
                 let (client, _) = *prng.pick(live);
                 let wanted = match prng.below(3) {
-                    0 => Wanted::Refresh { lifetime_s: Some(0) },
+                    0 => Wanted::Refresh { lifetime_s: Some(0), family: None },
                     1 => Wanted::Permit { peers: vec![v4([192, 0, 2, 201], 1)] },
                     _ => Wanted::Bind { number: 0x4000, peer: v4([192, 0, 2, 201], 1) },
                 };

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use turnbell::turn::contract::{Header, Why};
+use turnbell::turn::contract::{Header, Wanted as Sockets, Why};
+use turnbell::turn::reservation::{Ports, ReservationToken};
 use turnbell::wire::address::Family;
 use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
-use super::ask::{Ask, Wanted};
+use super::allocation::Allocation;
+use super::ask::{Ask, Relays, Wanted};
 use crate::support::answer::Answer;
 use crate::support::{RELAY_V4, RELAY_V6};
 
-const PERMISSION_MS: u64 = 300_000;
-const CHANNEL_MS: u64 = 600_000;
-const RESERVED_MS: u64 = 300_000;
+pub(super) const PERMISSION_MS: u64 = 300_000;
+pub(super) const CHANNEL_MS: u64 = 600_000;
+pub(super) const RESERVED_MS: u64 = 300_000;
 const NONCE_MS: u64 = 3_600_000;
 const SKEW_S: i64 = 30;
 
@@ -24,33 +26,23 @@ const SKEW_S: i64 = 30;
 pub(crate) enum Verdict {
     Answers(Answer),
     Silence,
-    AsksForSocket(Family),
+    AsksForSocket(Sockets),
 }
 
 /// What becomes of data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    ToPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8> },
+    ToPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8>, dont_fragment: bool },
     ToClient { client: SocketAddr, header: Header, data: Vec<u8> },
     Dropped,
-}
-
-/// One allocation.
-#[derive(Debug)]
-pub(crate) struct Allocation {
-    pub(crate) relayed: SocketAddr,
-    pub(crate) expires_ms: u64,
-    made_by: Rc<Ask>,
-    permissions: BTreeMap<IpAddr, u64>,
-    channels: BTreeMap<u16, (SocketAddr, u64)>,
-    /// Thousandths of new peers that may be named, and since when.
-    new_peers: (u64, u64),
 }
 
 /// Everything that lives, by client address.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) allocations: BTreeMap<SocketAddr, Allocation>,
+    /// What tokens were told to stand for, and were not redeemed.
+    pub(crate) reserved: BTreeMap<[u8; 8], SocketAddr>,
     pending: BTreeMap<SocketAddr, Rc<Ask>>,
     nonces: BTreeMap<Vec<u8>, (SocketAddr, u64)>,
 }
@@ -95,8 +87,10 @@ impl Model {
             return error(438);
         }
         match &ask.wanted {
-            Wanted::Allocate { family, .. } => self.allocate(at.ms, client, ask, *family),
-            Wanted::Refresh { lifetime_s } => self.refresh(at.ms, client, ask, *lifetime_s),
+            Wanted::Allocate { relays, .. } => self.allocate(at.ms, client, ask, *relays),
+            Wanted::Refresh { lifetime_s, family } => {
+                self.refresh(at.ms, client, ask, *lifetime_s, *family)
+            }
             Wanted::Permit { peers } => self.permit(at.ms, client, ask, peers, None),
             Wanted::Bind { number, peer } => {
                 self.permit(at.ms, client, ask, &[*peer], Some(*number))
@@ -118,25 +112,32 @@ impl Model {
     }
 
     // RFC 8656 §7.2
-    fn allocate(
-        &mut self,
-        ms: u64,
-        client: SocketAddr,
-        ask: &Rc<Ask>,
-        family: Option<Family>,
-    ) -> Verdict {
-        if let Some(allocation) = self.live(ms, client) {
+    fn allocate(&mut self, ms: u64, client: SocketAddr, ask: &Rc<Ask>, relays: Relays) -> Verdict {
+        if let Some(allocation) = self.live_mut(ms, client) {
             if !allocation.is_made_by(ask) || allocation.made_by.id != ask.id {
                 return Verdict::Answers(Answer::Error(437));
             }
-            let lifetime_s = ((allocation.expires_ms - ms + 500) / 1000) as u32;
+            let lifetime_s = ((allocation.ends_ms() - ms + 500) / 1000) as u32;
             return Verdict::Answers(Answer::Allocated { lifetime_s });
         }
         if self.pending.contains_key(&client) {
             return Verdict::Silence;
         }
+        if matches!(relays, Relays::TokenAndEven(_)) {
+            return Verdict::Answers(Answer::Error(400));
+        }
         self.pending.insert(client, Rc::clone(ask));
-        Verdict::AsksForSocket(family.unwrap_or(Family::V4))
+        Verdict::AsksForSocket(match relays {
+            Relays::Any => Sockets::One(Family::V4, Ports::Any),
+            Relays::One(family) => Sockets::One(family, Ports::Any),
+            Relays::Both => Sockets::Both { even: false },
+            Relays::BothEven => Sockets::Both { even: true },
+            Relays::Even { reserve: false } => Sockets::One(Family::V4, Ports::Even),
+            Relays::Even { reserve: true } => Sockets::One(Family::V4, Ports::EvenAndReserve),
+            Relays::Token(token) | Relays::TokenAndEven(token) => {
+                Sockets::Reserved(ReservationToken(token))
+            }
+        })
     }
 
     /// The world answered the question that is open for `client`.
@@ -144,7 +145,8 @@ impl Model {
         &mut self,
         ms: u64,
         client: SocketAddr,
-        result: Result<SocketAddr, Why>,
+        result: Result<Vec<SocketAddr>, Why>,
+        reserved: Option<[u8; 8]>,
         is_stopped: bool,
     ) -> Verdict {
         let ask = self.pending.remove(&client).expect("a question is open");
@@ -152,22 +154,22 @@ impl Model {
             Err(Why::UserQuota | Why::SourceQuota) => {
                 return Verdict::Answers(Answer::Error(486));
             }
-            Err(Why::TotalQuota | Why::Ports | Why::Bind) => {
+            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind) => {
                 return Verdict::Answers(Answer::Error(508));
             }
             Ok(_) if is_stopped => return Verdict::Answers(Answer::Error(508)),
             Ok(relayed) => relayed,
         };
-        let Wanted::Allocate { lifetime_s, .. } = ask.wanted else { unreachable!("an Allocate") };
-        let lifetime_s = granted(lifetime_s);
-        let allocation = Allocation {
-            relayed,
-            expires_ms: ms + u64::from(lifetime_s) * 1000,
-            made_by: ask,
-            permissions: BTreeMap::new(),
-            channels: BTreeMap::new(),
-            new_peers: (200_000, ms),
+        let Wanted::Allocate { lifetime_s, relays } = ask.wanted else {
+            unreachable!("an Allocate")
         };
+        let lifetime_s = granted(lifetime_s);
+        let until_ms = ms + u64::from(lifetime_s) * 1000;
+        let first = relayed[0];
+        let lacks = matches!(relays, Relays::Both | Relays::BothEven) && relayed.len() == 1;
+        let mut allocation = Allocation::new(ms, relayed, until_ms, ask);
+        allocation.reserved = reserved;
+        allocation.address_error = lacks.then(|| (Family::of(first.ip()).other(), 508));
         let previous = self.allocations.insert(client, allocation);
         assert!(previous.is_none(), "the one before was closed first");
         Verdict::Answers(Answer::Allocated { lifetime_s })
@@ -180,18 +182,24 @@ impl Model {
         client: SocketAddr,
         ask: &Ask,
         lifetime_s: Option<u32>,
+        family: Option<Family>,
     ) -> Verdict {
         let allocation = match self.own(ms, client, ask) {
             Ok(allocation) => allocation,
             Err(code) => return Verdict::Answers(Answer::Error(code)),
         };
+        let mut live = allocation.relayed(ms);
+        if family.is_some_and(|family| !live.any(|relayed| Family::of(relayed.ip()) == family)) {
+            return Verdict::Answers(Answer::Error(443));
+        }
+        drop(live);
         if lifetime_s == Some(0) {
             // Its facts are compared before it is forgotten; see `closed`.
-            allocation.expires_ms = ms;
+            allocation.set_end(ms, ms, family);
             return Verdict::Answers(Answer::Refreshed { lifetime_s: 0 });
         }
         let lifetime_s = granted(lifetime_s);
-        allocation.expires_ms = ms + u64::from(lifetime_s) * 1000;
+        allocation.set_end(ms, ms + u64::from(lifetime_s) * 1000, family);
         Verdict::Answers(Answer::Refreshed { lifetime_s })
     }
 
@@ -212,7 +220,7 @@ impl Model {
         if number.is_some_and(|number| !(0x4000..=0x4FFF).contains(&number)) {
             return error(400);
         }
-        if peers.iter().any(|peer| peer.is_ipv4() != allocation.relayed.is_ipv4()) {
+        if peers.iter().any(|peer| allocation.relayed_like(ms, *peer).is_none()) {
             return error(443);
         }
         let is_allowed = |peer: &SocketAddr| match number {
@@ -231,12 +239,10 @@ impl Model {
             return Verdict::Silence;
         }
         for peer in peers {
-            allocation.permissions.insert(peer.ip(), ms + PERMISSION_MS);
+            allocation.permit(ms, *peer);
         }
-        assert!(allocation.permissions.len() < 1024, "the simulation stays below the cap");
         if let Some(number) = number {
-            allocation.channels.retain(|other, (peer, _)| *other == number || *peer != peers[0]);
-            allocation.channels.insert(number, (peers[0], ms + CHANNEL_MS));
+            allocation.bind(ms, number, peers[0]);
         }
         Verdict::Answers(Answer::Done)
     }
@@ -248,16 +254,19 @@ impl Model {
         client: SocketAddr,
         peer: SocketAddr,
         data: &[u8],
+        dont_fragment: bool,
     ) -> Delivery {
         let Some(sender) = self.live(ms, client) else { return Delivery::Dropped };
-        let is_family = peer.is_ipv4() == sender.relayed.is_ipv4();
-        if !is_family || !is_allowed_peer(peer) || !sender.permits(ms, peer.ip()) {
+        let Some(from) = sender.relayed_like(ms, peer) else { return Delivery::Dropped };
+        if !is_allowed_peer(peer) || !sender.permits(ms, peer.ip()) {
             return Delivery::Dropped;
         }
         if is_relay_address(peer.ip()) {
-            return self.arrive(ms, peer, sender.relayed, data);
+            return self.arrive(ms, peer, from, data);
         }
-        Delivery::ToPeer { from: sender.relayed, peer, data: data.to_vec() }
+        // §14: clients of the simulation come over IPv4.
+        let dont_fragment = dont_fragment && peer.is_ipv4();
+        Delivery::ToPeer { from, peer, data: data.to_vec(), dont_fragment }
     }
 
     /// What becomes of ChannelData.
@@ -269,7 +278,7 @@ impl Model {
         data: &[u8],
     ) -> Delivery {
         match self.live(ms, client).and_then(|a| a.peer_of(ms, number)) {
-            Some(peer) => self.send(ms, client, peer, data),
+            Some(peer) => self.send(ms, client, peer, data, false),
             None => Delivery::Dropped,
         }
     }
@@ -282,19 +291,36 @@ impl Model {
         peer: SocketAddr,
         data: &[u8],
     ) -> Delivery {
-        let found = self.allocations.iter().find(|(_, a)| a.relayed == relayed && a.is_live(ms));
+        let has = |a: &Allocation| a.relayed(ms).any(|address| address == relayed);
+        let found = self.allocations.iter().find(|(_, a)| has(a));
         let Some((client, receiver)) = found else { return Delivery::Dropped };
-        if !receiver.permits(ms, peer.ip()) {
+        let is_family = peer.is_ipv4() == relayed.is_ipv4();
+        if !is_family || !receiver.permits(ms, peer.ip()) {
             return Delivery::Dropped;
         }
-        let number = receiver.channels.iter().find(|(_, (p, until))| *p == peer && ms < *until);
-        let header = match number {
-            Some((number, _)) => Header::Channel(
-                ChannelNumber::new(*number, ChannelRange::Rfc8656).expect("bound, so in range"),
+        let header = match receiver.number_of(ms, peer) {
+            Some(number) => Header::Channel(
+                ChannelNumber::new(number, ChannelRange::Rfc8656).expect("bound, so in range"),
             ),
             None => Header::DataIndication(peer),
         };
         Delivery::ToClient { client: *client, header, data: data.to_vec() }
+    }
+
+    /// Who is told of ICMP about a datagram from `relayed` to `peer` (§11.5).
+    pub(crate) fn icmp(
+        &mut self,
+        ms: u64,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        kind: u8,
+    ) -> Option<SocketAddr> {
+        let is_told =
+            if peer.is_ipv4() { [3, 11].contains(&kind) } else { (1..=3).contains(&kind) };
+        let has = |a: &Allocation| a.relayed_like(ms, peer) == Some(relayed);
+        let (client, allocation) = self.allocations.iter_mut().find(|(_, a)| has(a))?;
+        let is_told = is_told && allocation.permits(ms, peer.ip()) && allocation.pay_for_icmp(ms);
+        is_told.then_some(*client)
     }
 
     /// The live allocation of a client.
@@ -302,11 +328,15 @@ impl Model {
         self.allocations.get(&client).filter(|a| a.is_live(ms))
     }
 
-    /// Forgets the allocation behind a relayed transport address, if its time is over.
-    pub(crate) fn forget_expired(&mut self, ms: u64, relayed: SocketAddr) -> bool {
-        let is_over = |a: &Allocation| a.relayed == relayed && !a.is_live(ms);
-        let client = self.allocations.iter().find(|(_, a)| is_over(a)).map(|(client, _)| *client);
-        client.is_some_and(|client| self.allocations.remove(&client).is_some())
+    /// Forgets the allocation of a client, if its time is over.
+    pub(crate) fn forget_expired(&mut self, ms: u64, client: SocketAddr) -> bool {
+        let is_over = self.allocations.get(&client).is_some_and(|a| !a.is_live(ms));
+        is_over && self.allocations.remove(&client).is_some()
+    }
+
+    /// Every live relayed transport address.
+    pub(crate) fn relayed(&self, ms: u64) -> BTreeSet<SocketAddr> {
+        self.allocations.values().flat_map(|a| a.relayed(ms)).collect()
     }
 
     /// The Allocate that waits for its socket.
@@ -317,48 +347,20 @@ impl Model {
     /// Everything ends at once.
     pub(crate) fn stop(&mut self, ms: u64) {
         for allocation in self.allocations.values_mut() {
-            allocation.expires_ms = allocation.expires_ms.min(ms);
+            allocation.set_end(ms, ms, None);
         }
     }
 
+    /// The same, without what ended of it.
+    fn live_mut(&mut self, ms: u64, client: SocketAddr) -> Option<&mut Allocation> {
+        let live = self.allocations.get_mut(&client).filter(|a| a.is_live(ms))?;
+        live.forget_ended(ms);
+        Some(live)
+    }
+
     fn own(&mut self, ms: u64, client: SocketAddr, ask: &Ask) -> Result<&mut Allocation, u16> {
-        let live = self.allocations.get_mut(&client).filter(|a| a.is_live(ms)).ok_or(437_u16)?;
+        let live = self.live_mut(ms, client).ok_or(437_u16)?;
         if live.is_made_by(ask) { Ok(live) } else { Err(441) }
-    }
-}
-
-impl Allocation {
-    pub(crate) fn is_live(&self, ms: u64) -> bool {
-        ms < self.expires_ms
-    }
-
-    pub(crate) fn permits(&self, ms: u64, ip: IpAddr) -> bool {
-        self.permissions.get(&ip).is_some_and(|until| ms < *until)
-    }
-
-    fn is_made_by(&self, ask: &Ask) -> bool {
-        self.made_by.signer.credential.username == ask.signer.credential.username
-    }
-
-    fn peer_of(&self, ms: u64, number: u16) -> Option<SocketAddr> {
-        self.channels.get(&number).filter(|(_, until)| ms < *until).map(|(peer, _)| *peer)
-    }
-
-    // §12: neither half belongs to another binding, nor did less than five minutes ago.
-    fn can_bind(&self, ms: u64, number: u16, peer: SocketAddr) -> bool {
-        self.channels.iter().all(|(other, (bound, until))| {
-            let is_half = (*other == number) != (*bound == peer);
-            !is_half || until + RESERVED_MS <= ms
-        })
-    }
-
-    // 20 a second, 200 at once.
-    fn pay_for(&mut self, ms: u64, new: u64) -> bool {
-        let (level, since) = self.new_peers;
-        let level = (level + (ms - since) * 20).min(200_000);
-        let left = level.checked_sub(new * 1000);
-        self.new_peers = (left.unwrap_or(level), ms);
-        left.is_some()
     }
 }
 

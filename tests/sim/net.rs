@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use turnbell::turn::contract::{Token, Why};
-use turnbell::turn::relayed_address::RelayPort;
+use turnbell::turn::contract::{Opened, Token, Why};
 
 use super::ask::{Packet, Wanted};
 use super::prng::Prng;
@@ -18,12 +17,14 @@ pub(crate) enum Happening {
     AtServer(Packet),
     /// A datagram of a peer reaches a relayed transport address through the kernel.
     AtRelay { relayed: SocketAddr, peer: SocketAddr, data: Vec<u8> },
+    /// ICMP about what went to a peer comes back, or somebody says so.
+    Icmp { relayed: SocketAddr, peer: SocketAddr, kind: u8 },
     /// Data reaches a peer outside.
     AtPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8> },
     /// An answer reaches a client.
     AtClient { client: SocketAddr, id: TransactionId, read: Read },
     /// The ledger's answer reaches its shard.
-    SocketOpened { shard: usize, token: Token, result: Result<RelayPort, Why> },
+    SocketOpened { shard: usize, token: Token, result: Result<Opened, Why> },
     /// A client does something.
     ClientActs(usize),
     /// A client has heard no answer yet.

@@ -15,13 +15,21 @@ const SCANNED_PORT: u16 = 1;
 impl World {
     /// Plans visits at the last millisecond of what was just granted, and at the first after it.
     pub(super) fn probe(&mut self, client: SocketAddr, wanted: &Wanted, answer: &Answer) {
-        let Some(relayed) = self.model.live(self.ms, client).map(|a| a.relayed) else { return };
+        let live = self.model.live(self.ms, client).map(|a| a.relayed(self.ms).collect());
+        let relayed: Vec<SocketAddr> = live.unwrap_or_default();
+        if relayed.is_empty() {
+            return;
+        }
         if !self.prng.chance(30) {
             return;
         }
         let at_once = |wanted| Happening::AsksAtOnce { client, wanted };
         let send = |peer| Happening::AtServer(Packet::send(client, peer, b"edge".to_vec()));
-        let arrive = |peer| Happening::AtRelay { relayed, peer, data: b"edge".to_vec() };
+        let arrive = |peer: SocketAddr| {
+            let like = relayed.iter().find(|relayed| relayed.is_ipv4() == peer.is_ipv4());
+            let relayed = *like.unwrap_or(&relayed[0]);
+            Happening::AtRelay { relayed, peer, data: b"edge".to_vec() }
+        };
         match (wanted, answer) {
             (Wanted::Permit { peers }, Answer::Done) => {
                 for at_ms in self.around(300_000) {
@@ -39,7 +47,7 @@ impl World {
                 }
             }
             (Wanted::Bind { number, peer }, Answer::Done) => {
-                let long = Wanted::Refresh { lifetime_s: Some(3600) };
+                let long = Wanted::Refresh { lifetime_s: Some(3600), family: None };
                 self.net.plan(self.ms + 1, at_once(long));
                 for after_ms in [299_000, 598_000] {
                     let again = Wanted::Permit { peers: vec![*peer] };
@@ -60,8 +68,9 @@ impl World {
             (
                 Wanted::Allocate { .. } | Wanted::Refresh { .. },
                 Answer::Allocated { lifetime_s } | Answer::Refreshed { lifetime_s },
-            ) => {
-                let peer = pick_peer(&mut self.prng, relayed, &[]);
+            ) if *lifetime_s > 0 => {
+                let from = *self.prng.pick(&relayed);
+                let peer = pick_peer(&mut self.prng, from, &[]);
                 let life_ms = u64::from(*lifetime_s) * 1000;
                 let permit = Wanted::Permit { peers: vec![peer] };
                 self.net.plan(self.ms + life_ms - 10_000, at_once(permit));

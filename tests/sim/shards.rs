@@ -1,19 +1,23 @@
 //! Two relays over one ledger, driven as the plane drives them; what they do is handed out as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use turnbell::time::Now;
-use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Token, Why};
+use turnbell::turn::contract::{Command, Discard, Forward, Input, Opened, Output, Token, Why};
 use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
 use turnbell::turn::five_tuple::FiveTuple;
+use turnbell::turn::icmp::IcmpError;
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
+
+use turnbell::wire::message::{Class, Message};
 
 use super::ledger::Ledger;
 use super::model::Delivery;
 use super::prng::Prng;
 use crate::support::SERVER;
+use crate::support::answer::read_icmp;
 use crate::support::setup::Setup;
 
 /// What came out of a step.
@@ -22,10 +26,23 @@ pub(crate) struct Seen {
     pub(crate) answers: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) sockets_asked: usize,
     /// Answers of the ledger on their way to the shard.
-    pub(crate) opening: Vec<(usize, Token, Result<RelayPort, Why>)>,
-    pub(crate) opened: Vec<(SocketAddr, SocketAddr)>,
+    pub(crate) opening: Vec<(usize, Token, Result<Opened, Why>)>,
+    /// Client and relayed transport addresses.
+    pub(crate) opened: Vec<(SocketAddr, Vec<SocketAddr>)>,
+    /// By client.
     pub(crate) closed: Vec<(SocketAddr, EndReason)>,
     pub(crate) failures: usize,
+    /// Clients that were told of unreachable peers, and the type of ICMP.
+    pub(crate) told_icmp: Vec<(SocketAddr, SocketAddr, u8)>,
+}
+
+/// An allocation that facts have opened and not closed.
+#[derive(Debug)]
+struct Entry {
+    client: SocketAddr,
+    /// Open sockets.
+    relayed: Vec<SocketAddr>,
+    traffic: Traffic,
 }
 
 /// The server.
@@ -35,10 +52,14 @@ pub(crate) struct Shards {
     pub(crate) ledger: Ledger,
     addresses: RelayAddresses,
     client_by_token: BTreeMap<(usize, Token), SocketAddr>,
-    relayed_by_number: BTreeMap<(usize, AllocationNumber), SocketAddr>,
-    /// What was seen to be relayed, to compare with the facts.
-    traffic_by_relayed: BTreeMap<SocketAddr, Traffic>,
-    opening_well: usize,
+    /// What was opened, and what was seen to be relayed, to compare with the facts.
+    entries: BTreeMap<(usize, AllocationNumber), Entry>,
+    /// Sockets whose allocation has not heard of them.
+    unheard: BTreeSet<RelayPort>,
+    /// Allocations that count and have not heard of it.
+    opening: usize,
+    start: Now,
+    ms: u64,
 }
 
 impl Shards {
@@ -50,9 +71,11 @@ impl Shards {
             ledger: Ledger::new(),
             addresses: RelayAddresses::new(setup.relay_addresses),
             client_by_token: BTreeMap::new(),
-            relayed_by_number: BTreeMap::new(),
-            traffic_by_relayed: BTreeMap::new(),
-            opening_well: 0,
+            entries: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            opening: 0,
+            start,
+            ms: 0,
         }
     }
 
@@ -65,6 +88,7 @@ impl Shards {
         bytes: &[u8],
     ) -> (Delivery, Seen) {
         let tuple = FiveTuple::udp(client, SERVER);
+        self.ms = now.mono.duration_since(self.start.mono).as_millis() as u64;
         let shard = shard_of(client);
         let forward = self.relays[shard].forward_client(now, tuple, bytes);
         if forward == Forward::Handle {
@@ -88,6 +112,21 @@ impl Shards {
         self.carry_out(now, shard, forward, data)
     }
 
+    /// ICMP about what `relayed` sent to `peer`. Without a socket there is nobody to hear it.
+    pub(crate) fn icmp(
+        &mut self,
+        prng: &mut Prng,
+        now: Now,
+        (relayed, peer): (SocketAddr, SocketAddr),
+        kind: u8,
+    ) -> Seen {
+        let relay = self.addresses.relay_port(relayed).expect("one of ours");
+        let Some(shard) = self.ledger.owner(relay) else { return Seen::default() };
+        let error = IcmpError { kind, code: 1, mtu: 0 };
+        self.relays[shard].handle(now, Input::PeerUnreachable { relay, peer, error });
+        self.drain(prng, shard, None)
+    }
+
     /// The ledger's answer arrives; for which client it was.
     pub(crate) fn socket_opened(
         &mut self,
@@ -95,9 +134,12 @@ impl Shards {
         now: Now,
         shard: usize,
         token: Token,
-        result: Result<RelayPort, Why>,
+        result: Result<Opened, Why>,
     ) -> (SocketAddr, Seen) {
-        self.opening_well -= usize::from(result.is_ok());
+        self.opening -= usize::from(result.is_ok());
+        for port in ports(result) {
+            self.unheard.remove(&port);
+        }
         let client = self.client_by_token.remove(&(shard, token)).expect("asked for once");
         self.relays[shard].handle(now, Input::RelaySocketOpened { token, result });
         (client, self.drain(prng, shard, None))
@@ -121,11 +163,14 @@ impl Shards {
         self.addresses.transport_address(port).expect("one of ours")
     }
 
-    /// Sockets, allocations, facts and quotas agree.
-    pub(crate) fn check(&self) {
-        let live: usize = self.relays.iter().map(Relay::allocation_count).sum();
-        assert_eq!(self.ledger.open_count(), live + self.opening_well, "sockets");
-        assert_eq!(self.relayed_by_number.len(), live, "facts");
+    /// Sockets, allocations, facts and quotas agree. `live`: what the model holds to be alive.
+    pub(crate) fn check(&self, live: &BTreeSet<SocketAddr>) {
+        let heard = self.ledger.open_ports().filter(|port| !self.unheard.contains(port));
+        let open: BTreeSet<SocketAddr> = heard.map(|port| self.transport_address(port)).collect();
+        assert_eq!(open, *live, "sockets");
+        let count: usize = self.relays.iter().map(Relay::allocation_count).sum();
+        assert_eq!(self.entries.len(), count, "facts");
+        assert_eq!(self.ledger.counted(), count + self.opening, "quotas");
         self.ledger.check();
     }
 
@@ -135,25 +180,25 @@ impl Shards {
             assert!(relay.is_empty());
             assert_eq!(relay.deadline(), None);
         }
-        assert_eq!(self.ledger.open_count(), 0);
-        assert!(self.client_by_token.is_empty() && self.relayed_by_number.is_empty());
-        self.check();
+        assert!(self.client_by_token.is_empty() && self.entries.is_empty());
+        assert!(self.unheard.is_empty());
+        self.check(&BTreeSet::new());
     }
 
     fn carry_out(&mut self, now: Now, shard: usize, forward: Forward, buffer: &[u8]) -> Delivery {
         match forward {
-            Forward::ToPeer { relay, peer, range } => {
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
                 assert_eq!(self.ledger.owner(relay), Some(shard), "sent from an own open socket");
                 let from = self.transport_address(relay);
                 self.note_to_peer(from, range.len());
-                Delivery::ToPeer { from, peer, data: buffer[range].to_vec() }
+                Delivery::ToPeer { from, peer, data: buffer[range].to_vec(), dont_fragment }
             }
             Forward::ToClient { tuple, header, range } => {
                 assert_eq!(shard_of(tuple.client), shard);
                 let data = buffer[range].to_vec();
                 Delivery::ToClient { client: tuple.client, header, data }
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
                 assert!(!else_kernel, "no own address is opened here");
                 assert_eq!(self.transport_address(relay), from);
                 assert_eq!(self.transport_address(to), peer);
@@ -170,16 +215,22 @@ impl Shards {
     }
 
     fn note_to_peer(&mut self, from: SocketAddr, bytes: usize) {
-        let traffic = self.traffic_by_relayed.entry(from).or_default();
+        let traffic = self.traffic(from);
         traffic.packets_to_peers += 1;
         traffic.bytes_to_peers += bytes as u64;
     }
 
     /// Counts what arrived at a client, behind which relayed transport address.
     pub(crate) fn note_to_client(&mut self, relayed: SocketAddr, bytes: usize) {
-        let traffic = self.traffic_by_relayed.entry(relayed).or_default();
+        let traffic = self.traffic(relayed);
         traffic.packets_to_client += 1;
         traffic.bytes_to_client += bytes as u64;
+    }
+
+    fn traffic(&mut self, relayed: SocketAddr) -> &mut Traffic {
+        let mut entries = self.entries.values_mut();
+        let found = entries.find(|entry| entry.relayed.contains(&relayed));
+        &mut found.expect("data only with an allocation").traffic
     }
 
     fn drain(&mut self, prng: &mut Prng, shard: usize, asking: Option<SocketAddr>) -> Seen {
@@ -188,19 +239,30 @@ impl Shards {
             match output {
                 Output::Send { tuple, bytes } => {
                     assert_eq!(tuple.server, SERVER);
-                    seen.answers.push((tuple.client, bytes));
+                    let message = Message::parse(&bytes).expect("a STUN message");
+                    if message.class() == Class::Indication {
+                        let (peer, (kind, ..)) = read_icmp(&message);
+                        seen.told_icmp.push((tuple.client, peer, kind));
+                    } else {
+                        seen.answers.push((tuple.client, bytes));
+                    }
                 }
-                Output::OpenRelaySocket { token, user, source, family } => {
+                Output::OpenRelaySocket { token, user, source, wanted } => {
                     let client = asking.expect("only a request asks for a socket");
                     assert_eq!(source, client.ip());
                     self.client_by_token.insert((shard, token), client);
-                    let result = self.ledger.open(prng, shard, &user, source, family);
-                    self.opening_well += usize::from(result.is_ok());
+                    let result = self.ledger.open(prng, self.ms, shard, &user, source, wanted);
+                    self.unheard.extend(ports(result));
+                    self.opening += usize::from(result.is_ok());
                     seen.sockets_asked += 1;
                     seen.opening.push((shard, token, result));
                 }
-                Output::CloseRelaySocket { relay, user, source } => {
-                    self.ledger.close(shard, relay, &user, source);
+                Output::CloseRelaySocket { relay, user, source, is_last } => {
+                    self.ledger.close(shard, relay, &user, source, is_last);
+                    let closed = self.transport_address(relay);
+                    for entry in self.entries.values_mut() {
+                        entry.relayed.retain(|relayed| *relayed != closed);
+                    }
                 }
                 Output::CloseStream { tuple } => panic!("{tuple:?} is no stream"),
                 Output::Fact(fact) => self.note_fact(shard, &fact, &mut seen),
@@ -211,22 +273,30 @@ impl Shards {
 
     fn note_fact(&mut self, shard: usize, fact: &Fact, seen: &mut Seen) {
         match fact {
-            Fact::AllocationOpened { number, client, relayed, .. } => {
-                let before = self.relayed_by_number.insert((shard, *number), *relayed);
-                assert_eq!(before, None, "a number is used once");
-                self.traffic_by_relayed.insert(*relayed, Traffic::default());
-                seen.opened.push((*client, *relayed));
+            Fact::AllocationOpened { number, client, relayed, relayed_other, .. } => {
+                let relayed: Vec<_> = std::iter::once(*relayed).chain(*relayed_other).collect();
+                let traffic = Traffic::default();
+                let entry = Entry { client: *client, relayed: relayed.clone(), traffic };
+                let before = self.entries.insert((shard, *number), entry);
+                assert!(before.is_none(), "a number is used once");
+                seen.opened.push((*client, relayed));
             }
             Fact::AllocationClosed { number, reason, traffic, .. } => {
-                let relayed = self.relayed_by_number.remove(&(shard, *number));
-                let relayed = relayed.expect("closed once, after it was opened");
-                let saw = self.traffic_by_relayed.remove(&relayed);
-                assert_eq!(Some(*traffic), saw, "the traffic of {relayed}");
-                seen.closed.push((relayed, *reason));
+                let entry = self.entries.remove(&(shard, *number));
+                let entry = entry.expect("closed once, after it was opened");
+                assert!(entry.relayed.is_empty(), "its sockets are closed");
+                assert_eq!(*traffic, entry.traffic, "the traffic of {}", entry.client);
+                seen.closed.push((entry.client, *reason));
             }
             Fact::AuthenticationFailed { .. } => seen.failures += 1,
         }
     }
+}
+
+/// The sockets of an answer of the ledger.
+fn ports(result: Result<Opened, Why>) -> impl Iterator<Item = RelayPort> {
+    let opened = result.into_iter();
+    opened.flat_map(|opened| [Some(opened.relay), opened.other.and_then(Result::ok)]).flatten()
 }
 
 /// The shard of a client, as SO_REUSEPORT would choose it: always the same.

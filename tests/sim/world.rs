@@ -6,13 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use turnbell::time::Now;
-use turnbell::turn::contract::{Header, Token, Why};
+use turnbell::turn::contract::{Header, Opened, Token, Why};
 use turnbell::turn::fact::EndReason;
-use turnbell::turn::relayed_address::RelayPort;
 use turnbell::wire::message::TransactionId;
 
 use super::actor::{Client, signer};
-use super::ask::{Ask, Intent, Packet, Wanted};
+use super::ask::{Ask, Intent, Packet, Relays, Wanted};
 use super::attacker::{Attacker, OWN};
 use super::model::{Delivery, Model, Moment, Verdict};
 use super::net::{Happening, Net};
@@ -41,6 +40,8 @@ pub(crate) struct World {
     pub(super) model: Model,
     pub(super) clients: Vec<Client>,
     pub(super) attacker: Attacker,
+    /// Reservation tokens that clients told each other.
+    pub(super) tokens: Vec<[u8; 8]>,
     pub(super) is_stopped: bool,
     pub(super) told: Told,
     pub(super) trace: VecDeque<String>,
@@ -71,6 +72,7 @@ impl World {
             model: Model::default(),
             clients,
             attacker: Attacker::default(),
+            tokens: Vec::new(),
             is_stopped: false,
             told: Told::default(),
             trace: VecDeque::new(),
@@ -98,7 +100,7 @@ impl World {
         if self.prng.chance(30) {
             // Some questions are open when the daemon stops.
             for index in 0..CLIENTS {
-                let wanted = Wanted::Allocate { lifetime_s: None, family: None };
+                let wanted = Wanted::Allocate { lifetime_s: None, relays: Relays::Both };
                 self.asks_at_once(self.clients[index].address, wanted);
             }
             self.is_stopped = true;
@@ -145,11 +147,16 @@ impl World {
                 self.delivered(delivery);
             }
             Happening::AtPeer { from, peer, data } => {
-                if self.prng.chance(50) {
+                if self.prng.chance(20) {
+                    let kind = *self.prng.pick(&[1, 2, 3, 3, 11, 4]);
+                    let icmp = Happening::Icmp { relayed: from, peer, kind };
+                    self.net.send(&mut self.prng, self.ms, &icmp);
+                } else if self.prng.chance(60) {
                     let echo = Happening::AtRelay { relayed: from, peer, data };
                     self.net.send(&mut self.prng, self.ms, &echo);
                 }
             }
+            Happening::Icmp { relayed, peer, kind } => self.icmp_comes(relayed, peer, kind),
             Happening::AtClient { client, id, read } => {
                 let unix_s = self.now().unix_s();
                 if let Some(client) = self.clients.iter_mut().find(|c| c.address == client) {
@@ -179,8 +186,9 @@ impl World {
     }
 
     fn client_acts(&mut self, index: usize) {
-        let others: Vec<SocketAddr> = self.clients.iter().filter_map(|c| c.relayed).collect();
-        if let Some(packet) = self.clients[index].act(&mut self.prng, &others) {
+        let others: Vec<SocketAddr> =
+            self.clients.iter().flat_map(|c| c.relayed.iter().copied()).collect();
+        if let Some(packet) = self.clients[index].act(&mut self.prng, &others, &self.tokens) {
             self.client_sends(index, packet);
         }
         let gap_ms = match self.prng.below(10) {
@@ -200,8 +208,12 @@ impl World {
     }
 
     fn attacker_acts(&mut self) {
-        let live: Vec<(SocketAddr, SocketAddr)> =
-            self.model.allocations.iter().map(|(client, a)| (*client, a.relayed)).collect();
+        let live: Vec<(SocketAddr, SocketAddr)> = self
+            .model
+            .allocations
+            .iter()
+            .flat_map(|(client, a)| a.relayed(self.ms).map(|r| (*client, r)))
+            .collect();
         let nonce = self.challenge(OWN);
         if let Some(happening) = self.attacker.act(&mut self.prng, &live, nonce) {
             self.net.send(&mut self.prng, self.ms, &happening);
@@ -242,7 +254,9 @@ impl World {
                 self.check_answer(*client, ask, &seen);
                 Delivery::Dropped
             }
-            Intent::Send { peer, data } => self.model.send(self.ms, *client, *peer, data),
+            Intent::Send { peer, data, dont_fragment } => {
+                self.model.send(self.ms, *client, *peer, data, *dont_fragment)
+            }
             Intent::Channel { number, data } => {
                 self.model.channel_data(self.ms, *client, *number, data)
             }
@@ -253,31 +267,37 @@ impl World {
         };
         assert_eq!(delivery, expected, "{packet:?}");
         self.delivered(delivery);
-        for (relayed, reason) in closed_late {
+        for (client, reason) in closed_late {
             assert_eq!(reason, EndReason::Client);
-            assert!(self.model.forget_expired(self.ms, relayed), "{relayed} ended before its time");
+            assert!(self.model.forget_expired(self.ms, client), "{client} ended before its time");
             self.told.ended_by_client += 1;
         }
         self.plan_openings(&seen);
     }
 
-    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<RelayPort, Why>) {
+    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<Opened, Why>) {
         let now = self.now();
         let (client, seen) = self.shards.socket_opened(&mut self.prng, now, shard, token, result);
         let closed = self.forget_expired(&seen);
         assert!(closed.is_empty(), "{closed:?}");
         let ask = Rc::clone(self.model.pending(client).expect("a question is open"));
-        let relayed = result.map(|port| self.shards.transport_address(port));
+        let reserved = result.ok().and_then(|opened| opened.reserved).map(|token| token.0);
+        let relayed = result.map(|opened| {
+            let ports = std::iter::once(opened.relay).chain(opened.other.and_then(Result::ok));
+            ports.map(|port| self.shards.transport_address(port)).collect()
+        });
         self.told.refused_by_ledger += u64::from(relayed.is_err());
-        let verdict = self.model.socket_opened(self.ms, client, relayed, self.is_stopped);
+        let verdict = self.model.socket_opened(self.ms, client, relayed, reserved, self.is_stopped);
         let [(to, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
         assert_eq!(*to, client);
         let read = self.read(client, &ask, bytes);
         assert_eq!(Verdict::Answers(read.answer.clone()), verdict);
-        let live = self.model.live(self.ms, client).map(|a| a.relayed);
-        assert_eq!(read.relayed, live);
+        self.check_addresses(client, &read);
+        let live = self.model.live(self.ms, client).map(|a| a.relayed(self.ms).collect());
         let opened: Vec<_> = live.map(|relayed| (client, relayed)).into_iter().collect();
         assert_eq!(seen.opened, opened);
+        self.told.dual += u64::from(read.relayed.len() == 2);
+        self.check_ports(&ask.wanted, &read);
         self.told.allocations += opened.len() as u64;
         self.probe(client, &ask.wanted, &read.answer);
         self.tell(client, ask.id, read);
@@ -306,8 +326,9 @@ impl World {
     fn delivered(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Dropped => self.told.dropped += 1,
-            Delivery::ToPeer { from, peer, data } => {
+            Delivery::ToPeer { from, peer, data, dont_fragment } => {
                 self.told.to_peers += 1;
+                self.told.whole += u64::from(dont_fragment);
                 let arrives = Happening::AtPeer { from, peer, data };
                 self.net.send(&mut self.prng, self.ms, &arrives);
             }
@@ -316,10 +337,13 @@ impl World {
                 let is_channel = matches!(header, Header::Channel(_));
                 self.told.on_channels += u64::from(is_channel);
                 let receiver = self.model.live(self.ms, client).expect("only to the living");
-                let relayed = receiver.relayed;
-                if let Header::DataIndication(peer) = header {
-                    self.told.inside += u64::from(peer.ip() == relayed.ip());
-                }
+                let peer = match header {
+                    Header::Channel(number) => receiver.peer_of(self.ms, number.number()),
+                    Header::DataIndication(peer) => Some(peer),
+                };
+                let peer = peer.expect("a live binding");
+                let relayed = receiver.relayed_like(self.ms, peer).expect("of its family");
+                self.told.inside += u64::from(peer.ip() == relayed.ip());
                 self.shards.note_to_client(relayed, data.len());
             }
         }

@@ -115,6 +115,7 @@ fn sessions_are_those_of_a_user_or_those_that_are_on() {
     let row = &sessions(&store)[1];
     assert_eq!(row.client.as_deref(), Some("203.0.113.77:5000"));
     assert_eq!((row.server.as_str(), row.relayed.as_str()), ("192.0.2.1:3478", "192.0.2.1:50000"));
+    assert_eq!(row.relayed_other.as_deref(), Some("[2001:db8::7]:50001"));
     assert_eq!((row.ended_at_unix_ms, row.end_reason.as_deref()), (None, None));
     close(&store, writer);
     let (store, _writer) = look_into(directory.path());

@@ -133,6 +133,7 @@ pub(crate) fn opened(number: u64, at_unix_ms: i64, user: &str) -> Entry {
         server: ([192, 0, 2, 1], 3478).into(),
         transport: Transport::Udp,
         relayed: ([192, 0, 2, 1], 50_000).into(),
+        relayed_other: Some(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7], 50_001).into()),
         lifetime_s: 600,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use turnbell::wire::address::XorAddress;
+use turnbell::wire::address::{Family, XorAddress};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::error_code::ErrorCode;
 use turnbell::wire::integrity;
@@ -38,7 +38,10 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
     pub(crate) answer: Answer,
-    pub(crate) relayed: Option<SocketAddr>,
+    /// In the order of the answer, of different families.
+    pub(crate) relayed: Vec<SocketAddr>,
+    pub(crate) address_error: Option<(Family, u16)>,
+    pub(crate) reserved: Option<[u8; 8]>,
     pub(crate) nonce: Option<Vec<u8>>,
 }
 
@@ -63,7 +66,19 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
         let value = message.attribute(AttributeType::LIFETIME).expect("LIFETIME");
         u32::from_be_bytes(value.try_into().expect("four bytes"))
     };
-    let mut relayed = None;
+    let all_of = |kind| {
+        let values = message.attributes().filter(move |(found, _)| *found == kind);
+        values.map(|(_, value)| XorAddress::decode(value, &id).expect("an address")).collect()
+    };
+    let address_error = message.attribute(AttributeType::ADDRESS_ERROR_CODE).map(|value| {
+        assert_eq!((value.len(), value[1]), (4, 0), "empty reason phrase, reserved bits zero");
+        let code = ErrorCode::from_value(value).expect("a code").number();
+        (Family::from_byte(value[0]).expect("a family"), code)
+    });
+    let reserved = message
+        .attribute(AttributeType::RESERVATION_TOKEN)
+        .map(|value| value.try_into().expect("eight bytes"));
+    let mut relayed: Vec<SocketAddr> = Vec::new();
     let (answer, expected_kinds) = if message.class() == Class::ErrorResponse {
         let (answer, kinds) = read_error(&message, realm);
         (answer, kinds.to_vec())
@@ -76,13 +91,15 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
             }
             Method::ALLOCATE => {
                 assert_eq!(address(AttributeType::XOR_MAPPED_ADDRESS), asked.client);
-                relayed = Some(address(AttributeType::XOR_RELAYED_ADDRESS));
-                let kinds = [
-                    AttributeType::XOR_RELAYED_ADDRESS,
-                    AttributeType::LIFETIME,
-                    AttributeType::XOR_MAPPED_ADDRESS,
-                ];
-                (Answer::Allocated { lifetime_s: lifetime() }, kinds.into())
+                relayed = all_of(AttributeType::XOR_RELAYED_ADDRESS);
+                assert!(!relayed.is_empty() && relayed.len() <= 2);
+                assert!(relayed.len() == 1 || relayed[0].is_ipv4() != relayed[1].is_ipv4());
+                let mut kinds = vec![AttributeType::XOR_RELAYED_ADDRESS; relayed.len()];
+                kinds.push(AttributeType::LIFETIME);
+                kinds.extend(reserved.map(|_| AttributeType::RESERVATION_TOKEN));
+                kinds.push(AttributeType::XOR_MAPPED_ADDRESS);
+                kinds.extend(address_error.map(|_| AttributeType::ADDRESS_ERROR_CODE));
+                (Answer::Allocated { lifetime_s: lifetime() }, kinds)
             }
             Method::REFRESH => {
                 (Answer::Refreshed { lifetime_s: lifetime() }, vec![AttributeType::LIFETIME])
@@ -93,7 +110,20 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
     assert_eq!(kinds, expected_kinds, "exactly the attributes that belong to {answer:?}");
     check_signature(asked, &message, bytes, &answer);
     let nonce = message.attribute(AttributeType::NONCE).map(<[u8]>::to_vec);
-    Read { answer, relayed, nonce }
+    Read { answer, relayed, address_error, reserved, nonce }
+}
+
+/// Reads a Data indication about an unreachable peer: type, code and error data.
+pub(crate) fn read_icmp(message: &Message<'_>) -> (SocketAddr, (u8, u8, u32)) {
+    assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+    let kinds: Vec<AttributeType> = message.attributes().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [AttributeType::XOR_PEER_ADDRESS, AttributeType::ICMP]);
+    assert!(!message.has_integrity() && !message.has_fingerprint());
+    let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).expect("a peer");
+    let peer = XorAddress::decode(peer, &message.transaction_id()).expect("an address");
+    let icmp = message.attribute(AttributeType::ICMP).expect("ICMP");
+    let [0, 0, kind, code, data @ ..] = icmp else { panic!("reserved bits are zero: {icmp:?}") };
+    (peer, (*kind, *code, u32::from_be_bytes(data.try_into().expect("four bytes"))))
 }
 
 fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [AttributeType]) {

@@ -19,7 +19,7 @@ pub(crate) struct Books {
 #[derive(Debug)]
 struct Entry {
     pair: Pair,
-    relayed: SocketAddr,
+    relayed: Vec<SocketAddr>,
     saw: Traffic,
 }
 
@@ -27,11 +27,12 @@ impl Books {
     /// Enters an opening or closing; other facts are not its business.
     pub(crate) fn enter(&mut self, fact: &Fact) {
         match fact {
-            Fact::AllocationOpened { number, client, server, relayed, .. } => {
+            Fact::AllocationOpened { number, client, server, relayed, relayed_other, .. } => {
                 assert_eq!(number.0, self.last_number + 1, "numbers count up");
                 self.last_number = number.0;
                 let pair = (*client, *server);
-                let entry = Entry { pair, relayed: *relayed, saw: Traffic::default() };
+                let relayed = std::iter::once(*relayed).chain(*relayed_other).collect();
+                let entry = Entry { pair, relayed, saw: Traffic::default() };
                 self.open.insert(*number, entry);
                 let previous = self.number_by_pair.insert(pair, *number);
                 assert_eq!(previous, None, "one allocation per five-tuple");
@@ -61,7 +62,18 @@ impl Books {
 
     /// The relayed transport address of a client's allocation.
     pub(crate) fn relayed(&self, pair: Pair) -> Option<SocketAddr> {
-        self.number_by_pair.get(&pair).map(|number| self.open[number].relayed)
+        self.all_relayed(pair).first().copied()
+    }
+
+    /// The one that peers of the family of `like` see.
+    pub(crate) fn relayed_like(&self, pair: Pair, like: SocketAddr) -> Option<SocketAddr> {
+        let mut all = self.all_relayed(pair).iter();
+        all.find(|relayed| relayed.is_ipv4() == like.is_ipv4()).copied()
+    }
+
+    /// All of a client's allocation, as it was opened.
+    pub(crate) fn all_relayed(&self, pair: Pair) -> &[SocketAddr] {
+        self.number_by_pair.get(&pair).map_or(&[], |number| &self.open[number].relayed)
     }
 
     pub(crate) fn open_count(&self) -> usize {

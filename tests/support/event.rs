@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use turnbell::turn::contract::Why;
+use turnbell::turn::icmp::IcmpError;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Method};
 
@@ -30,6 +31,8 @@ pub(crate) enum What {
     Bytes(Vec<u8>),
     /// A peer sends to the client's relayed transport address, through the kernel.
     FromPeer(SocketAddr, Vec<u8>),
+    /// ICMP comes back for what the relay sent to a peer.
+    Icmp(SocketAddr, IcmpError),
     /// The ledger answers its oldest open question.
     SocketOpened(Result<(), Why>),
     /// The client's connection is gone.
@@ -142,6 +145,11 @@ pub(crate) fn hex(digits: &str) -> Event {
 /// A peer's datagram to the client's relayed transport address.
 pub(crate) fn from_peer(peer: SocketAddr, data: &[u8]) -> Event {
     Event::new(What::FromPeer(peer, data.to_vec()))
+}
+
+/// ICMP about a peer.
+pub(crate) fn icmp(peer: SocketAddr, kind: u8, code: u8, mtu: u32) -> Event {
+    Event::new(What::Icmp(peer, IcmpError { kind, code, mtu }))
 }
 
 /// The ledger answers the oldest question.

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use turnbell::auth::credential::AuthFailure;
-use turnbell::turn::contract::{Discard, Header};
+use turnbell::turn::contract::{Discard, Header, Wanted};
 use turnbell::turn::fact::EndReason;
+use turnbell::turn::reservation::Ports;
 use turnbell::wire::address::Family;
 use turnbell::wire::channel_data::{ChannelNumber, ChannelRange};
 
@@ -18,12 +19,20 @@ pub(crate) enum Seen {
     Answer(SocketAddr, Answer),
     /// Data to a peer outside; the harness checked from which relay socket.
     ToPeer(SocketAddr, Vec<u8>),
+    /// The same, which must not be fragmented.
+    ToPeerWhole(SocketAddr, Vec<u8>),
     /// Data to a client.
     ToClient(SocketAddr, Header, Vec<u8>),
+    /// Word of an unreachable peer to a client: type, code, error data.
+    Icmp(SocketAddr, SocketAddr, (u8, u8, u32)),
     /// A datagram discarded and counted.
     Discards(Discard),
     /// A relay socket is asked for.
-    AsksForSocket(Family),
+    AsksForSocket(Wanted),
+    /// An Allocate success says why there is none of this family.
+    AddressError(Family, u16),
+    /// An Allocate success names a token for the next higher port.
+    Reserved,
     /// One is closed.
     ClosesSocket,
     /// A client's connection is closed.
@@ -46,10 +55,19 @@ impl Expectation {
         self
     }
 
+    /// In an order that depends on nothing but what is seen.
+    pub(crate) fn sorted(mut self) -> Vec<Seen> {
+        self.0.sort_by_cached_key(|seen| format!("{seen:?}"));
+        self.0
+    }
+
     /// The same about another client.
     pub(crate) fn at(mut self, at: SocketAddr) -> Self {
         for seen in &mut self.0 {
-            if let Seen::Answer(client, _) | Seen::ToClient(client, _, _) = seen {
+            if let Seen::Answer(client, _)
+            | Seen::ToClient(client, _, _)
+            | Seen::Icmp(client, _, _) = seen
+            {
                 *client = at;
             }
         }
@@ -102,9 +120,29 @@ pub(crate) fn allocates_family(family: Family, lifetime_s: u32) -> Expectation {
     asks_for_socket(family).and(begins(lifetime_s))
 }
 
+/// A new allocation with both families.
+pub(crate) fn allocates_both(lifetime_s: u32) -> Expectation {
+    asks_for(Wanted::Both { even: false }).and(begins(lifetime_s))
+}
+
+/// A token in an Allocate success.
+pub(crate) fn reserves() -> Expectation {
+    Expectation(vec![Seen::Reserved])
+}
+
+/// An Allocate success without one of the families that were asked for.
+pub(crate) fn lacks(family: Family, code: u16) -> Expectation {
+    Expectation(vec![Seen::AddressError(family, code)])
+}
+
 /// A relay socket is asked for, and the client waits.
 pub(crate) fn asks_for_socket(family: Family) -> Expectation {
-    Expectation(vec![Seen::AsksForSocket(family)])
+    asks_for(Wanted::One(family, Ports::Any))
+}
+
+/// Relay sockets are asked for, and the client waits.
+pub(crate) fn asks_for(wanted: Wanted) -> Expectation {
+    Expectation(vec![Seen::AsksForSocket(wanted)])
 }
 
 /// The answer to an Allocate whose socket was opened.
@@ -122,6 +160,11 @@ pub(crate) fn refreshes(lifetime_s: u32) -> Expectation {
     answers(Answer::Refreshed { lifetime_s })
 }
 
+/// One family of a dual allocation ends.
+pub(crate) fn closes_socket() -> Expectation {
+    Expectation(vec![Seen::ClosesSocket])
+}
+
 /// An allocation's end.
 pub(crate) fn ends(reason: EndReason) -> Expectation {
     Expectation(vec![Seen::ClosesSocket, Seen::Closed(reason)])
@@ -137,9 +180,19 @@ pub(crate) fn sends_to_peer(peer: SocketAddr, data: &[u8]) -> Expectation {
     Expectation(vec![Seen::ToPeer(peer, data.to_vec())])
 }
 
+/// Data to a peer outside that must not be fragmented.
+pub(crate) fn sends_whole_to_peer(peer: SocketAddr, data: &[u8]) -> Expectation {
+    Expectation(vec![Seen::ToPeerWhole(peer, data.to_vec())])
+}
+
 /// Data to the client in a Data indication.
 pub(crate) fn sends_data_indication(peer: SocketAddr, data: &[u8]) -> Expectation {
     Expectation(vec![Seen::ToClient(CLIENT, Header::DataIndication(peer), data.to_vec())])
+}
+
+/// Word of an unreachable peer to the client.
+pub(crate) fn tells_icmp(peer: SocketAddr, kind: u8, code: u8, data: u32) -> Expectation {
+    Expectation(vec![Seen::Icmp(CLIENT, peer, (kind, code, data))])
 }
 
 /// Data to the client as ChannelData.

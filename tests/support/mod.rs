@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod expectation;
 pub(crate) mod ledger;
 pub(crate) mod request;
+pub(crate) mod seeing;
 pub(crate) mod setup;
 pub(crate) mod turn;
 
@@ -35,6 +36,11 @@ pub(crate) const PEER_V6: SocketAddr = v6([0x2001, 0xdb8, 2, 0, 0, 0, 0, 10], 50
 pub(crate) const RELAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 /// The same for IPv6.
 pub(crate) const RELAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1));
+
+/// The address that a client of this family writes to.
+pub(crate) fn server_for(client: SocketAddr) -> SocketAddr {
+    if client.is_ipv6() { SERVER_V6 } else { SERVER }
+}
 
 /// An IPv4 transport address.
 pub(crate) const fn v4([a, b, c, d]: [u8; 4], port: u16) -> SocketAddr {

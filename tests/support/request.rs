@@ -7,7 +7,7 @@ use turnbell::auth::user_hash::UserHash;
 use turnbell::wire::address::{Family, XorAddress};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::integrity;
-use turnbell::wire::message::{Class, MAGIC_COOKIE, Method, TransactionId, message_type};
+use turnbell::wire::message::{Class, MAGIC_COOKIE, Message, Method, TransactionId, message_type};
 
 use super::setup::REALM;
 
@@ -92,6 +92,14 @@ impl Request {
             is_integrity_garbled: false,
             has_fingerprint: false,
         }
+    }
+
+    /// A stand-in for the request that raw bytes were, from its answer.
+    pub(crate) fn stand_in(answer: &[u8]) -> Self {
+        let kind = u16::from_be_bytes([answer[0], answer[1]]) & !0x0110;
+        let request = Self::of_type(kind);
+        let message = Message::parse(answer).expect("an answer is a STUN message");
+        if message.has_fingerprint() { request.fingerprint() } else { request }
     }
 
     pub(crate) fn id(mut self, id: u8) -> Self {
@@ -190,6 +198,11 @@ impl Request {
 
     pub(crate) fn family(self, family: Family) -> Self {
         self.raw(AttributeType::REQUESTED_ADDRESS_FAMILY, &[family.to_byte(), 0, 0, 0])
+    }
+
+    pub(crate) fn both_families(self) -> Self {
+        let value = [Family::V6.to_byte(), 0, 0, 0];
+        self.raw(AttributeType::ADDITIONAL_ADDRESS_FAMILY, &value)
     }
 
     /// Appends an attribute behind MESSAGE-INTEGRITY, as somebody on the path could.

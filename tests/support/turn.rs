@@ -6,21 +6,20 @@ use std::time::Duration;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Why};
-use turnbell::turn::counters::Counters;
 use turnbell::turn::fact::{EndReason, Fact, Transport};
 use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
-use turnbell::wire::message::{Class, Message, Method, TransactionId};
+use turnbell::wire::message::{Class, Method, TransactionId};
 
 use super::answer::{Answer, Asked, read};
-use super::books::{Books, end_reason};
+use super::books::Books;
 use super::event::{Event, What, allocate, channel_bind, create_permission};
 use super::expectation::{Expectation, Seen, allocates, nothing, succeeds};
 use super::ledger::{Ledger, Mood, Question};
 use super::request::Request;
+use super::server_for;
 use super::setup::{START_S, Setup};
-use super::{SERVER, SERVER_V6};
 
 /// How old a nonce gets before the client asks for another by itself.
 const NONCE_RENEWED_AFTER: Duration = Duration::from_secs(1800);
@@ -31,13 +30,15 @@ pub(crate) struct Turn {
     pub(crate) relay: Relay,
     pub(crate) ledger: Ledger,
     pub(crate) now: Now,
+    /// The last RESERVATION-TOKEN that a client was told.
+    pub(crate) reserved: Option<[u8; 8]>,
     /// Every fact so far.
     pub(crate) facts: Vec<Fact>,
-    setup: Setup,
-    relay_addresses: RelayAddresses,
-    books: Books,
-    seen: Vec<Seen>,
-    asked: BTreeMap<[u8; 12], Asked>,
+    pub(super) setup: Setup,
+    pub(super) relay_addresses: RelayAddresses,
+    pub(super) books: Books,
+    pub(super) seen: Vec<Seen>,
+    pub(super) asked: BTreeMap<[u8; 12], Asked>,
     nonce_by_client: BTreeMap<SocketAddr, (Vec<u8>, Now)>,
     next_id: u64,
 }
@@ -58,6 +59,7 @@ impl Turn {
             ledger: Ledger::new(setup.relay_addresses.clone()),
             now,
             facts: Vec::new(),
+            reserved: None,
             relay_addresses: RelayAddresses::new(setup.relay_addresses.clone()),
             setup,
             books: Books::default(),
@@ -111,7 +113,7 @@ impl Turn {
         let event = event.into();
         let told = format!("{event:?}");
         let seen = self.act(event);
-        assert_eq!(sorted(seen), sorted(expected.0), "after {told}");
+        assert_eq!(Expectation(seen).sorted(), expected.sorted(), "after {told}");
     }
 
     /// After so many seconds every allocation has expired and nothing at all is left.
@@ -125,6 +127,7 @@ impl Turn {
         assert_eq!(self.relay.allocation_count(), 0, "an allocation is left");
         assert!(self.relay.is_empty(), "something is left");
         assert_eq!(self.ledger.open_count(), 0, "a relay socket is left open");
+        assert_eq!(self.ledger.counted(), 0, "a quota still counts what is gone");
         assert!(self.ledger.waiting.is_empty(), "a question is left open");
         assert_eq!(self.books.open_count(), 0, "a fact is missing");
     }
@@ -148,6 +151,7 @@ impl Turn {
             What::Message(_)
             | What::Bytes(_)
             | What::FromPeer(..)
+            | What::Icmp(..)
             | What::SocketOpened(_)
             | What::StreamCloses
             | What::After(_)
@@ -161,10 +165,17 @@ impl Turn {
             }
             What::Bytes(bytes) => self.client_sends(tuple, &bytes),
             What::FromPeer(peer, data) => {
-                let relayed = self.books.relayed((client, server)).expect("an allocation");
+                let relayed =
+                    self.books.relayed_like((client, server), peer).expect("an allocation");
                 let port = self.relay_addresses.relay_port(relayed).expect("one of ours");
                 let forward = self.relay.forward_peer(self.now, port, PeerAddr(peer), &data);
                 self.carry_out(tuple, forward, &data);
+            }
+            What::Icmp(peer, error) => {
+                let relayed =
+                    self.books.relayed_like((client, server), peer).expect("an allocation");
+                let relay = self.relay_addresses.relay_port(relayed).expect("one of ours");
+                self.relay.handle(self.now, Input::PeerUnreachable { relay, peer, error });
             }
             What::SocketOpened(result) => {
                 let question = self.ledger.waiting.remove(0);
@@ -260,18 +271,21 @@ impl Turn {
     fn carry_out(&mut self, by: FiveTuple, forward: Forward, buffer: &[u8]) {
         let pair = (by.client, by.server);
         match forward {
-            Forward::ToPeer { relay, peer, range } => {
-                assert_eq!(self.relay_addresses.transport_address(relay), self.books.relayed(pair));
+            Forward::ToPeer { relay, peer, range, dont_fragment } => {
+                let from = self.relay_addresses.transport_address(relay);
+                assert_eq!(from, self.books.relayed_like(pair, peer));
                 assert!(self.ledger.is_open(relay), "sent from a socket that is open");
                 self.books.note_to_peer(pair, range.len());
-                self.seen.push(Seen::ToPeer(peer, buffer[range].to_vec()));
+                let whole = if dont_fragment { Seen::ToPeerWhole } else { Seen::ToPeer };
+                self.seen.push(whole(peer, buffer[range].to_vec()));
             }
             Forward::ToClient { tuple, header, range } => {
                 self.books.note_to_client((tuple.client, tuple.server), range.len());
                 self.seen.push(Seen::ToClient(tuple.client, header, buffer[range].to_vec()));
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
-                assert_eq!(Some(from), self.books.relayed(pair), "the sender's advertised address");
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
+                let ours = self.books.relayed_like(pair, peer);
+                assert_eq!(Some(from), ours, "the sender's advertised address");
                 assert_eq!(self.relay_addresses.transport_address(relay), Some(from));
                 assert_eq!(self.relay_addresses.transport_address(to), Some(peer));
                 self.books.note_to_peer(pair, range.len());
@@ -303,7 +317,7 @@ impl Turn {
     }
 
     fn answer_question(&mut self, question: &Question, result: Result<(), Why>) {
-        let result = result.map(|()| self.ledger.open(question));
+        let result = result.and_then(|()| self.ledger.open(question));
         let token = question.token;
         self.relay.handle(self.now, Input::RelaySocketOpened { token, result });
     }
@@ -312,17 +326,19 @@ impl Turn {
         while let Some(output) = self.relay.poll() {
             match output {
                 Output::Send { tuple, bytes } => self.see_answer(tuple, &bytes),
-                Output::OpenRelaySocket { token, user, source, family } => {
-                    self.seen.push(Seen::AsksForSocket(family));
-                    let question = Question { token, user, source, family };
+                Output::OpenRelaySocket { token, user, source, wanted } => {
+                    self.seen.push(Seen::AsksForSocket(wanted));
+                    let question = Question { token, user, source, wanted };
                     match self.ledger.mood {
-                        Mood::Opens => self.answer_question(&question, Ok(())),
+                        Mood::Opens | Mood::OpensOnly(..) => {
+                            self.answer_question(&question, Ok(()));
+                        }
                         Mood::Refuses(why) => self.answer_question(&question, Err(why)),
                         Mood::Waits => self.ledger.waiting.push(question),
                     }
                 }
-                Output::CloseRelaySocket { relay, user, source } => {
-                    self.ledger.close(relay, &user, source);
+                Output::CloseRelaySocket { relay, user, source, is_last } => {
+                    self.ledger.close(relay, &user, source, is_last);
                     self.seen.push(Seen::ClosesSocket);
                 }
                 Output::CloseStream { tuple } => self.seen.push(Seen::ClosesStream(tuple.client)),
@@ -334,73 +350,4 @@ impl Turn {
         }
         assert_eq!(self.books.open_count(), self.relay.allocation_count());
     }
-
-    fn see_answer(&mut self, tuple: FiveTuple, bytes: &[u8]) {
-        let id = Message::parse(bytes).expect("an answer is a STUN message").transaction_id();
-        let Some(asked) = self.asked.get(&id.0) else {
-            // To raw bytes of a test that reads the answer's code alone.
-            let asked = Asked { client: tuple.client, request: raw_request(bytes) };
-            let read = read(&asked, &self.setup.realm, id, bytes);
-            return self.seen.push(Seen::Answer(tuple.client, read.answer));
-        };
-        assert_eq!(tuple.client, asked.client, "the answer goes to who asked");
-        let read = read(asked, &self.setup.realm, id, bytes);
-        if let Some(relayed) = read.relayed {
-            assert_eq!(self.books.relayed((tuple.client, tuple.server)), Some(relayed));
-        }
-        self.seen.push(Seen::Answer(tuple.client, read.answer));
-    }
-
-    fn see_fact(&mut self, fact: &Fact) {
-        self.books.enter(fact);
-        match fact {
-            Fact::AllocationOpened { relayed, .. } => {
-                let port = self.relay_addresses.relay_port(*relayed).expect("one of ours");
-                assert!(self.ledger.is_open(port), "an allocation has an open socket");
-                self.seen.push(Seen::Opened);
-            }
-            Fact::AllocationClosed { .. } => {
-                self.seen.extend(end_reason(fact).map(Seen::Closed));
-            }
-            Fact::AuthenticationFailed { cause, .. } => {
-                self.seen.push(Seen::AuthenticationFailed(*cause));
-            }
-        }
-    }
-
-    /// Adds what was only counted, and checks that errors are counted by code.
-    fn see_counted(&mut self, before: &Counters) {
-        let after = self.relay.counters();
-        for reason in Discard::ALL {
-            for _ in before.discarded(*reason)..after.discarded(*reason) {
-                self.seen.push(Seen::Discards(*reason));
-            }
-        }
-        for ((code, before), (_, after)) in before.rejected().zip(after.rejected()) {
-            let is_code = |seen: &&Seen| {
-                matches!(seen, Seen::Answer(_, Answer::Error(seen)) if *seen == code)
-                    || matches!(seen, Seen::Answer(_, Answer::Unknown(_)) if code == 420)
-            };
-            let answered = self.seen.iter().filter(is_code).count() as u64;
-            assert_eq!(after - before, answered, "errors {code} are counted");
-        }
-    }
-}
-
-/// The address that a client of this family writes to.
-pub(crate) fn server_for(client: SocketAddr) -> SocketAddr {
-    if client.is_ipv6() { SERVER_V6 } else { SERVER }
-}
-
-/// A stand-in for the request that raw bytes were.
-fn raw_request(answer: &[u8]) -> Request {
-    let kind = u16::from_be_bytes([answer[0], answer[1]]) & !0x0110;
-    let request = Request::of_type(kind);
-    let message = Message::parse(answer).expect("an answer is a STUN message");
-    if message.has_fingerprint() { request.fingerprint() } else { request }
-}
-
-fn sorted(mut seen: Vec<Seen>) -> Vec<Seen> {
-    seen.sort_by_cached_key(|seen| format!("{seen:?}"));
-    seen
 }

@@ -119,7 +119,21 @@ impl TurnClient {
 
     /// A Send indication.
     pub(crate) fn send(&self, peer: SocketAddr, data: &[u8]) {
-        let bytes = MessageWriter::new(Class::Indication, Method::SEND, new_id())
+        self.indicate(peer, data, |writer| writer);
+    }
+
+    /// A Send indication whose data must not be fragmented.
+    pub(crate) fn send_whole(&self, peer: SocketAddr, data: &[u8]) {
+        self.indicate(peer, data, |writer| writer.attribute(AttributeType::DONT_FRAGMENT, &[]));
+    }
+
+    fn indicate(
+        &self,
+        peer: SocketAddr,
+        data: &[u8],
+        fill: impl FnOnce(MessageWriter) -> MessageWriter,
+    ) {
+        let bytes = fill(MessageWriter::new(Class::Indication, Method::SEND, new_id()))
             .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
             .attribute(AttributeType::DATA, data)
             .finish(None, false);
@@ -134,6 +148,29 @@ impl TurnClient {
         let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).unwrap();
         let peer = XorAddress::decode(peer, &message.transaction_id()).unwrap();
         Some((peer, message.attribute(AttributeType::DATA).unwrap().to_vec()))
+    }
+
+    /// The next Data indication of either kind: the peer, and its data unless it is about ICMP.
+    pub(crate) fn receive_any(&self) -> Option<(SocketAddr, Option<Vec<u8>>)> {
+        let bytes = receive(&self.socket, Duration::from_secs(5))?.1;
+        let message = Message::parse(&bytes).unwrap();
+        let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).unwrap();
+        let peer = XorAddress::decode(peer, &message.transaction_id()).unwrap();
+        Some((peer, message.attribute(AttributeType::DATA).map(<[u8]>::to_vec)))
+    }
+
+    /// The next Data indication about ICMP: the peer, type, code and error data. `None` after
+    /// [`SILENCE`].
+    pub(crate) fn receive_icmp(&self) -> Option<(SocketAddr, (u8, u8, u32))> {
+        let bytes = receive(&self.socket, SILENCE)?.1;
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
+        let peer = message.attribute(AttributeType::XOR_PEER_ADDRESS).unwrap();
+        let peer = XorAddress::decode(peer, &message.transaction_id()).unwrap();
+        let [_, _, kind, code, data @ ..] = message.attribute(AttributeType::ICMP)? else {
+            panic!("a short ICMP attribute");
+        };
+        Some((peer, (*kind, *code, u32::from_be_bytes(data.try_into().unwrap()))))
     }
 
     /// The code of the error response is the error.

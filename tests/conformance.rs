@@ -19,6 +19,7 @@ mod conformance {
     mod nonce;
     mod permission;
     mod refresh;
+    mod replace;
     mod send_data;
     mod stop;
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
+use super::replace::Replacement;
 use super::relayed_address::RelayPort;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
@@ -33,8 +34,10 @@ pub enum Input<'a> {
 }
 
 /// What is asked of a relay from outside the packet path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Command {
+    /// Goes on with other rules; what they refuse of live allocations is closed (R28).
+    Replace(Replacement),
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
 }

@@ -20,6 +20,10 @@ pub struct Counters {
     pub successes: u64,
     /// Authentication failures, shown or not.
     pub auth_failures: u64,
+    /// Live permissions that a change of policy closed.
+    pub permissions_closed: u64,
+    /// Live channel bindings that a change of policy closed.
+    pub channels_closed: u64,
     discards: [u64; Discard::ALL.len()],
     rejects: [u64; Reject::CODES.len()],
 }
@@ -34,6 +38,8 @@ impl Default for Counters {
             bindings: 0,
             successes: 0,
             auth_failures: 0,
+            permissions_closed: 0,
+            channels_closed: 0,
             discards: [0; Discard::ALL.len()],
             rejects: [0; Reject::CODES.len()],
         }

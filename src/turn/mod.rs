@@ -10,6 +10,7 @@ pub mod five_tuple;
 pub mod permission;
 pub mod relay;
 pub mod relayed_address;
+pub mod replace;
 pub mod reply;
 
 mod allocate;

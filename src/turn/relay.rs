@@ -116,6 +116,7 @@ impl Relay {
                 self.relay_socket_opened(now, token, result);
             }
             Input::Command(Command::Stop) => self.stop(now),
+            Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
                     self.close(now, slot, EndReason::Expired);

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) relay_addresses: Vec<IpAddr>,
     pub(crate) default_family: DefaultFamily,
     pub(crate) policy: PeerPolicyOptions,
+    /// The second of two secrets; [`SECRET`] makes the credentials of every test.
+    pub(crate) secret: String,
 }
 
 impl Default for Setup {
@@ -50,6 +52,7 @@ impl Default for Setup {
                 allow_private: opened.into(),
                 ..PeerPolicyOptions::default()
             },
+            secret: SECRET.to_owned(),
         }
     }
 }
@@ -58,7 +61,7 @@ impl Setup {
     /// Options for a relay that starts at `start`.
     pub(crate) fn options(&self, start: Now) -> Options {
         let users = [("static".to_owned(), Secret::new("account".to_owned()))];
-        let secrets = vec![Secret::new("the next secret".to_owned()), secret()];
+        let secrets = ["the next secret", &self.secret].map(|text| Secret::new(text.to_owned())).into();
         Options {
             verifier: Arc::new(Verifier::new(&self.realm, secrets, users)),
             policy: Arc::new(PeerPolicy::new(self.policy.clone())),

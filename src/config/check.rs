@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::checker::Checker;
+use super::load::HandedFiles;
 use super::problem::Problem;
 use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
 use super::value::{self, Refusal};
@@ -21,9 +22,16 @@ use crate::limits::{
 
 /// Fills `config`, which holds the defaults, with what was typed.
 ///
-/// `text` is the file, for line numbers; `directory` is where its relative paths start.
-pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path) -> Checked {
-    let mut at = Checker { text, directory, problems: Vec::new(), warnings: Vec::new() };
+/// `text` is the file, for line numbers; `directory` is where its relative paths start; `handed` are
+/// files that need not be read.
+pub(super) fn convert(
+    mut config: Config,
+    raw: Raw,
+    text: &str,
+    directory: &Path,
+    handed: &HandedFiles,
+) -> Checked {
+    let mut at = Checker { text, directory, handed, problems: Vec::new(), warnings: Vec::new() };
     config.realm = at.text("realm", raw.realm, config.realm, value::realm);
     config.state_directory =
         at.text("state_directory", raw.state_directory, config.state_directory, |text| {
@@ -156,13 +164,20 @@ impl Checker<'_> {
                 .into_iter()
                 .flatten(),
         );
-        let directory = self.directory;
+        let (directory, handed) = (self.directory, self.handed);
         let place = raw.secret_files.as_ref().map(Spanned::span);
         let files = self.list("auth.secret_files", raw.secret_files, 0..=SECRETS_MAX, |text| {
-            let read = secrets::read_file(&directory.join(text)).map_err(Refusal)?;
-            Ok((read.secrets, read.warning))
+            let path = directory.join(text);
+            let read = match handed.get(text) {
+                Some(held) => secrets::parse_file(&path, held),
+                None => secrets::read_file(&path),
+            };
+            let read = read.map_err(Refusal)?;
+            Ok((text.to_owned(), read.secrets, read.warning))
         });
-        for (found, warning) in files.into_iter().flatten() {
+        for (file, found, warning) in files.into_iter().flatten() {
+            auth.secret_files.push(file);
+            auth.secrets_of_files += found.len();
             auth.secrets.extend(found);
             self.warnings.extend(warning);
         }

@@ -4,9 +4,11 @@ mod check;
 mod checker;
 mod ice_url;
 mod load;
+mod places;
 mod problem;
 mod raw;
 pub mod secrets;
+mod settings;
 mod suggest;
 mod value;
 
@@ -20,8 +22,10 @@ use ipnet::IpNet;
 use crate::auth::secret::Secret;
 use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
 
-pub use load::PLACES;
+pub use load::{HandedFiles, PLACES};
+pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
+pub use settings::{Change, Setting, Takes, Value, changes};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Config {
     pub log: Log,
     /// Sentences for a person: legal, but probably not what was meant.
     pub warnings: Vec<String>,
+    /// Where the file says what.
+    pub places: Places,
 }
 
 /// Where a configuration came from.
@@ -128,6 +134,10 @@ pub struct Auth {
     /// Shared secrets from `secrets` and `secret_files`, in that order: the first issues, all
     /// verify. Empty: the one in the state directory, generated at first start.
     pub secrets: Vec<Secret<String>>,
+    /// Files that the last ones of them came from, as they were written.
+    pub secret_files: Vec<String>,
+    /// How many of them came from files.
+    pub secrets_of_files: usize,
     /// Static accounts.
     pub users: Vec<StaticUser>,
 }
@@ -302,6 +312,7 @@ impl Config {
             },
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
+            places: Places::default(),
         }
     }
 }

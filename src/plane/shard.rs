@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::handle::{Handle, Question};
+use super::handle::{Closed, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
 use super::slots::Slots;
@@ -177,6 +177,12 @@ impl Shard {
                 }
                 Ok(Question::Counters(answer)) => {
                     let _ = answer.try_send(self.relay.counters().clone());
+                }
+                Ok(Question::Command(command, answer)) => {
+                    let before = self.relay.counters().clone();
+                    self.relay.handle(now, Input::Command(command));
+                    self.drain(now);
+                    let _ = answer.try_send(Closed::between(&before, self.relay.counters()));
                 }
                 Ok(Question::Stop(answer)) => {
                     self.relay.handle(now, Input::Command(Command::Stop));

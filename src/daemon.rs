@@ -4,6 +4,7 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod live;
 pub(crate) mod parts;
 pub mod plan;
 mod pulse;
@@ -11,7 +12,7 @@ mod pulse;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,8 +24,9 @@ use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::api_keys::ApiKeys;
-use crate::edge::commands::{LiveSessions, Running};
+use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
+use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{self, Protocol};
@@ -41,6 +43,8 @@ use crate::turn::relayed_address::RelayAddresses;
 
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
+
+use live::{InEffect, Live};
 
 pub use plan::{Impossible, Plan};
 
@@ -94,7 +98,9 @@ pub struct Daemon {
     edge: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
     record: WriterHandle,
-    state: StateDirectory,
+    state: Arc<StateDirectory>,
+    live: Arc<Live>,
+    hangup: Signal,
 }
 
 impl Daemon {
@@ -103,7 +109,7 @@ impl Daemon {
     /// # Errors
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
-        let state = StateDirectory::open(&config.state_directory)?;
+        let state = Arc::new(StateDirectory::open(&config.state_directory)?);
         // What a run that was killed left: nobody listens there any more.
         let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         let here = crate::ops::interfaces::all()
@@ -137,10 +143,14 @@ impl Daemon {
             .build()
             .map_err(|source| system("starting the runtime of the edge", source))?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
-        let (terminate, interrupt) = {
+        let (terminate, interrupt, hangup) = {
             let _inside = runtime.enter();
             let catch = |kind| signal(kind).map_err(|source| system("catching signals", source));
-            (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?)
+            (
+                catch(SignalKind::terminate())?,
+                catch(SignalKind::interrupt())?,
+                catch(SignalKind::hangup())?,
+            )
         };
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
@@ -152,9 +162,20 @@ impl Daemon {
             Arc::clone(&health),
         );
         let asked = handle.clone();
-        let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let running = Running { keys, live, health };
-        let commands = parts::commands(&config, &opened, &secrets, store, running);
+        let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
+        let issuer = parts::issuer_of(&config, &opened, &secrets);
+        let issuer = Arc::new(Snapshot::new(issuer));
+        let live = Arc::new(Live {
+            in_effect: Mutex::new(InEffect { config, warned: opened.warnings.clone() }),
+            opened: opened.clone(),
+            state: Arc::clone(&state),
+            handle: handle.clone(),
+            edge: Arc::clone(&edge),
+            issuer: Arc::clone(&issuer),
+            store: store.clone(),
+        });
+        let running = Running { keys, live: sessions, health, reload: live.on_command() };
+        let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
         let control = runtime.spawn(control.serve(Arc::new(commands), async move {
@@ -178,6 +199,8 @@ impl Daemon {
             control,
             record,
             state,
+            live,
+            hangup,
         })
     }
 
@@ -192,13 +215,18 @@ impl Daemon {
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
     pub fn wait(&mut self) -> Result<(), DaemonError> {
-        let Self { runtime, terminate, interrupt, shard, .. } = self;
+        let Self { runtime, terminate, interrupt, hangup, shard, live, .. } = self;
         runtime.block_on(async {
             let mut look = tokio::time::interval(SHARD_LOOK);
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
+                    _ = hangup.recv() => {
+                        let live = Arc::clone(live);
+                        // It reads files, and says what came of it in the log.
+                        tokio::task::spawn_blocking(move || live.reload(None));
+                    }
                     _ = look.tick() => {
                         if shard.is_finished() {
                             return Err(DaemonError::ShardDied("see the log above".to_owned()));

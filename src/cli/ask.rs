@@ -3,11 +3,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, key, log, sessions, status};
+use super::{credential, key, log, reload, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::{Plan, parts};
@@ -15,6 +16,7 @@ use crate::edge::commands::{Commands, Issuer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
+use crate::edge::snapshot::Snapshot;
 use crate::ops::interfaces;
 use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE, give_to_owner};
 use crate::store::{FILE_NAME, Store, StoreError};
@@ -89,6 +91,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
         Response::Status(health) => status::shown(health),
+        Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
 }
@@ -102,20 +105,21 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
-        Request::Status {} => bail!(not_running(config)),
+        Request::Status {} | Request::Reload { .. } => bail!(not_running(config)),
     };
     // Looking at nothing must not leave an empty record behind.
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
         bail!("{}, and there is no record in it yet", not_running(config));
     }
     let issuer = match request {
-        Request::Credential { .. } => Some(issuer(config)?),
+        Request::Credential { .. } => Some(Arc::new(Snapshot::new(issuer(config)?))),
         Request::KeyAdd { .. }
         | Request::KeyList {}
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. }
-        | Request::Status {} => None,
+        | Request::Status {}
+        | Request::Reload { .. } => None,
     };
     let opened = Store::open_for_commands(parts::store_options(config));
     // Whatever came of it: files of root would keep a daemon that is not root out.
@@ -191,7 +195,8 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         Request::KeyList {}
         | Request::Sessions { .. }
         | Request::Log { .. }
-        | Request::Status {} => "this is what is on record",
+        | Request::Status {}
+        | Request::Reload { .. } => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

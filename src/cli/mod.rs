@@ -6,6 +6,7 @@ mod check_config;
 mod credential;
 mod key;
 mod log;
+mod reload;
 mod run;
 mod sessions;
 mod status;
@@ -49,6 +50,8 @@ enum Command {
     Status(status::Status),
     /// List who is connected, and with --all who was
     Sessions(sessions::Sessions),
+    /// Read the config again without a restart: live calls do not notice
+    Reload(reload::Reload),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -56,7 +59,8 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
-  turnbell check-config --config new.toml       before a restart
+  turnbell check-config --config new.toml       before a reload or a restart
+  turnbell reload                               after a change of the config
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
@@ -79,6 +83,11 @@ impl Cli {
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
+            Some(Command::Reload(command)) => {
+                let config =
+                    find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
+                command.question(&config)?.ask(&config)
+            }
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -143,8 +152,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands =
-            "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::problem::{ConfigError, Problem};
 use super::places::Places;
+use super::problem::{ConfigError, Problem};
 use super::{Config, Source, check, default_state_directory, raw};
 use crate::limits::CONFIG_BYTES_MAX;
 
@@ -74,11 +74,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse_handed(
-        path: &Path,
-        text: &str,
-        files: &HandedFiles,
-    ) -> Result<Self, ConfigError> {
+    pub fn parse_handed(path: &Path, text: &str, files: &HandedFiles) -> Result<Self, ConfigError> {
         let (raw, mut problems) = raw::parse(text);
         let directory = path.parent().unwrap_or_else(|| Path::new(""));
         let checked = check::convert(Self::default_for(path), raw, text, directory, files);

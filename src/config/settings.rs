@@ -1,8 +1,8 @@
 //! Every key with its value as a person may see it, and what a reload can do about it.
 
 use super::{
-    AddressPrivacy, Advertise, ChannelNumbers, Config, DefaultRelayFamily, External, Host, IceLogin,
-    IcePolicy, IcePosition, IceServer, LogFormat, value,
+    AddressPrivacy, Advertise, ChannelNumbers, Config, DefaultRelayFamily, External, Host,
+    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, value,
 };
 use crate::auth::secret::Secret;
 
@@ -143,11 +143,7 @@ impl Config {
         vec![
             setting("http.listen", Restart, list(&self.http.listen)),
             setting("http.cors_origins", Reload, list(&self.http.cors_origins)),
-            setting(
-                "http.local_without_key",
-                Reload,
-                Value::Switch(self.http.local_without_key),
-            ),
+            setting("http.local_without_key", Reload, Value::Switch(self.http.local_without_key)),
             setting("http.rate_per_key", Reload, Value::Number(self.http.rate_per_key.into())),
             setting("ice.ttl", Reload, text(value::shown(self.ice.ttl))),
             setting("ice.policy", Reload, text(ice_policy(self.ice.policy))),

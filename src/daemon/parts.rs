@@ -13,7 +13,7 @@ use crate::auth::secret::Secret;
 use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
-use crate::edge::commands::{Commands, Issuer, Running};
+use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
 use crate::edge::{Options as EdgeOptions, Recorder};
@@ -107,6 +107,12 @@ pub(super) fn quota_limits(config: &Config) -> QuotaLimits {
     QuotaLimits { per_user, per_source, total }
 }
 
+/// What the record keeps.
+pub(super) fn keeping(config: &Config) -> store::Keeping {
+    let store::Options { retention_days, bytes_max, addresses, .. } = store_options(config);
+    store::Keeping { retention_days, bytes_max, addresses }
+}
+
 /// What the record is told; the daemon and a command without one open it alike.
 pub(crate) fn store_options(config: &Config) -> store::Options {
     store::Options {
@@ -138,16 +144,9 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
     }
 }
 
-/// What the control socket carries out.
-pub(super) fn commands(
-    config: &Config,
-    opened: &Opened,
-    secrets: &[Secret<String>],
-    store: Store,
-    running: Running,
-) -> Commands {
-    let issuer = issuer(config, issuing(secrets), &opened.relay_addresses, &opened.udp);
-    Commands { store, issuer: Some(issuer), daemon: Some(running) }
+/// What the running daemon issues with.
+pub(super) fn issuer_of(config: &Config, opened: &Opened, secrets: &[Secret<String>]) -> Issuer {
+    issuer(config, issuing(secrets), &opened.relay_addresses, &opened.udp)
 }
 
 /// What a credential is issued with by hand; the daemon and a command without one issue alike.

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use super::HealthProbe;
 use super::api_keys::ApiKeys;
-use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Session};
+use super::control_json::{
+    Handed, Key, LogLine, LogWord, Relayed, Reloaded, Request, Response, Session,
+};
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
+use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
@@ -25,12 +28,15 @@ use crate::turn::fact::Traffic;
 /// Asks every shard for its live allocations; `None` if one does not answer in time.
 pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Sync>;
 
+/// Has the daemon read its config again; all that is wrong with it, a line each, if it is refused.
+pub type Reload = Arc<dyn Fn(Option<&Handed>) -> Result<Reloaded, String> + Send + Sync>;
+
 /// Everything that commands work on.
 pub struct Commands {
     /// The record.
     pub store: Store,
     /// What `credential` issues with; `None` for who never asks for one.
-    pub issuer: Option<Issuer>,
+    pub issuer: Option<Arc<Snapshot<Issuer>>>,
     /// The daemon, if this is one.
     pub daemon: Option<Running>,
 }
@@ -54,6 +60,8 @@ pub struct Running {
     pub live: LiveSessions,
     /// How it is.
     pub health: HealthProbe,
+    /// Another config.
+    pub reload: Reload,
 }
 
 impl Commands {
@@ -71,6 +79,7 @@ impl Commands {
             }
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
             Request::Status {} => self.status(),
+            Request::Reload { handed } => self.reload(handed.as_ref()),
         };
         done.unwrap_or_else(Response::Error)
     }
@@ -179,7 +188,7 @@ impl Commands {
     }
 
     fn credential(&self, now: Now, request: IceRequest) -> Result<Response, ErrorWord> {
-        let Some(issuer) = &self.issuer else {
+        let Some(issuer) = self.issuer.as_ref().map(|issuer| issuer.read()) else {
             return Err(failed("no_secret", "there is no secret that could issue a credential"));
         };
         let (user, ttl) = checked(request, issuer.ttl_default)?;
@@ -204,10 +213,17 @@ impl Commands {
     }
 
     fn status(&self) -> Result<Response, ErrorWord> {
-        let Some(daemon) = &self.daemon else {
-            return Err(failed("not_running", "no turnbell runs on this state directory"));
-        };
-        Ok(Response::Status((daemon.health)()))
+        Ok(Response::Status((self.running()?.health)()))
+    }
+
+    fn reload(&self, handed: Option<&Handed>) -> Result<Response, ErrorWord> {
+        let reload = &self.running()?.reload;
+        reload(handed).map(Response::Reloaded).map_err(|why| failed("not_reloaded", why))
+    }
+
+    fn running(&self) -> Result<&Running, ErrorWord> {
+        let none = || failed("not_running", "no turnbell runs on this state directory");
+        self.daemon.as_ref().ok_or_else(none)
     }
 }
 

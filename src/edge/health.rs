@@ -17,7 +17,7 @@ pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (parts, _) = request.into_parts();
     // A bad key is not worth an error here: a load balancer wants the word.
-    let mut response = if edge.identify(&parts).is_ok() {
+    let mut response = if edge.identify(&edge.options.read(), &parts).is_ok() {
         (status, Json(health)).into_response()
     } else {
         (status, Json(HealthWord { ok: health.ok })).into_response()

@@ -104,8 +104,9 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, _) = request.into_parts();
-    let access = edge.admit(now, &parts)?;
-    answer(&edge, now, &parts, access, from_query(&parts)?)
+    let options = edge.options.read();
+    let access = edge.admit(now, &options, &parts)?;
+    answer(&edge, &options.ice, now, &parts, access, from_query(&parts)?)
 }
 
 pub(crate) async fn post(
@@ -114,19 +115,20 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    let access = edge.admit(now, &parts)?;
+    let options = edge.options.read();
+    let access = edge.admit(now, &options, &parts)?;
     let request = from_body(&parts.headers, body).await?;
-    answer(&edge, now, &parts, access, request)
+    answer(&edge, &options.ice, now, &parts, access, request)
 }
 
 fn answer(
     edge: &Edge,
+    options: &IceOptions,
     now: Now,
     parts: &Parts,
     access: Access,
     request: IceRequest,
 ) -> Result<Response, ApiError> {
-    let options = &edge.options.ice;
     let (user, ttl_s) = checked(request, options.ttl_default)?;
     let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
     let issued = issue(&options.secret, &user, expires_at);

@@ -13,6 +13,7 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
 use crate::policy::rate::TokenBucket;
+use crate::time::Now;
 
 pub mod access;
 pub mod api_keys;
@@ -28,10 +29,12 @@ pub mod json;
 mod listen;
 mod page;
 mod router;
+pub mod snapshot;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
+use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -80,11 +83,11 @@ pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
 /// Everything the HTTP side shares between requests.
 pub struct Edge {
-    options: Options,
+    options: Snapshot<Options>,
     keys: Arc<ApiKeys>,
     record: Recorder,
     health: HealthProbe,
-    local_bucket: Mutex<TokenBucket>,
+    local_rate: Mutex<Rate>,
 }
 
 impl Edge {
@@ -96,14 +99,32 @@ impl Edge {
         record: Recorder,
         health: HealthProbe,
     ) -> Arc<Self> {
-        let local_bucket = Mutex::new(bucket(options.rate_per_key));
-        Arc::new(Self { options, keys, record, health, local_bucket })
+        let local_rate = Mutex::new(Rate::default());
+        Arc::new(Self { options: Snapshot::new(options), keys, record, health, local_rate })
+    }
+
+    /// Answers by other options from the next request on; bounds of connections and times stay.
+    pub fn replace(&self, options: Options) {
+        self.options.replace(options);
     }
 }
 
-/// What one key, or all local requests together, may take.
-fn bucket(per_s: u32) -> TokenBucket {
-    TokenBucket::new(per_s, per_s.saturating_mul(2))
+/// What one key, or all local requests together, may take: so much a second, twice as much at once.
+#[derive(Debug, Default)]
+struct Rate {
+    /// Made at the first request, and anew for another rate.
+    bucket: Option<(u32, TokenBucket)>,
+}
+
+impl Rate {
+    fn take(&mut self, now: Now, per_s: u32) -> bool {
+        let new = || (per_s, TokenBucket::new(per_s, per_s.saturating_mul(2)));
+        let (rate, bucket) = self.bucket.get_or_insert_with(new);
+        if *rate != per_s {
+            (*rate, *bucket) = new();
+        }
+        bucket.take(now.mono, 1)
+    }
 }
 
 /// Serves HTTP on `listeners` until `shutdown`, then lets requests in flight finish for a moment.

@@ -60,7 +60,7 @@ async fn guard(State(edge): State<Arc<Edge>>, request: Request<Body>, next: Next
         return error.into_response();
     }
     let answer = next.run(Request::from_parts(parts, body));
-    tokio::time::timeout(edge.options.request_timeout, answer)
+    tokio::time::timeout(edge.options.read().request_timeout, answer)
         .await
         .unwrap_or_else(|_| ApiError::request_timeout().into_response())
 }

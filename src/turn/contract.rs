@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
-use super::replace::Replacement;
 use super::relayed_address::RelayPort;
+use super::replace::Replacement;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 

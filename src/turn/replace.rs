@@ -33,9 +33,8 @@ impl Relay {
         }
         self.policy = policy;
         for (_, allocation) in &mut self.allocations {
-            self.counters.permissions_closed += allocation
-                .permissions
-                .judge_again(now, |ip| self.policy.permit_address(ip).ok());
+            self.counters.permissions_closed +=
+                allocation.permissions.judge_again(now, |ip| self.policy.permit_address(ip).ok());
             self.counters.channels_closed +=
                 allocation.channels.judge_again(now, |peer| self.policy.permit_peer(peer).ok());
         }

@@ -17,5 +17,6 @@ mod commands;
 mod end;
 mod floods;
 mod log;
+mod reload;
 mod spoofed;
 mod systemd;

@@ -99,6 +99,24 @@ fn the_watchdog_is_fed_several_times_per_timeout() {
 }
 
 #[test]
+fn a_reload_is_told_from_its_beginning_to_its_end_also_where_it_fails() {
+    let directory = directory();
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let daemon = Daemon::launch(Arc::clone(&directory), |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    manager.wait_for("READY=1");
+    for config in [CONFIG, "nonsense = 1"] {
+        std::fs::write(directory.path().join("turnbell.toml"), config).unwrap();
+        daemon.signal(Signal::SIGHUP);
+        let message = manager.wait_for("RELOADING=1");
+        assert!(message.contains("MONOTONIC_USEC="), "systemd 253 wants it: {message}");
+        manager.wait_for("READY=1");
+    }
+}
+
+#[test]
 fn a_refused_start_is_never_ready() {
     let directory = directory();
     let broken = CONFIG.replace("127.0.0.1:0", "192.0.2.1:0");

@@ -61,7 +61,8 @@ impl Setup {
     /// Options for a relay that starts at `start`.
     pub(crate) fn options(&self, start: Now) -> Options {
         let users = [("static".to_owned(), Secret::new("account".to_owned()))];
-        let secrets = ["the next secret", &self.secret].map(|text| Secret::new(text.to_owned())).into();
+        let secrets =
+            ["the next secret", &self.secret].map(|text| Secret::new(text.to_owned())).into();
         Options {
             verifier: Arc::new(Verifier::new(&self.realm, secrets, users)),
             policy: Arc::new(PeerPolicy::new(self.policy.clone())),

@@ -84,10 +84,7 @@ fn the_keys_that_differ_are_told_with_both_values_and_nothing_secret() {
     assert_eq!(value("auth.secret_files"), ("[]", "[\"secret.txt\"] (1 secret)"));
     assert_eq!(value("auth.users"), ("0 accounts", "1 account"));
     assert_eq!(value("record.bytes_max"), ("\"1GiB\"", "\"512MiB\""));
-    assert_eq!(
-        value("ice.server"),
-        ("[]", "[\"turn:turn.example.net as \\\"u\\\" (after)\"]")
-    );
+    assert_eq!(value("ice.server"), ("[]", "[\"turn:turn.example.net as \\\"u\\\" (after)\"]"));
     let all = format!("{told:?} {:?}", new.settings());
     for secret in [SECRET, "correct-horse", "battery-staple"] {
         assert!(!all.contains(secret), "{all}");

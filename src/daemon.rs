@@ -4,19 +4,19 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod drain;
 mod live;
 pub(crate) mod parts;
 pub mod plan;
 mod pulse;
+mod signals;
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::auth::nonce::NonceKey;
@@ -44,7 +44,9 @@ use crate::turn::relayed_address::RelayAddresses;
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
+use drain::Draining;
 use live::{InEffect, Live};
+use signals::Signals;
 
 pub use plan::{Impossible, Plan};
 
@@ -92,15 +94,13 @@ pub struct Daemon {
     handle: Handle,
     shard: JoinHandle<io::Result<()>>,
     runtime: tokio::runtime::Runtime,
-    terminate: Signal,
-    interrupt: Signal,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
     record: WriterHandle,
     state: Arc<StateDirectory>,
     live: Arc<Live>,
-    hangup: Signal,
+    signals: Signals,
 }
 
 impl Daemon {
@@ -143,18 +143,15 @@ impl Daemon {
             .build()
             .map_err(|source| system("starting the runtime of the edge", source))?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
-        let (terminate, interrupt, hangup) = {
+        let signals = {
             let _inside = runtime.enter();
-            let catch = |kind| signal(kind).map_err(|source| system("catching signals", source));
-            (
-                catch(SignalKind::terminate())?,
-                catch(SignalKind::interrupt())?,
-                catch(SignalKind::hangup())?,
-            )
+            Signals::catch().map_err(|source| system("catching signals", source))?
         };
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
-        let health = pulse::health_probe(handle.clone(), store.clone());
+        let draining = Draining::default();
+        let health =
+            pulse::health_probe(handle.clone(), store.clone(), Arc::clone(&draining.begun));
         let edge = Edge::new(
             parts::edge_options(&config, &opened, &secrets),
             Arc::clone(&keys),
@@ -173,8 +170,10 @@ impl Daemon {
             edge: Arc::clone(&edge),
             issuer: Arc::clone(&issuer),
             store: store.clone(),
+            draining,
         });
-        let running = Running { keys, live: sessions, health, reload: live.on_command() };
+        let (reload, drain_on) = (live.on_command(), live.on_drain());
+        let running = Running { keys, live: sessions, health, reload, drain: drain_on };
         let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -192,15 +191,13 @@ impl Daemon {
             handle,
             shard,
             runtime,
-            terminate,
-            interrupt,
             stop_edge,
             edge,
             control,
             record,
             state,
             live,
-            hangup,
+            signals,
         })
     }
 
@@ -210,31 +207,13 @@ impl Daemon {
         &self.opened
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the relay thread to end by itself.
+    /// Waits for SIGTERM or SIGINT, for the end of a drain (SIGUSR1), or for the relay thread to end by itself.
     ///
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
     pub fn wait(&mut self) -> Result<(), DaemonError> {
-        let Self { runtime, terminate, interrupt, hangup, shard, live, .. } = self;
-        runtime.block_on(async {
-            let mut look = tokio::time::interval(SHARD_LOOK);
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => return Ok(()),
-                    _ = interrupt.recv() => return Ok(()),
-                    _ = hangup.recv() => {
-                        let live = Arc::clone(live);
-                        // It reads files, and says what came of it in the log.
-                        tokio::task::spawn_blocking(move || live.reload(None));
-                    }
-                    _ = look.tick() => {
-                        if shard.is_finished() {
-                            return Err(DaemonError::ShardDied("see the log above".to_owned()));
-                        }
-                    }
-                }
-            }
-        })
+        let Self { runtime, signals, shard, live, .. } = self;
+        runtime.block_on(signals.wait(live, || shard.is_finished()))
     }
 
     /// Stops in order; every allocation gets its end in the record.
@@ -266,9 +245,6 @@ impl Daemon {
         ended
     }
 }
-
-/// How often it is looked whether the relay thread still runs.
-const SHARD_LOOK: Duration = Duration::from_millis(200);
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }

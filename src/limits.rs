@@ -200,6 +200,14 @@ pub const SECRET_BYTES_MIN: usize = 16;
 pub const SECRET_BYTES_MAX: usize = 512;
 /// Hosts `/ice` URLs may name.
 pub const ADVERTISE_MAX: usize = 8;
+/// Servers that clients may be sent to while this one drains.
+pub const ALTERNATES_MAX: usize = 8;
+/// How long a drain lasts where nobody says; what is on then is ended.
+pub const DRAIN_LIMIT_DEFAULT: Duration = Duration::from_secs(3600);
+/// Longest a drain may last.
+pub const DRAIN_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Seconds named in `Retry-After` while draining: by then another node, or this one, may answer.
+pub const DRAIN_RETRY_AFTER_S: u64 = 30;
 /// Foreign servers in `/ice`.
 pub const ICE_SERVERS_MAX: usize = 16;
 /// URLs one client is handed before start-up warns that gathering gets slow.

@@ -10,6 +10,7 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod drain;
     mod facts;
     mod framing;
     mod general;

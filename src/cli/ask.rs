@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, key, log, reload, sessions, status};
+use super::{credential, drain, key, log, reload, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::{Plan, parts};
@@ -91,6 +91,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
         Response::Status(health) => status::shown(health),
+        Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -105,7 +106,9 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
-        Request::Status {} | Request::Reload { .. } => bail!(not_running(config)),
+        Request::Status {} | Request::Reload { .. } | Request::Drain { .. } => {
+            bail!(not_running(config))
+        }
     };
     // Looking at nothing must not leave an empty record behind.
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
@@ -119,7 +122,8 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Sessions { .. }
         | Request::Log { .. }
         | Request::Status {}
-        | Request::Reload { .. } => None,
+        | Request::Reload { .. }
+        | Request::Drain { .. } => None,
     };
     let opened = Store::open_for_commands(parts::store_options(config));
     // Whatever came of it: files of root would keep a daemon that is not root out.
@@ -196,7 +200,8 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Sessions { .. }
         | Request::Log { .. }
         | Request::Status {}
-        | Request::Reload { .. } => "this is what is on record",
+        | Request::Reload { .. }
+        | Request::Drain { .. } => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

@@ -4,6 +4,7 @@ mod ask;
 pub mod banner;
 mod check_config;
 mod credential;
+mod drain;
 mod key;
 mod log;
 mod reload;
@@ -52,6 +53,8 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Read the config again without a restart: live calls do not notice
     Reload(reload::Reload),
+    /// Go out of service without cutting a call: no new allocations, then the end
+    Drain(drain::Drain),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -83,6 +86,7 @@ impl Cli {
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
+            Some(Command::Drain(command)) => command.question().ask(&find(named)?),
             Some(Command::Reload(command)) => {
                 let config =
                     find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
@@ -152,7 +156,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload,drain";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

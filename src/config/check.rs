@@ -16,8 +16,8 @@ use super::{
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
-    ADVERTISE_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
-    STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
+    ADVERTISE_MAX, ALTERNATES_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX,
+    RELAY_ADDRESSES_MAX, SECRETS_MAX, STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
 };
 
 /// Fills `config`, which holds the defaults, with what was typed.
@@ -76,6 +76,9 @@ pub(super) fn convert(
         &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
+    if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
+        config.alternate = found;
+    }
     config.auth = at.auth(raw.auth);
     config.quota = at.quota(&config, raw.quota);
     config.http = at.http(config.http, raw.http);

@@ -20,7 +20,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, TTL_MAX, TTL_MIN};
+use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, TTL_MAX, TTL_MIN};
 
 pub use load::{HandedFiles, PLACES};
 pub use places::{Place, Places};
@@ -54,6 +54,8 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
+    /// Servers that clients are sent to while this one drains.
+    pub alternate: Vec<Alternate>,
     /// Who may allocate.
     pub auth: Auth,
     /// How much one of them may take.
@@ -97,6 +99,15 @@ pub struct Advertise {
     pub host: Host,
     /// Port; `None`: the listener's.
     pub port: Option<u16>,
+}
+
+/// Another TURN server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternate {
+    /// Its transport address; the protocol carries no name for it.
+    pub server: SocketAddr,
+    /// The name in its certificate, for clients over TLS.
+    pub domain: Option<String>,
 }
 
 /// A name or an address.
@@ -291,6 +302,7 @@ impl Config {
             channel_numbers: ChannelNumbers::Rfc8656,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
+            alternate: Vec::new(),
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
             http: Http {
@@ -323,6 +335,14 @@ impl Config {
 /// A sentence with the allowed range.
 pub fn parse_ttl(text: &str) -> Result<Duration, String> {
     value::duration(text, &(TTL_MIN..=TTL_MAX)).map_err(|refusal| refusal.0)
+}
+
+/// Reads how long a drain may last.
+///
+/// # Errors
+/// A sentence with the allowed range.
+pub fn parse_drain_limit(text: &str) -> Result<Duration, String> {
+    value::duration(text, &(Duration::from_secs(1)..=DRAIN_LIMIT_MAX)).map_err(|refusal| refusal.0)
 }
 
 impl Quota {

@@ -32,6 +32,7 @@ pub(super) struct Raw {
     pub(super) channel_numbers: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
+    pub(super) alternate: List,
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
     pub(super) http: RawHttp,

@@ -1,8 +1,8 @@
 //! Every key with its value as a person may see it, and what a reload can do about it.
 
 use super::{
-    AddressPrivacy, Advertise, ChannelNumbers, Config, DefaultRelayFamily, External, Host,
-    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, value,
+    AddressPrivacy, Advertise, Alternate, ChannelNumbers, Config, DefaultRelayFamily, External,
+    Host, IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, value,
 };
 use crate::auth::secret::Secret;
 
@@ -117,6 +117,11 @@ impl Config {
             setting("channel_numbers", Restart, text(channels(self.channel_numbers))),
             setting("allow_private_peers", Reload, list(&self.allow_private_peers)),
             setting("deny_peers", Reload, list(&self.deny_peers)),
+            setting(
+                "alternate",
+                Reload,
+                Value::List(self.alternate.iter().map(alternate).collect()),
+            ),
             setting("auth.secrets", Reload, hidden(typed.to_vec(), "secret")),
             setting("auth.secret_files", Reload, {
                 let files = Value::List(self.auth.secret_files.clone());
@@ -215,6 +220,13 @@ fn advertise(advertise: &Advertise) -> String {
         (Host::Name(name), Some(port)) => format!("{name}:{port}"),
         (Host::Address(ip), None) => ip.to_string(),
         (Host::Address(ip), Some(port)) => std::net::SocketAddr::new(*ip, port).to_string(),
+    }
+}
+
+fn alternate(alternate: &Alternate) -> String {
+    match &alternate.domain {
+        Some(domain) => format!("{}/{domain}", alternate.server),
+        None => alternate.server.to_string(),
     }
 }
 

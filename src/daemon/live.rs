@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::drain::Draining;
 use super::{Opened, Plan, parts};
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
@@ -26,6 +27,7 @@ pub(super) struct Live {
     pub(super) edge: Arc<Edge>,
     pub(super) issuer: Arc<Snapshot<Issuer>>,
     pub(super) store: Store,
+    pub(super) draining: Draining,
 }
 
 /// The config, as far as it counts.
@@ -92,6 +94,7 @@ impl Live {
         let issuer = parts::issuer_of(&effective, &self.opened, &secrets);
         // The last thing that can fail; what follows only swaps.
         let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
+        self.drain_again(&effective.alternate).map_err(|error| error.to_string())?;
         self.handle.set_quota(parts::quota_limits(&effective));
         self.edge.replace(edge_options);
         self.issuer.replace(issuer);

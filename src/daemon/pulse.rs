@@ -1,5 +1,6 @@
 //! Whether the daemon is well: what `/healthz` and the service manager's watchdog are told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ impl Pulse {
 }
 
 /// Reads relay and record for `/healthz`. The record's state is shown but does not decide.
-pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
+pub(super) fn health_probe(handle: Handle, store: Store, draining: Arc<AtomicBool>) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
         let alive = pulse
@@ -44,6 +45,7 @@ pub(super) fn health_probe(handle: Handle, store: Store) -> HealthProbe {
         };
         Health {
             ok: alive,
+            draining: draining.load(Ordering::Relaxed),
             relay: RelayHealth {
                 shards: 1,
                 shards_alive: usize::from(alive),

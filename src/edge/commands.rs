@@ -16,7 +16,7 @@ use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
-use crate::limits::{CONTROL_ROWS_DEFAULT, QUERY_ROWS_MAX};
+use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{
     Entry, IssuedBy, KeyRow, LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow, Store,
     StoreError,
@@ -30,6 +30,9 @@ pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Syn
 
 /// Has the daemon read its config again; all that is wrong with it, a line each, if it is refused.
 pub type Reload = Arc<dyn Fn(Option<&Handed>) -> Result<Reloaded, String> + Send + Sync>;
+
+/// Begins to drain for this long at most; says how many allocations are left, or why it cannot.
+pub type Drain = Arc<dyn Fn(Duration) -> Result<u64, String> + Send + Sync>;
 
 /// Everything that commands work on.
 pub struct Commands {
@@ -62,6 +65,8 @@ pub struct Running {
     pub health: HealthProbe,
     /// Another config.
     pub reload: Reload,
+    /// No new allocations, and the end; says how many there are.
+    pub drain: Drain,
 }
 
 impl Commands {
@@ -80,6 +85,7 @@ impl Commands {
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
             Request::Status {} => self.status(),
             Request::Reload { handed } => self.reload(handed.as_ref()),
+            Request::Drain { limit_s } => self.drain(limit_s),
         };
         done.unwrap_or_else(Response::Error)
     }
@@ -219,6 +225,17 @@ impl Commands {
     fn reload(&self, handed: Option<&Handed>) -> Result<Response, ErrorWord> {
         let reload = &self.running()?.reload;
         reload(handed).map(Response::Reloaded).map_err(|why| failed("not_reloaded", why))
+    }
+
+    fn drain(&self, limit_s: Option<u64>) -> Result<Response, ErrorWord> {
+        let limit = limit_s.map_or(DRAIN_LIMIT_DEFAULT, Duration::from_secs);
+        if limit > DRAIN_LIMIT_MAX {
+            let most = DRAIN_LIMIT_MAX.as_secs();
+            return Err(wrong("limit_s", format!("limit_s must be at most {most}")));
+        }
+        let drain = &self.running()?.drain;
+        let allocations = drain(limit).map_err(|why| failed("not_draining", why))?;
+        Ok(Response::Draining { allocations, limit_s: limit.as_secs() })
     }
 
     fn running(&self) -> Result<&Running, ErrorWord> {

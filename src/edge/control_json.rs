@@ -70,6 +70,12 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handed: Option<Handed>,
     },
+    /// Ends when nothing is relayed any more.
+    Drain {
+        /// Ends after this long even so, seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit_s: Option<u64>,
+    },
 }
 
 /// The files of a config as a command of root reads them. A daemon that was given copies at its
@@ -132,6 +138,13 @@ pub enum Response {
     Status(Health),
     /// To `reload`.
     Reloaded(Reloaded),
+    /// To `drain`.
+    Draining {
+        /// What is still relayed.
+        allocations: u64,
+        /// After so many seconds it ends whatever is on.
+        limit_s: u64,
+    },
     /// Instead of all of these.
     Error(ErrorWord),
 }

@@ -138,35 +138,55 @@ fn answer(
         Access::Key { .. } => Vantage::Elsewhere,
         Access::Local => Vantage::ThisMachine,
     };
+    let draining = edge.is_draining();
+    let ice_servers = if draining {
+        options.foreign_servers(&user, &issued)
+    } else {
+        options.servers(vantage, &user, &issued)
+    };
+    // Without any, a page would sit there with no relay and no reason.
+    if draining && ice_servers.is_empty() {
+        return Err(ApiError::draining());
+    }
     let config = IceConfig {
-        ice_servers: options.servers(vantage, &user, &issued),
+        ice_servers,
         ice_transport_policy: if options.relay_only { "relay" } else { "all" },
         ttl: ttl_s,
         expires_at,
         refresh_after: ttl_s * 4 / 5,
     };
-    (edge.record)(Issuance {
-        at_unix_ms: now.unix_ms,
-        user: user.as_str().into(),
-        username: issued.username.into_boxed_str(),
-        expires_at,
-        ttl_s,
-        access,
-        peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
-    });
+    // While draining no credential of ours was handed out.
+    if !draining {
+        (edge.record)(Issuance {
+            at_unix_ms: now.unix_ms,
+            user: user.as_str().into(),
+            username: issued.username.into_boxed_str(),
+            expires_at,
+            ttl_s,
+            access,
+            peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
+        });
+    }
     let mut response = Json(config).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 impl IceOptions {
+    /// Foreign entries alone, in their order.
+    fn foreign_servers(&self, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let places = [Place::Before, Place::After].into_iter();
+        places.flat_map(|place| self.foreign_at(place, user, issued)).collect()
+    }
+
+    fn foreign_at(&self, place: Place, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let entries = self.foreign.iter().filter(|server| server.place == place);
+        entries.map(|server| server.entry(user, issued.expires_at)).collect()
+    }
+
     /// Foreign entries before, our STUN, our TURN, foreign entries after.
     fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
-        let foreign = |place| {
-            let entries = self.foreign.iter().filter(move |server| server.place == place);
-            entries.map(|server| server.entry(user, issued.expires_at))
-        };
-        let mut servers: Vec<IceServer> = foreign(Place::Before).collect();
+        let mut servers = self.foreign_at(Place::Before, user, issued);
         if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
             servers.push(IceServer { urls: vec![url], username: None, credential: None });
         }
@@ -179,7 +199,7 @@ impl IceOptions {
                 credential: Some(issued.credential.expose().clone()),
             });
         }
-        servers.extend(foreign(Place::After));
+        servers.extend(self.foreign_at(Place::After, user, issued));
         servers
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -88,6 +89,7 @@ pub struct Edge {
     record: Recorder,
     health: HealthProbe,
     local_rate: Mutex<Rate>,
+    draining: AtomicBool,
 }
 
 impl Edge {
@@ -100,7 +102,17 @@ impl Edge {
         health: HealthProbe,
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
-        Arc::new(Self { options: Snapshot::new(options), keys, record, health, local_rate })
+        let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
+        Arc::new(Self { options, keys, record, health, local_rate, draining })
+    }
+
+    /// Hands out this node's URLs no longer, and is not ready from here on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Answers by other options from the next request on; bounds of connections and times stay.

@@ -29,6 +29,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
         .route("/healthz", reading(get(health::get)))
+        .route("/readyz", reading(get(health::ready)))
         .route("/favicon.ico", reading(get(page::favicon)))
         .fallback(async || ApiError::not_found())
         .with_state(edge.clone())

@@ -12,6 +12,7 @@ use crate::policy::quota::QuotaLimits;
 use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
 use crate::turn::counters::Counters;
+use crate::turn::drain::Alternate;
 use crate::turn::replace::Replacement;
 
 /// What a shard is asked.
@@ -105,6 +106,14 @@ impl Handle {
     /// If the shard is gone or has too many questions before it; nothing changes then.
     pub fn replace(&self, replacement: Replacement) -> Result<Pending<Closed>, NoAnswer> {
         self.send(|answer| Question::Command(Command::Replace(replacement), answer))
+    }
+
+    /// Has the shard refuse new allocations; it will, once this returns without an error.
+    ///
+    /// # Errors
+    /// If the shard is gone or has too many questions before it; nothing changes then.
+    pub fn drain(&self, alternates: Arc<[Alternate]>) -> Result<(), NoAnswer> {
+        self.send(|answer| Question::Command(Command::Drain(alternates), answer)).map(|_| ())
     }
 
     /// Sets new quotas. What is held above them stays held and only stops growing.

@@ -64,6 +64,7 @@ impl Relay {
         let lifetime = requested_lifetime(&request.message)?;
         // Step 7: the address family.
         let family = self.requested_family(request)?;
+        self.may_allocate(request.tuple)?;
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(Reject::InsufficientCapacity);
         }

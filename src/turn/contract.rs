@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::drain::Alternate;
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::relayed_address::RelayPort;
@@ -38,6 +40,8 @@ pub enum Input<'a> {
 pub enum Command {
     /// Goes on with other rules; what they refuse of live allocations is closed (R28).
     Replace(Replacement),
+    /// Refuses new allocations, naming these servers, and serves the live ones on.
+    Drain(Arc<[Alternate]>),
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
 }

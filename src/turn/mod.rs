@@ -4,6 +4,7 @@ pub mod allocation;
 pub mod channel_binding;
 pub mod contract;
 pub mod counters;
+pub mod drain;
 pub mod expiry;
 pub mod fact;
 pub mod five_tuple;

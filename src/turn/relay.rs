@@ -12,6 +12,7 @@ use slab::Slab;
 use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
 use super::counters::Counters;
+use super::drain::Alternate;
 use super::expiry::Expiry;
 use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
@@ -75,6 +76,8 @@ pub struct Relay {
     pub(super) next_token: u64,
     pub(super) next_allocation: u64,
     pub(super) is_stopping: bool,
+    /// Where else to go, while no new allocation is made.
+    pub(super) draining: Option<Arc<[Alternate]>>,
 }
 
 impl Relay {
@@ -105,6 +108,7 @@ impl Relay {
             next_token: 0,
             next_allocation: 1,
             is_stopping: false,
+            draining: None,
         }
     }
 
@@ -116,6 +120,7 @@ impl Relay {
                 self.relay_socket_opened(now, token, result);
             }
             Input::Command(Command::Stop) => self.stop(now),
+            Input::Command(Command::Drain(alternates)) => self.drain(alternates),
             Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {

@@ -1,5 +1,7 @@
 //! Answers: the one place where a `Reject` becomes bytes, and where success is signed.
 
+use std::net::SocketAddr;
+
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use crate::auth::credential::Authenticated;
@@ -13,6 +15,8 @@ use crate::wire::writer::MessageWriter;
 /// The client is wrong, and hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
+    /// No new allocation here, but perhaps there (300).
+    TryAlternate(SocketAddr),
     /// Something required is missing or malformed (400).
     BadRequest,
     /// No credentials, or wrong ones (401, with realm and nonce).
@@ -42,6 +46,7 @@ pub enum Reject {
 impl Reject {
     /// Every code a `Reject` can become.
     pub const CODES: &[ErrorCode] = &[
+        ErrorCode::TRY_ALTERNATE,
         ErrorCode::BAD_REQUEST,
         ErrorCode::UNAUTHENTICATED,
         ErrorCode::FORBIDDEN,
@@ -60,6 +65,7 @@ impl Reject {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
+            Self::TryAlternate(_) => ErrorCode::TRY_ALTERNATE,
             Self::BadRequest => ErrorCode::BAD_REQUEST,
             Self::Unauthenticated => ErrorCode::UNAUTHENTICATED,
             Self::Forbidden => ErrorCode::FORBIDDEN,
@@ -155,6 +161,7 @@ impl Relay {
             Reject::UnknownAttributes(list) => {
                 writer = writer.attribute(AttributeType::UNKNOWN_ATTRIBUTES, &list.to_value());
             }
+            Reject::TryAlternate(server) => writer = self.alternate(writer, *server),
             Reject::BadRequest
             | Reject::Forbidden
             | Reject::AllocationMismatch

@@ -14,6 +14,7 @@ mod turn_client;
 
 mod broken_record;
 mod commands;
+mod drain;
 mod end;
 mod floods;
 mod log;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use turnbell::time::Now;
 
-use crate::daemon::{CONFIG, Daemon, PATIENCE};
-use crate::turn_client::binding;
+use crate::daemon::{CONFIG, Daemon, PASSWORD, PATIENCE, USER};
+use crate::turn_client::{TurnClient, binding};
 
 /// Plays systemd.
 struct Manager(UnixDatagram);
@@ -114,6 +114,22 @@ fn a_reload_is_told_from_its_beginning_to_its_end_also_where_it_fails() {
         assert!(message.contains("MONOTONIC_USEC="), "systemd 253 wants it: {message}");
         manager.wait_for("READY=1");
     }
+}
+
+#[test]
+fn how_far_a_drain_is_stands_in_the_status() {
+    let directory = directory();
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let mut daemon = Daemon::start_in(directory, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let client = TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
+    daemon.signal(Signal::SIGUSR1);
+    manager.wait_for("STATUS=draining: 1 left, ends within 60 min");
+    client.release().unwrap();
+    manager.wait_for("STOPPING=1");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
 }
 
 #[test]

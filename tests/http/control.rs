@@ -67,6 +67,7 @@ impl Daemon {
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
+                drain: Arc::new(|limit| Ok(limit.as_secs())),
             }),
         });
         let socket = ControlSocket::bind(&path).unwrap();

@@ -69,6 +69,7 @@ impl Server {
         let issued = Arc::new(Mutex::new(Vec::new()));
         let health = Arc::new(Mutex::new(Health {
             ok: true,
+            draining: false,
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
         }));

@@ -26,6 +26,7 @@ default_relay_family = "client"
 channel_numbers = "rfc5766"
 allow_private_peers = ["10.0.0.0/8"]
 deny_peers = ["203.0.113.0/24"]
+alternate = ["203.0.113.9:5349/turn2.example.org"]
 auth.secrets = ["a{SECRET}"]
 auth.secret_files = ["secret.txt"]
 auth.users = ["alice:correct-horse"]

@@ -171,9 +171,11 @@ impl Daemon {
             issuer: Arc::clone(&issuer),
             store: store.clone(),
             draining,
+            issued: Arc::clone(&secrets.issued),
         });
         let (reload, drain_on) = (live.on_command(), live.on_drain());
-        let running = Running { keys, live: sessions, health, reload, drain: drain_on };
+        let issued = Arc::clone(&secrets.issued);
+        let running = Running { keys, issued, live: sessions, health, reload, drain: drain_on };
         let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -309,7 +311,7 @@ fn bind_http(config: &Config, errors: &mut Vec<String>) -> Vec<std::net::TcpList
 fn start_shard(
     config: &Config,
     opened: &Opened,
-    secrets: &[crate::auth::secret::Secret<String>],
+    secrets: &parts::Secrets,
     here: &[InterfaceAddress],
     listeners: Vec<Listener>,
     store: &Store,

@@ -48,6 +48,9 @@ pub const PENDING_ALLOCATIONS_MAX: usize = 1024;
 pub const SECRETS_MAX: usize = 8;
 /// Static `user:password` accounts in the config.
 pub const STATIC_USERS_MAX: usize = 10_000;
+/// Issued usernames that are recognised by their hash (about 200 bytes each); beyond, the one that
+/// expires first is recognised by its name only.
+pub const ISSUED_NAMES_MAX: usize = 65_536;
 /// Authentication failures turned into facts per second, after the burst; the rest is counted.
 pub const AUTH_FAILURE_FACTS_PER_S: u32 = 10;
 /// Authentication failures turned into facts at once.

@@ -18,9 +18,11 @@ mod conformance {
     mod inside;
     mod integrity;
     mod nonce;
+    mod password_algorithm;
     mod permission;
     mod refresh;
     mod replace;
     mod send_data;
     mod stop;
+    mod user_hash;
 }

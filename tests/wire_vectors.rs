@@ -5,7 +5,8 @@
 
 use std::net::SocketAddr;
 
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
+use turnbell::auth::user_hash::UserHash;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::channel_data::{self, ChannelNumber, ChannelRange};
@@ -103,16 +104,16 @@ fn the_sample_request_with_a_long_term_credential_reads_as_published() {
     assert_eq!(value(AttributeType::NONCE), b"f//499k954d6OL34oL9FSTvy64sA");
     assert!(!message.has_fingerprint());
     // The password as SASLprep leaves it.
-    let key = LongTermKey::derive(username, realm, b"TheMatrIX");
+    let key = LongTermKey::derive(PasswordAlgorithm::Md5, username, realm, b"TheMatrIX");
     assert!(message.integrity_matches(key.as_bytes()));
-    let other = LongTermKey::derive(username, realm, b"TheMatrIx");
+    let other = LongTermKey::derive(PasswordAlgorithm::Md5, username, realm, b"TheMatrIx");
     assert!(!message.integrity_matches(other.as_bytes()));
 }
 
 #[test] // RFC 5769 §2.4; its padding is zeros, as ours is
 fn the_writer_makes_the_sample_with_a_long_term_credential_byte_by_byte() {
     let username = "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}".as_bytes();
-    let key = LongTermKey::derive(username, b"example.org", b"TheMatrIX");
+    let key = LongTermKey::derive(PasswordAlgorithm::Md5, username, b"example.org", b"TheMatrIX");
     let id = TransactionId(hex("78ad3433c6ad72c029da412e").try_into().unwrap());
     let written = MessageWriter::new(Class::Request, Method::BINDING, id)
         .attribute(AttributeType::USERNAME, username)
@@ -137,6 +138,7 @@ fn integrity_and_fingerprint_are_computed_as_published() {
 #[test] // RFC 8489 §14.5 and §14.7
 fn no_bit_of_a_signed_message_can_be_turned_unnoticed() {
     let long_term = LongTermKey::derive(
+        PasswordAlgorithm::Md5,
         "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}".as_bytes(),
         b"example.org",
         b"TheMatrIX",
@@ -159,6 +161,91 @@ fn no_bit_of_a_signed_message_can_be_turned_unnoticed() {
                 && (fingerprint_at..fingerprint_at + 2).contains(&(bit / 8))
                 && !message.has_fingerprint();
             assert_eq!(message.integrity_matches(key), unread, "bit {bit} of {text}");
+        }
+    }
+}
+
+/// The request of RFC 8489 §B.1 up to its integrity; header length as given.
+fn b1(length: &str, more: &str) -> Vec<u8> {
+    hex(&format!(
+        "0001{length} 2112a442 78ad3433c6ad72c029da412e
+         001e0020 4a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704
+         00150029 6f624d61744a6f733241414143662f2f3439396b39353464364f4c33346f4c3946535476793634
+         7341000000 0014000b 6578616d706c652e6f726700 {more}"
+    ))
+}
+
+fn b1_key(algorithm: PasswordAlgorithm) -> LongTermKey {
+    LongTermKey::derive(algorithm, "マトリックス".as_bytes(), b"example.org", b"TheMatrIX")
+}
+
+#[test] // RFC 8489 §B.1 with its verified erratum 6268
+fn the_published_sha_256_request_verifies_and_so_does_what_is_built_like_it() {
+    let mac = "b5c7bf005b6c52a21c51c5e892f81924136296cb927c43149309278cc6518e65";
+    let bytes = b1("0090", &format!("001d0004 00020000 001c0020 {mac}"));
+    let message = Message::parse(&bytes).unwrap();
+    assert!(message.has_integrity() && !message.has_fingerprint());
+    let key = b1_key(PasswordAlgorithm::Sha256);
+    assert!(message.integrity_matches(key.as_bytes()));
+    assert!(!message.integrity_matches(b1_key(PasswordAlgorithm::Md5).as_bytes()));
+    let hash = UserHash::of("マトリックス".as_bytes(), b"example.org");
+    assert_eq!(message.attribute(AttributeType::USERHASH), Some(&hash.as_bytes()[..]));
+    let nonce = message.attribute(AttributeType::NONCE).unwrap();
+    assert_eq!(nonce, b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA");
+    let algorithm = message.attribute(AttributeType::PASSWORD_ALGORITHM).unwrap();
+    assert_eq!(PasswordAlgorithm::from_value(algorithm), Some(PasswordAlgorithm::Sha256));
+
+    let built = MessageWriter::new(Class::Request, Method::BINDING, message.transaction_id())
+        .attribute(AttributeType::USERHASH, hash.as_bytes())
+        .attribute(AttributeType::NONCE, nonce)
+        .attribute(AttributeType::REALM, b"example.org")
+        .attribute(AttributeType::PASSWORD_ALGORITHM, &PasswordAlgorithm::Sha256.to_value())
+        .integrity_sha256(key.as_bytes())
+        .finish(None, false);
+    assert_eq!(built, bytes);
+}
+
+#[test] // RFC 8489 §B.1 as printed: the MAC belongs to the printed length, which is 20 too large
+fn the_sha_256_request_as_printed_has_its_mac_over_a_length_that_is_not_its_own() {
+    let mac = hex("e4686c8f0edeb59013e07090010a93efccbccc544c0a45d9f830aa6d6f735a01");
+    let (bytes, key) = (b1("009c", ""), b1_key(PasswordAlgorithm::Sha256));
+    // The length field is patched to `at + 4 + value_bytes - 20`.
+    let value_bytes = 0x9c + 20 - 4 - bytes.len();
+    let made =
+        integrity::message_integrity_sha256(key.as_bytes(), &bytes, bytes.len(), value_bytes);
+    assert_eq!(made[..], mac);
+    let whole = [&bytes[..], &hex("001c0020"), &mac].concat();
+    assert_eq!(Message::parse(&whole).unwrap_err(), ParseError::Length);
+}
+
+#[test] // RFC 8489 §9: what stands between the two integrities, or behind one of them, is not read
+fn only_a_fingerprint_and_the_stronger_integrity_are_read_behind_an_integrity() {
+    let key = b"key";
+    let writer = || {
+        MessageWriter::new(Class::Request, Method::REFRESH, TransactionId([9; 12]))
+            .attribute(AttributeType::USERNAME, b"user")
+    };
+    let plain = writer().finish(None, false);
+    let sha1 = integrity::message_integrity(key, &plain, plain.len());
+    let late = |writer: MessageWriter| writer.u32(AttributeType::LIFETIME, 0);
+    let sha1 = |writer: MessageWriter| writer.attribute(AttributeType::MESSAGE_INTEGRITY, &sha1);
+    for (writer, verifies) in [
+        (late(writer().integrity_sha256(key)), true),
+        (late(sha1(writer())).integrity_sha256(key), true),
+        (late(sha1(writer()).integrity_sha256(key)), true),
+        (late(sha1(writer().integrity_sha256(key))), true),
+        (late(writer().integrity_sha256(key)).integrity_sha256(b"other"), true),
+        (late(sha1(writer())), true),
+        (late(sha1(writer())).integrity_sha256(b"other"), false),
+        (sha1(late(writer().integrity_sha256(b"other"))), false),
+    ] {
+        for fingerprint in [false, true] {
+            let bytes = writer.clone().finish(None, fingerprint);
+            let message = Message::parse(&bytes).unwrap();
+            assert_eq!(message.integrity_matches(key), verifies);
+            assert!(message.has_integrity());
+            let read: Vec<_> = message.attributes().collect();
+            assert_eq!(read, [(AttributeType::USERNAME, &b"user"[..])]);
         }
     }
 }
@@ -272,6 +359,7 @@ fn attributes_have_their_registered_numbers() {
         (AttributeType::USERHASH, 0x001e, "USERHASH"),
         (AttributeType::XOR_MAPPED_ADDRESS, 0x0020, "XOR-MAPPED-ADDRESS"),
         (AttributeType::RESERVATION_TOKEN, 0x0022, "RESERVATION-TOKEN"),
+        (AttributeType::PASSWORD_ALGORITHMS, 0x8002, "PASSWORD-ALGORITHMS"),
         (AttributeType::SOFTWARE, 0x8022, "SOFTWARE"),
         (AttributeType::FINGERPRINT, 0x8028, "FINGERPRINT"),
     ] {

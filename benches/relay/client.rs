@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Message, Method, TransactionId};
@@ -54,7 +54,12 @@ impl Client {
         let message = parse(&challenge)?;
         let part = |kind| message.attribute(kind).map(<[u8]>::to_vec).context("a 401 without it");
         let (realm, nonce) = (part(AttributeType::REALM)?, part(AttributeType::NONCE)?);
-        let key = LongTermKey::derive(USERNAME.as_bytes(), &realm, PASSWORD.as_bytes());
+        let key = LongTermKey::derive(
+            PasswordAlgorithm::Md5,
+            USERNAME.as_bytes(),
+            &realm,
+            PASSWORD.as_bytes(),
+        );
         let nobody = SocketAddr::new(from, 0);
         let mut client = Self { socket, relayed: nobody, key, realm, nonce, requests: 1 };
         let answer = client.request(allocate(1))?;
@@ -114,7 +119,7 @@ fn ask(
     message: MessageWriter,
     key: Option<&LongTermKey>,
 ) -> Result<Vec<u8>> {
-    let request = message.finish(key.map(|key| key.as_bytes().as_slice()), false);
+    let request = message.finish(key.map(LongTermKey::as_bytes), false);
     let mut buffer = [0; 1500];
     for _ in 0..TRIES {
         socket.send(&request)?;

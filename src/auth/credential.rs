@@ -5,14 +5,16 @@
 //! `base64(HMAC-SHA1(secret, username))`. Static `user:password` accounts work beside them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::key::LongTermKey;
+use super::key::{LongTermKey, PasswordAlgorithm};
 use super::secret::{Secret, random_bytes};
+use super::user_hash::{IssuedNames, UserHash};
 use crate::limits::{CREDENTIAL_SKEW_S, USER_BYTES_MAX, USERNAME_BYTES_MAX};
 use crate::time::Now;
 
@@ -94,10 +96,22 @@ pub struct Authenticated {
     /// What quotas and the record are kept by: the part after the expiry without a `~session`,
     /// or the whole name of a static account.
     pub user: Box<str>,
-    /// Key of MESSAGE-INTEGRITY in both directions.
+    /// Key of the message integrity in both directions, by the algorithm the client chose.
     pub key: LongTermKey,
     /// Unix seconds at which the credential ends; `None` for a static account.
     pub expires_at: Option<i64>,
+}
+
+impl Authenticated {
+    /// Whether the credential is still good; skew of [`CREDENTIAL_SKEW_S`] is forgiven.
+    ///
+    /// # Errors
+    /// `Expired`.
+    pub fn check_expiry(&self, now: Now) -> Result<(), AuthFailure> {
+        let Some(expires_at) = self.expires_at else { return Ok(()) };
+        let ago_s = now.unix_s().saturating_sub(expires_at);
+        if ago_s > CREDENTIAL_SKEW_S { Err(AuthFailure::Expired { ago_s }) } else { Ok(()) }
+    }
 }
 
 /// Why an authenticated request was refused. The client hears 401 (or 438) in every case, byte for
@@ -147,26 +161,37 @@ impl std::fmt::Display for AuthFailure {
 
 /// Everything needed to verify a credential: realm, active secrets, static accounts.
 ///
-/// A read-only snapshot; a reload makes a new one.
+/// A read-only snapshot; a reload makes a new one. The names issued by this process grow under it.
 #[derive(Debug)]
 pub struct Verifier {
     realm: Box<str>,
     /// The first one issues, all verify.
     secrets: Vec<Secret<String>>,
     password_by_static_user: HashMap<Box<str>, Secret<String>>,
+    static_user_by_hash: HashMap<UserHash, Box<str>>,
+    issued: Arc<IssuedNames>,
 }
 
 impl Verifier {
     /// `secrets`: the first issues, all verify. `users`: name and password of static accounts.
+    /// `issued`: shared with whoever issues, and of the same realm.
     #[must_use]
     pub fn new(
         realm: &str,
         secrets: Vec<Secret<String>>,
         users: impl IntoIterator<Item = (String, Secret<String>)>,
+        issued: Arc<IssuedNames>,
     ) -> Self {
-        let password_by_static_user =
-            users.into_iter().map(|(name, password)| (name.into_boxed_str(), password)).collect();
-        Self { realm: realm.into(), secrets, password_by_static_user }
+        let mut password_by_static_user = HashMap::new();
+        let mut static_user_by_hash = HashMap::new();
+        for (name, password) in users {
+            let name = name.into_boxed_str();
+            let hash = UserHash::of(name.as_bytes(), realm.as_bytes());
+            static_user_by_hash.insert(hash, name.clone());
+            password_by_static_user.insert(name, password);
+        }
+        let realm = realm.into();
+        Self { realm, secrets, password_by_static_user, static_user_by_hash, issued }
     }
 
     /// The one realm this server answers for.
@@ -175,49 +200,52 @@ impl Verifier {
         &self.realm
     }
 
-    /// Finds the key under which `matches` holds (that is, MESSAGE-INTEGRITY is right).
+    /// The name behind a USERHASH: a static account, or a credential that this process issued.
+    #[must_use]
+    pub fn name(&self, hash: &UserHash) -> Option<Box<str>> {
+        self.static_user_by_hash.get(hash).cloned().or_else(|| self.issued.name(hash))
+    }
+
+    /// Finds the key under which `matches` holds (that is, the message integrity is right).
     ///
     /// `username` and `realm` are the raw attribute values. Work done does not depend on whether
-    /// the user exists: an unknown name costs a derivation for each secret, too.
+    /// the user exists: an unknown name, a known one and a static account cost a derivation for
+    /// each secret.
     ///
     /// # Errors
-    /// The true cause. Expiry is judged only after integrity, so "expired" is said of nothing but
-    /// a credential that this server's secret really made.
-    pub fn authenticate(
+    /// The true cause, but for expiry: that is [`Authenticated::check_expiry`], asked only after
+    /// integrity, so that "expired" is said of nothing but a credential that this server's secret
+    /// really made.
+    pub fn verify(
         &self,
-        now: Now,
+        algorithm: PasswordAlgorithm,
         username: &[u8],
         realm: &[u8],
         mut matches: impl FnMut(&LongTermKey) -> bool,
     ) -> Result<Authenticated, AuthFailure> {
         let known_realm = realm == self.realm.as_bytes();
         let text = std::str::from_utf8(username).ok().filter(|u| u.len() <= USERNAME_BYTES_MAX);
-        if let Some(name) = text
-            && let Some(password) = self.password_by_static_user.get(name)
-        {
-            let key = LongTermKey::derive(username, realm, password.expose().as_bytes());
-            return match (matches(&key), known_realm) {
-                (true, true) => Ok(Authenticated { user: name.into(), key, expires_at: None }),
-                (_, false) => Err(AuthFailure::UnknownRealm),
-                (false, true) => Err(AuthFailure::WrongIntegrity),
-            };
-        }
-        let parsed = text.and_then(parse_username);
-        for secret in &self.secrets {
-            let password = Secret::new(password(secret, username));
-            let key = LongTermKey::derive(username, realm, password.expose().as_bytes());
+        let account = text.and_then(|name| Some((name, self.password_by_static_user.get(name)?)));
+        let who = match account {
+            Some((name, _)) => Some((name, None)),
+            None => {
+                text.and_then(parse_username).map(|(expires_at, user)| (user, Some(expires_at)))
+            }
+        };
+        // A static account is tried once for each secret, too, and once where there is none.
+        for n in 0..self.secrets.len().max(1) {
+            let made = self.secrets.get(n).map(|secret| Secret::new(password(secret, username)));
+            let known = account.map(|(_, password)| password);
+            let Some(password) = known.or(made.as_ref()) else { break };
+            let key = LongTermKey::derive(algorithm, username, realm, password.expose().as_bytes());
             if matches(&key)
                 && known_realm
-                && let Some((expires_at, user)) = parsed
+                && let Some((user, expires_at)) = who
             {
-                let ago_s = now.unix_s().saturating_sub(expires_at);
-                if ago_s > CREDENTIAL_SKEW_S {
-                    return Err(AuthFailure::Expired { ago_s });
-                }
-                return Ok(Authenticated { user: user.into(), key, expires_at: Some(expires_at) });
+                return Ok(Authenticated { user: user.into(), key, expires_at });
             }
         }
-        Err(match (known_realm, parsed) {
+        Err(match (known_realm, who) {
             (false, _) => AuthFailure::UnknownRealm,
             (true, None) => AuthFailure::NoSuchUser,
             (true, Some(_)) => AuthFailure::WrongIntegrity,
@@ -244,125 +272,4 @@ fn parse_username(username: &str) -> Option<(i64, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REALM: &str = "turnbell";
-    const NOW_S: i64 = 1_800_000_000;
-
-    fn now() -> Now {
-        Now { unix_ms: NOW_S * 1000, ..Now::read() }
-    }
-
-    fn secret(text: &str) -> Secret<String> {
-        Secret::new(text.to_owned())
-    }
-
-    fn verifier() -> Verifier {
-        let users = [("alice".to_owned(), secret("wonderland"))];
-        Verifier::new(REALM, vec![secret("new secret"), secret("old secret")], users)
-    }
-
-    /// What the verifier says of a client that knows `password`.
-    fn check(username: &str, password: &str) -> Result<(String, Option<i64>), AuthFailure> {
-        let theirs =
-            LongTermKey::derive(username.as_bytes(), REALM.as_bytes(), password.as_bytes());
-        verifier()
-            .authenticate(now(), username.as_bytes(), REALM.as_bytes(), |key| *key == theirs)
-            .map(|who| (who.user.into(), who.expires_at))
-    }
-
-    fn check_issued(by: &str, expires_at: i64) -> Result<(String, Option<i64>), AuthFailure> {
-        let issued = issue(&secret(by), &User::parse("bob").unwrap(), expires_at);
-        check(&issued.username, issued.credential.expose())
-    }
-
-    // Made with `printf %s 1799999999:bob | openssl dgst -sha1 -hmac north -binary | base64`.
-    #[test]
-    fn an_issued_credential_is_what_every_other_backend_makes() {
-        let issued = issue(&secret("north"), &User::parse("bob").unwrap(), 1_799_999_999);
-        assert_eq!(issued.username, "1799999999:bob");
-        assert_eq!(issued.credential.expose(), "xEI64P1rGkiiOWD1fxijP5LZq8s=");
-    }
-
-    #[test]
-    fn a_credential_of_any_active_secret_passes_and_of_no_other() {
-        assert_eq!(check_issued("new secret", NOW_S + 60), Ok(("bob".into(), Some(NOW_S + 60))));
-        assert_eq!(check_issued("old secret", NOW_S + 60), Ok(("bob".into(), Some(NOW_S + 60))));
-        assert_eq!(check_issued("other", NOW_S + 60), Err(AuthFailure::WrongIntegrity));
-    }
-
-    #[test]
-    fn expiry_forgives_30_s_of_skew_and_not_one_more() {
-        assert!(check_issued("new secret", NOW_S - 30).is_ok());
-        assert_eq!(check_issued("new secret", NOW_S - 31), Err(AuthFailure::Expired { ago_s: 31 }));
-        assert_eq!(check_issued("other", NOW_S - 31), Err(AuthFailure::WrongIntegrity));
-    }
-
-    #[test]
-    fn a_static_account_passes_with_its_password_only() {
-        assert_eq!(check("alice", "wonderland"), Ok(("alice".into(), None)));
-        assert_eq!(check("alice", "x"), Err(AuthFailure::WrongIntegrity));
-        assert_eq!(check("bob", "wonderland"), Err(AuthFailure::NoSuchUser));
-    }
-
-    #[test]
-    fn another_realm_is_refused_even_with_the_right_password() {
-        let key = LongTermKey::derive(b"alice", b"other", b"wonderland");
-        let result = verifier().authenticate(now(), b"alice", b"other", |k| *k == key);
-        assert_eq!(result.map(|_| ()), Err(AuthFailure::UnknownRealm));
-    }
-
-    #[test]
-    fn odd_usernames_are_refused_even_when_signed() {
-        let long = format!("1899999999:{}", "x".repeat(USERNAME_BYTES_MAX));
-        for username in [
-            "9999999999999999999999:a",
-            "-1:a",
-            "0x7fffffff:a",
-            " 1899999999:a",
-            "1899999999",
-            ":a",
-            "+1:a",
-            "1e9:a",
-            "",
-            "٣:a",
-            &long,
-        ] {
-            let signed = password(&secret("new secret"), username.as_bytes());
-            assert_eq!(check(username, &signed), Err(AuthFailure::NoSuchUser), "{username}");
-        }
-        let raw = b"1899999999:\xFF";
-        let password = password(&secret("new secret"), raw);
-        let key = LongTermKey::derive(raw, REALM.as_bytes(), password.as_bytes());
-        let result = verifier().authenticate(now(), raw, REALM.as_bytes(), |k| *k == key);
-        assert_eq!(result.map(|_| ()), Err(AuthFailure::NoSuchUser));
-    }
-
-    #[test]
-    fn what_stands_after_the_first_colon_is_the_user_without_its_session() {
-        for (username, user) in [
-            ("1899999999:a:b", "a:b"),
-            ("1899999999:acme/bob~s1", "acme/bob"),
-            ("1899999999:", ""),
-            ("1899999999:@user:example.com", "@user:example.com"),
-        ] {
-            let signed = password(&secret("old secret"), username.as_bytes());
-            assert_eq!(check(username, &signed).unwrap().0, user);
-        }
-    }
-
-    #[test]
-    fn a_user_is_1_to_128_printable_bytes_without_separators() {
-        assert!(User::parse("a").is_ok());
-        assert!(User::parse(&"x".repeat(128)).is_ok());
-        assert!(User::parse("Jörg von Ü <j@example.org>").is_ok());
-        assert_eq!(User::parse(""), Err(UserError::Empty));
-        assert_eq!(User::parse(&"x".repeat(129)), Err(UserError::TooLong));
-        for bad in ["a/b", "a~b", "a\nb", "a\0", "\u{1b}[2J"] {
-            assert_eq!(User::parse(bad), Err(UserError::Character), "{bad:?}");
-        }
-        assert_ne!(User::random().unwrap(), User::random().unwrap());
-        assert!(User::parse(User::random().unwrap().as_str()).is_ok());
-    }
-}
+mod tests;

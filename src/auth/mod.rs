@@ -5,3 +5,4 @@ pub mod credential;
 pub mod key;
 pub mod nonce;
 pub mod secret;
+pub mod user_hash;

@@ -1,25 +1,46 @@
 //! The stateless nonce: a time and a MAC over it and the client's transport address.
 //!
 //! ```text
-//! hex( seconds since start: 4 bytes | HMAC-SHA256(key, seconds | transport | ip | port)[..10] )
+//! obMatJos2 gAAA base64( seconds since start: 4 bytes | HMAC-SHA256(key, ...)[..10] )
+//!           |             the MAC is over seconds | transport | ip | port
+//!           24 security features, the bit for password algorithms set
 //! ```
-//! 28 characters. Nothing is kept per client: a flood of first requests costs no memory, and a
-//! nonce that somebody overheard is useless from another address or port (RFC 8489 §9.2.4).
+//! 32 characters. Nothing is kept per client: a flood of first requests costs no memory, and a
+//! nonce that somebody overheard is useless from another address or port (RFC 8489 §9.2.4). The
+//! first 13 characters are the "nonce cookie" (§9.2): a client whose challenge was stripped of what
+//! it offers echoes them, or altered ones, and both come to light.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::secret::hex;
 use crate::constant_time::equal_constant_time;
 use crate::limits::NONCE_LIFETIME;
 use crate::time::Now;
 
-/// Characters of a nonce.
-pub const NONCE_BYTES: usize = 2 * (4 + MAC_BYTES);
+/// What the nonce of a server of RFC 8489 begins with (§9.2).
+const COOKIE_START: &[u8] = b"obMatJos2";
+/// The nonce cookie of this server: bit 0 (password algorithms) set, bit 1 (username anonymity) and
+/// the unassigned ones clear (§18.1).
+const COOKIE: &str = "obMatJos2gAAA";
 const MAC_BYTES: usize = 10;
+const INNER_BYTES: usize = 4 + MAC_BYTES;
+/// Characters of a nonce.
+pub const NONCE_BYTES: usize = COOKIE.len() + (INNER_BYTES * 8).div_ceil(6);
+
+/// Whether a presented nonce says that its challenge offered password algorithms: it begins with a
+/// nonce cookie, anybody's, in which bit 0 is set (§9.2.4).
+#[must_use]
+pub fn says_password_algorithms(nonce: &[u8]) -> bool {
+    let features = nonce.strip_prefix(COOKIE_START).and_then(|rest| rest.first_chunk::<4>());
+    let mut bits = [0; 3];
+    features.is_some_and(|features| STANDARD.decode_slice(features, &mut bits) == Ok(3))
+        && bits[0] & 0x80 != 0
+}
 
 /// Makes and checks nonces; one key for all shards, made new at each start.
 #[derive(Clone)]
@@ -53,16 +74,19 @@ impl NonceKey {
     #[must_use]
     pub fn issue(&self, now: Now, transport: u8, client: SocketAddr) -> String {
         let age = self.seconds(now).to_be_bytes();
-        let mut bytes = [0; 4 + MAC_BYTES];
+        let mut bytes = [0; INNER_BYTES];
         bytes[..4].copy_from_slice(&age);
         bytes[4..].copy_from_slice(&self.mac(age, transport, client));
-        hex(&bytes)
+        let mut nonce = String::with_capacity(NONCE_BYTES);
+        nonce.push_str(COOKIE);
+        STANDARD_NO_PAD.encode_string(bytes, &mut nonce);
+        nonce
     }
 
     /// Judges a nonce that `client` presents.
     #[must_use]
     pub fn check(&self, now: Now, transport: u8, client: SocketAddr, nonce: &[u8]) -> NonceVerdict {
-        let Some(bytes) = unhex(nonce) else { return NonceVerdict::Foreign };
+        let Some(bytes) = inner(nonce) else { return NonceVerdict::Foreign };
         let (age, mac) = bytes.split_at(4);
         let age: [u8; 4] = age.try_into().expect("split at 4");
         if !equal_constant_time(&self.mac(age, transport, client), mac) {
@@ -99,24 +123,15 @@ impl std::fmt::Debug for NonceKey {
     }
 }
 
-fn unhex(text: &[u8]) -> Option<[u8; 4 + MAC_BYTES]> {
-    let mut bytes = [0; 4 + MAC_BYTES];
-    if text.len() != NONCE_BYTES {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
-}
-
-// Lowercase only: one nonce has one spelling.
-fn digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    }
+/// What is behind the cookie, if the cookie is ours to the last bit.
+fn inner(nonce: &[u8]) -> Option<[u8; INNER_BYTES]> {
+    let text = nonce.strip_prefix(COOKIE.as_bytes())?;
+    // Room for the most that the decoder may estimate; it refuses padding, foreign characters and
+    // stray bits at the end, so a nonce has one spelling.
+    let mut bytes = [0; INNER_BYTES + 3];
+    let is_whole = nonce.len() == NONCE_BYTES
+        && STANDARD_NO_PAD.decode_slice(text, &mut bytes) == Ok(INNER_BYTES);
+    is_whole.then(|| *bytes.first_chunk().expect("it is longer"))
 }
 
 #[cfg(test)]
@@ -166,16 +181,46 @@ mod tests {
         let now = Now::read();
         let key = NonceKey::new([7; 32], now);
         let nonce = key.issue(now, UDP, client()).into_bytes();
+        let check = |nonce: &[u8]| key.check(now, UDP, client(), nonce);
         for at in 0..nonce.len() {
-            let mut altered = nonce.clone();
-            altered[at] = if altered[at] == b'0' { b'1' } else { b'0' };
-            assert_eq!(key.check(now, UDP, client(), &altered), NonceVerdict::Foreign, "at {at}");
+            for other in (0..=0xFF).filter(|other| *other != nonce[at]) {
+                let mut altered = nonce.clone();
+                altered[at] = other;
+                assert_eq!(check(&altered), NonceVerdict::Foreign, "{other:#04x} at {at}");
+            }
         }
-        for bad in [&b""[..], b"aaaaaaaaaaaaaaaaaaaaaaaa", &nonce[1..], &[0xFF; NONCE_BYTES]] {
-            assert_eq!(key.check(now, UDP, client(), bad), NonceVerdict::Foreign);
+        let longer = [&nonce[..], b"A"].concat();
+        let padded = [&nonce[..], b"="].concat();
+        let bare = &nonce[COOKIE.len()..];
+        let bad: [&[u8]; 7] = [b"", &[b'a'; 24], &nonce[1..], bare, &longer, &padded, &[0xFF; 32]];
+        for bad in bad {
+            assert_eq!(check(bad), NonceVerdict::Foreign, "{bad:?}");
         }
-        let upper = String::from_utf8(nonce).unwrap().to_uppercase();
-        assert!(upper.bytes().any(|c| c.is_ascii_uppercase()), "a nonce without letters: unlucky");
-        assert_eq!(key.check(now, UDP, client(), upper.as_bytes()), NonceVerdict::Foreign);
+        assert_eq!(check(&nonce), NonceVerdict::Fresh);
+    }
+
+    #[test] // RFC 8489 §9.2, §18.1: 24 bits, the first for password algorithms, the second for names
+    fn the_cookie_says_password_algorithms_and_nothing_else() {
+        let features = STANDARD.decode(&COOKIE[COOKIE_START.len()..]).unwrap();
+        assert_eq!(features, [0x80, 0, 0]);
+        let key = NonceKey::new([7; 32], Now::read());
+        assert!(says_password_algorithms(key.issue(Now::read(), UDP, client()).as_bytes()));
+        for (nonce, says) in [
+            (&b"obMatJos2gAAA"[..], true),
+            (b"obMatJos2wAAAx", true),
+            (b"obMatJos2////", true),
+            (b"obMatJos2AAAA", false),
+            (b"obMatJos2QAAA", false),
+            // The one in the example of RFC 8489 §B.1.
+            (b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA", false),
+            (b"obMatJos2gAA", false),
+            (b"obMatJos2gA==", false),
+            (b"obMatJos2g AA", false),
+            (b"obMatJos1gAAA", false),
+            (b"", false),
+        ] {
+            let text = String::from_utf8_lossy(nonce);
+            assert_eq!(says_password_algorithms(nonce), says, "{text}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::drain::Draining;
 use super::{Opened, Plan, parts};
+use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
 use crate::edge::commands::{Issuer, Reload};
@@ -28,6 +29,8 @@ pub(super) struct Live {
     pub(super) issuer: Arc<Snapshot<Issuer>>,
     pub(super) store: Store,
     pub(super) draining: Draining,
+    /// The same before and after a reload: names that were handed out stay known.
+    pub(super) issued: Arc<IssuedNames>,
 }
 
 /// The config, as far as it counts.
@@ -84,7 +87,8 @@ impl Live {
         let changes = changes(old, &new);
         let effective = new.reloaded_into(old);
         let secrets = parts::secrets(&effective, &self.state, &mut warnings)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.to_string())?
+            .noted_in(&self.issued);
         let replacement = Replacement {
             verifier: Arc::new(parts::verifier(&effective, &secrets)),
             policy: Arc::new(parts::policy(&effective, &self.opened, &here)),

@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
 use crate::auth::secret::Secret;
+use crate::auth::user_hash::IssuedNames;
 use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
@@ -28,19 +29,35 @@ use crate::turn::relay::DefaultFamily;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelRange;
 
-/// The active secrets, the issuing one first; made at the first start if the config names none.
+/// What credentials are made and verified with.
+pub(super) struct Secrets {
+    /// The issuing one first; never empty.
+    active: Vec<Secret<String>>,
+    /// What the edge notes and the relay looks up.
+    pub(super) issued: Arc<IssuedNames>,
+}
+
+impl Secrets {
+    /// The same, with the names that were issued before.
+    pub(super) fn noted_in(self, issued: &Arc<IssuedNames>) -> Self {
+        Self { issued: Arc::clone(issued), ..self }
+    }
+}
+
+/// The active secrets; one is made at the first start if the config names none.
 pub(super) fn secrets(
     config: &Config,
     state: &StateDirectory,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Secret<String>>, DaemonError> {
+) -> Result<Secrets, DaemonError> {
+    let issued = Arc::new(IssuedNames::new(&config.realm));
     if !config.auth.secrets.is_empty() {
-        return Ok(config.auth.secrets.clone());
+        return Ok(Secrets { active: config.auth.secrets.clone(), issued });
     }
     let file = config::secrets::read_file(&state.secret_file()?)
         .map_err(|sentence| DaemonError::Wishes(vec![sentence]))?;
     warnings.extend(file.warning);
-    Ok(file.secrets)
+    Ok(Secrets { active: file.secrets, issued })
 }
 
 /// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
@@ -61,9 +78,9 @@ pub(super) fn raise_file_limit(config: &Config, warnings: &mut Vec<String>) {
     }
 }
 
-pub(super) fn verifier(config: &Config, secrets: &[Secret<String>]) -> Verifier {
+pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     let users = config.auth.users.iter().map(|user| (user.name.clone(), user.password.clone()));
-    Verifier::new(&config.realm, secrets.to_vec(), users)
+    Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
 }
 
 pub(super) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
@@ -145,7 +162,7 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
 }
 
 /// What the running daemon issues with.
-pub(super) fn issuer_of(config: &Config, opened: &Opened, secrets: &[Secret<String>]) -> Issuer {
+pub(super) fn issuer_of(config: &Config, opened: &Opened, secrets: &Secrets) -> Issuer {
     issuer(config, issuing(secrets), &opened.relay_addresses, &opened.udp)
 }
 
@@ -160,8 +177,8 @@ pub(crate) fn issuer(
 }
 
 // There is always one: `secrets` makes it where the config names none.
-fn issuing(secrets: &[Secret<String>]) -> Secret<String> {
-    secrets.first().cloned().unwrap_or_else(|| Secret::new(String::new()))
+fn issuing(secrets: &Secrets) -> Secret<String> {
+    secrets.active.first().cloned().unwrap_or_else(|| Secret::new(String::new()))
 }
 
 /// Takes issued credentials to the record; never waits.
@@ -182,15 +199,12 @@ pub(super) fn recorder(store: Store) -> Recorder {
     })
 }
 
-pub(super) fn edge_options(
-    config: &Config,
-    opened: &Opened,
-    secrets: &[Secret<String>],
-) -> EdgeOptions {
+pub(super) fn edge_options(config: &Config, opened: &Opened, secrets: &Secrets) -> EdgeOptions {
     let http = &config.http;
     EdgeOptions {
         ice: IceOptions {
             secret: issuing(secrets),
+            issued: Arc::clone(&secrets.issued),
             ttl_default: config.ice.ttl,
             urls: url_sources(config, &opened.relay_addresses, &opened.udp),
             relay_only: config.ice.policy == IcePolicy::Relay,

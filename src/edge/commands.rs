@@ -16,6 +16,7 @@ use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
+use crate::auth::user_hash::IssuedNames;
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{
     Entry, IssuedBy, KeyRow, LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow, Store,
@@ -59,6 +60,8 @@ pub struct Issuer {
 pub struct Running {
     /// The keys `/ice` goes by.
     pub keys: Arc<ApiKeys>,
+    /// Where the relay looks for the names that are issued here.
+    pub issued: Arc<IssuedNames>,
     /// Live allocations.
     pub live: LiveSessions,
     /// How it is.
@@ -200,6 +203,9 @@ impl Commands {
         let (user, ttl) = checked(request, issuer.ttl_default)?;
         let expires_at = now.unix_s().saturating_add_unsigned(ttl);
         let issued = issue(&issuer.secret, &user, expires_at);
+        if let Some(daemon) = &self.daemon {
+            daemon.issued.note(&issued);
+        }
         self.store.record(Entry::CredentialIssued {
             at_unix_ms: now.unix_ms,
             user: user.as_str().to_owned(),

@@ -23,6 +23,7 @@ use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
 use crate::auth::credential::{Issued, User, UserError, issue};
 use crate::auth::secret::Secret;
+use crate::auth::user_hash::IssuedNames;
 use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
 use crate::time::Now;
 
@@ -31,6 +32,8 @@ use crate::time::Now;
 pub struct IceOptions {
     /// The secret that issues: the first of the active ones.
     pub secret: Secret<String>,
+    /// Where the relay looks for the names that are issued here.
+    pub issued: Arc<IssuedNames>,
     /// Lifetime where the request names none; [`TTL_MIN`]..=[`TTL_MAX`], whole seconds.
     pub ttl_default: Duration,
     /// What our own URLs are made of.
@@ -132,6 +135,7 @@ fn answer(
     let (user, ttl_s) = checked(request, options.ttl_default)?;
     let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
     let issued = issue(&options.secret, &user, expires_at);
+    options.issued.note(&issued);
     // A key belongs to a backend that hands the config on; only a page that is here itself can use
     // this machine's loopback address.
     let vantage = match access {

@@ -11,7 +11,7 @@ use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
 use super::relayed_address::RelayPort;
-use super::reply::{Reject, Request};
+use super::reply::{Reject, Request, Seal};
 use crate::auth::credential::Authenticated;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
@@ -29,7 +29,7 @@ pub(super) struct Pending {
     who: Authenticated,
     username: Box<str>,
     transaction_id: TransactionId,
-    fingerprint: bool,
+    seal: Seal,
     lifetime: Duration,
 }
 
@@ -75,9 +75,9 @@ impl Relay {
             Pending {
                 tuple: request.tuple,
                 who: request.who.clone(),
-                username: request.username.into(),
+                username: (*request.username).into(),
                 transaction_id: request.message.transaction_id(),
-                fingerprint: request.message.has_fingerprint(),
+                seal: request.seal.clone(),
                 lifetime: granted_lifetime(lifetime),
             },
         );
@@ -127,9 +127,10 @@ impl Relay {
             Ok((relay, relayed)) => self.open(now, pending, relay, relayed),
             Err(reject) => {
                 self.counters.reject(&reject);
-                MessageWriter::new(Class::ErrorResponse, Method::ALLOCATE, pending.transaction_id)
-                    .attribute(AttributeType::ERROR_CODE, &reject.code().to_value())
-                    .finish(Some(pending.who.key.as_bytes()), pending.fingerprint)
+                let id = pending.transaction_id;
+                let writer = MessageWriter::new(Class::ErrorResponse, Method::ALLOCATE, id)
+                    .attribute(AttributeType::ERROR_CODE, &reject.code().to_value());
+                pending.seal.finish(writer)
             }
         };
         self.outputs.push_back(Output::Send { tuple, bytes });
@@ -196,8 +197,7 @@ impl Relay {
         }));
         let writer =
             MessageWriter::new(Class::SuccessResponse, Method::ALLOCATE, allocation.transaction_id);
-        let bytes = success(writer, &allocation, now)
-            .finish(Some(allocation.who.key.as_bytes()), pending.fingerprint);
+        let bytes = pending.seal.finish(success(writer, &allocation, now));
         self.counters.successes += 1;
         let (tuple, expires_at) = (allocation.tuple, allocation.expires_at);
         let slot = self.allocations.insert(allocation);

@@ -17,7 +17,7 @@ use super::expiry::Expiry;
 use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
 use super::relayed_address::{RelayAddresses, RelayPort};
-use super::reply::{Reject, Request, UnknownAttributes};
+use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
 use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
@@ -228,8 +228,7 @@ impl Relay {
             }
             Ok(None) => {}
             Err(reject) => {
-                let key = request.who.key.as_bytes();
-                self.reject(now, tuple, &message, &reject, Some(key));
+                self.reject(now, tuple, &message, &reject, Some(&request.seal));
             }
         }
     }
@@ -256,10 +255,10 @@ impl Relay {
         tuple: FiveTuple,
         message: &Message<'_>,
         reject: &Reject,
-        key: Option<&[u8]>,
+        seal: Option<&Seal>,
     ) {
         self.counters.reject(reject);
-        let bytes = self.error_response(now, tuple, message, reject, key);
+        let bytes = self.error_response(now, tuple, message, reject, seal);
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 

@@ -1,10 +1,12 @@
 //! Answers: the one place where a `Reject` becomes bytes, and where success is signed.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use crate::auth::credential::Authenticated;
+use crate::auth::key::{LongTermKey, PasswordAlgorithm};
 use crate::limits::UNKNOWN_ATTRIBUTES_MAX;
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
@@ -19,7 +21,7 @@ pub enum Reject {
     TryAlternate(SocketAddr),
     /// Something required is missing or malformed (400).
     BadRequest,
-    /// No credentials, or wrong ones (401, with realm and nonce).
+    /// No credentials, or wrong ones (401, with realm, nonce and password algorithms).
     Unauthenticated,
     /// Policy refuses the peer (403).
     Forbidden,
@@ -27,7 +29,7 @@ pub enum Reject {
     UnknownAttributes(UnknownAttributes),
     /// There is no allocation, or there is one already (437).
     AllocationMismatch,
-    /// Right credentials, old nonce (438, with realm and a fresh nonce).
+    /// Right credentials, old nonce (438, with what a 401 has and a fresh nonce).
     StaleNonce,
     /// No relay address of this family (440).
     AddressFamilyNotSupported,
@@ -115,8 +117,10 @@ pub(super) struct Request<'a> {
     pub(super) tuple: FiveTuple,
     pub(super) message: Message<'a>,
     pub(super) who: Authenticated,
-    /// USERNAME as sent; valid UTF-8, or it would not have passed.
-    pub(super) username: &'a str,
+    /// USERNAME as sent, or the name behind USERHASH.
+    pub(super) username: Cow<'a, str>,
+    /// How the answer ends.
+    pub(super) seal: Seal,
 }
 
 impl Request<'_> {
@@ -127,7 +131,52 @@ impl Request<'_> {
 
     /// Signs and ends a success response.
     pub(super) fn finish(&self, response: MessageWriter) -> Vec<u8> {
-        response.finish(Some(self.who.key.as_bytes()), self.message.has_fingerprint())
+        self.seal.finish(response)
+    }
+}
+
+/// How the answer to one authenticated request is signed and ended.
+#[derive(Debug, Clone)]
+pub(super) struct Seal {
+    key: LongTermKey,
+    signature: Signature,
+    fingerprint: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Signature {
+    /// MESSAGE-INTEGRITY.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256.
+    Sha256,
+    /// The first, then the second.
+    Both,
+}
+
+impl Seal {
+    /// §9.2.4, end: MESSAGE-INTEGRITY-SHA256 exactly where the request named a password algorithm.
+    ///
+    /// A client that named one and yet signed with MESSAGE-INTEGRITY alone is not promised to read
+    /// the other (a known one does not), so it is sent both.
+    pub(super) fn of(request: &Message<'_>, key: &LongTermKey) -> Self {
+        let names_algorithm = request.attribute(AttributeType::PASSWORD_ALGORITHM).is_some();
+        let signature = match (names_algorithm, request.has_integrity_sha256()) {
+            (false, _) => Signature::Sha1,
+            (true, true) => Signature::Sha256,
+            (true, false) => Signature::Both,
+        };
+        Self { key: key.clone(), signature, fingerprint: request.has_fingerprint() }
+    }
+
+    /// Signs and ends an answer.
+    pub(super) fn finish(&self, answer: MessageWriter) -> Vec<u8> {
+        let key = self.key.as_bytes();
+        let signed = match self.signature {
+            Signature::Sha1 => answer.integrity(key),
+            Signature::Sha256 => answer.integrity_sha256(key),
+            Signature::Both => answer.integrity(key).integrity_sha256(key),
+        };
+        signed.finish(None, self.fingerprint)
     }
 }
 
@@ -137,15 +186,16 @@ pub(super) fn response(request: &Message<'_>, class: Class) -> MessageWriter {
 }
 
 impl Relay {
-    /// The bytes of an error response. `key` signs it if the request was authenticated
-    /// (RFC 8489 §6.3.1.1); 401 and 438 carry realm and nonce and are never signed (§9.2.4).
+    /// The bytes of an error response. `seal` signs it if the request was authenticated
+    /// (RFC 8489 §6.3.1.1); 401 and 438 carry realm, nonce and password algorithms and are never
+    /// signed (§9.2.4).
     pub(super) fn error_response(
         &self,
         now: Now,
         tuple: FiveTuple,
         request: &Message<'_>,
         reject: &Reject,
-        key: Option<&[u8]>,
+        seal: Option<&Seal>,
     ) -> Vec<u8> {
         let mut writer = response(request, Class::ErrorResponse)
             .attribute(AttributeType::ERROR_CODE, &reject.code().to_value());
@@ -156,6 +206,7 @@ impl Relay {
                 return writer
                     .attribute(AttributeType::REALM, realm)
                     .attribute(AttributeType::NONCE, nonce.as_bytes())
+                    .attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::offer())
                     .finish(None, request.has_fingerprint());
             }
             Reject::UnknownAttributes(list) => {
@@ -172,6 +223,9 @@ impl Relay {
             | Reject::AllocationQuotaReached
             | Reject::InsufficientCapacity => {}
         }
-        writer.finish(key, request.has_fingerprint())
+        match seal {
+            Some(seal) => seal.finish(writer),
+            None => writer.finish(None, request.has_fingerprint()),
+        }
     }
 }

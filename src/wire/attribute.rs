@@ -56,10 +56,11 @@ attributes! {
     REQUESTED_TRANSPORT = 0x0019, "REQUESTED-TRANSPORT", Known, "RFC 8656 §18.8";
     DONT_FRAGMENT = 0x001A, "DONT-FRAGMENT", Refused, "RFC 8656 §18.9";
     MESSAGE_INTEGRITY_SHA256 = 0x001C, "MESSAGE-INTEGRITY-SHA256", Known, "RFC 8489 §14.6";
-    PASSWORD_ALGORITHM = 0x001D, "PASSWORD-ALGORITHM", Refused, "RFC 8489 §14.12";
-    USERHASH = 0x001E, "USERHASH", Refused, "RFC 8489 §14.4";
+    PASSWORD_ALGORITHM = 0x001D, "PASSWORD-ALGORITHM", Known, "RFC 8489 §14.12";
+    USERHASH = 0x001E, "USERHASH", Known, "RFC 8489 §14.4";
     XOR_MAPPED_ADDRESS = 0x0020, "XOR-MAPPED-ADDRESS", Known, "RFC 8489 §14.2";
     RESERVATION_TOKEN = 0x0022, "RESERVATION-TOKEN", Refused, "RFC 8656 §18.10";
+    PASSWORD_ALGORITHMS = 0x8002, "PASSWORD-ALGORITHMS", Known, "RFC 8489 §14.11";
     ALTERNATE_DOMAIN = 0x8003, "ALTERNATE-DOMAIN", Known, "RFC 8489 §14.16";
     SOFTWARE = 0x8022, "SOFTWARE", Known, "RFC 8489 §14.14";
     ALTERNATE_SERVER = 0x8023, "ALTERNATE-SERVER", Known, "RFC 8489 §14.15";
@@ -91,6 +92,8 @@ mod tests {
             (0x0006, false),
             (0x0018, true),
             (0x001A, true),
+            (0x001D, false),
+            (0x001E, false),
             (0x0022, true),
             (0x0003, true),
             (0x7FFF, true),

@@ -97,8 +97,12 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     class: Class,
     method: Method,
-    /// Offset of the first MESSAGE-INTEGRITY attribute; what follows it is not read.
+    /// Offset of the first MESSAGE-INTEGRITY, unless MESSAGE-INTEGRITY-SHA256 stands before it.
     integrity_at: Option<usize>,
+    /// Offset of the first MESSAGE-INTEGRITY-SHA256.
+    integrity_sha256_at: Option<usize>,
+    /// Offset behind the last attribute that is read: what follows an integrity is not.
+    read_end: usize,
     has_fingerprint: bool,
 }
 
@@ -130,7 +134,15 @@ impl<'a> Message<'a> {
         };
         let m = message_type;
         let method = Method((m & 0x000F) | (m & 0x00E0) >> 1 | (m & 0x3E00) >> 2);
-        let mut message = Self { bytes, class, method, integrity_at: None, has_fingerprint: false };
+        let mut message = Self {
+            bytes,
+            class,
+            method,
+            integrity_at: None,
+            integrity_sha256_at: None,
+            read_end: bytes.len(),
+            has_fingerprint: false,
+        };
         message.check_attributes()?;
         Ok(message)
     }
@@ -140,8 +152,19 @@ impl<'a> Message<'a> {
         while rest.at < rest.end {
             let at = rest.at;
             let (kind, value) = rest.next().ok_or(ParseError::AttributeOverrun)?;
-            if kind == AttributeType::MESSAGE_INTEGRITY && self.integrity_at.is_none() {
+            // §9: behind MESSAGE-INTEGRITY only the other integrity and FINGERPRINT count, behind
+            // the other one only FINGERPRINT.
+            if kind == AttributeType::MESSAGE_INTEGRITY
+                && self.integrity_at.is_none()
+                && self.integrity_sha256_at.is_none()
+            {
                 self.integrity_at = Some(at);
+                self.read_end = at;
+            }
+            if kind == AttributeType::MESSAGE_INTEGRITY_SHA256 && self.integrity_sha256_at.is_none()
+            {
+                self.integrity_sha256_at = Some(at);
+                self.read_end = self.read_end.min(at);
             }
             if kind == AttributeType::FINGERPRINT {
                 let right = integrity::fingerprint(self.bytes, at).to_be_bytes();
@@ -180,29 +203,45 @@ impl<'a> Message<'a> {
         self.has_fingerprint
     }
 
-    /// Whether there is a MESSAGE-INTEGRITY attribute, right or wrong.
+    /// Whether there is a message integrity of either kind, right or wrong.
     #[must_use]
     pub fn has_integrity(&self) -> bool {
-        self.integrity_at.is_some()
+        self.integrity_at.is_some() || self.integrity_sha256_at.is_some()
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and right under `key`.
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there, right or wrong.
+    #[must_use]
+    pub fn has_integrity_sha256(&self) -> bool {
+        self.integrity_sha256_at.is_some()
+    }
+
+    /// Whether the message integrity is right under `key`: MESSAGE-INTEGRITY-SHA256 if it is there,
+    /// else MESSAGE-INTEGRITY (RFC 8489 §9.2.4). With both, the weaker one is not looked at.
     #[must_use]
     pub fn integrity_matches(&self, key: &[u8]) -> bool {
+        if let Some(at) = self.integrity_sha256_at {
+            let value = self.value_at(at);
+            return value.is_some_and(|value| {
+                integrity::message_integrity_sha256_matches(key, self.bytes, at, value)
+            });
+        }
         let Some(at) = self.integrity_at else { return false };
-        let mut attributes = Attributes { bytes: self.bytes, at, end: self.bytes.len() };
-        let Some((_, value)) = attributes.next() else { return false };
-        integrity::message_integrity_matches(key, self.bytes, at, value)
+        let value = self.value_at(at);
+        value.is_some_and(|value| integrity::message_integrity_matches(key, self.bytes, at, value))
     }
 
-    /// The attributes before MESSAGE-INTEGRITY, in order.
+    fn value_at(&self, at: usize) -> Option<&'a [u8]> {
+        let mut attributes = Attributes { bytes: self.bytes, at, end: self.bytes.len() };
+        attributes.next().map(|(_, value)| value)
+    }
+
+    /// The attributes before the first message integrity, in order.
     ///
-    /// What follows MESSAGE-INTEGRITY is not protected by it and must be ignored (RFC 8489 §14.5):
-    /// somebody on the path could have put it there.
+    /// What follows is not protected by it and must be ignored (RFC 8489 §9): somebody on the path
+    /// could have put it there. That holds for what stands between the two kinds as well.
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
-        let end = self.integrity_at.unwrap_or(self.bytes.len());
-        Attributes { bytes: self.bytes, at: HEADER_BYTES, end }
+        Attributes { bytes: self.bytes, at: HEADER_BYTES, end: self.read_end }
     }
 
     /// The value of the first attribute of this type; later ones are ignored (RFC 8489 §14).

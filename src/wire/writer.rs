@@ -8,7 +8,7 @@ use super::integrity;
 use super::message::{Class, HEADER_BYTES, MAGIC_COOKIE, Method, TransactionId, message_type};
 
 /// A message under construction. Padding is zeros: no earlier memory leaks through it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MessageWriter {
     bytes: Vec<u8>,
     transaction_id: TransactionId,
@@ -51,12 +51,27 @@ impl MessageWriter {
         self.attribute(kind, value.as_bytes())
     }
 
+    /// Signs with MESSAGE-INTEGRITY. Of what is appended later only the other integrity is read.
+    #[must_use]
+    pub fn integrity(self, key: &[u8]) -> Self {
+        let value = integrity::message_integrity(key, &self.bytes, self.bytes.len());
+        self.attribute(AttributeType::MESSAGE_INTEGRITY, &value)
+    }
+
+    /// Signs with MESSAGE-INTEGRITY-SHA256, whole. Nothing that is appended later is read.
+    #[must_use]
+    pub fn integrity_sha256(self, key: &[u8]) -> Self {
+        let length = integrity::MESSAGE_INTEGRITY_SHA256_BYTES;
+        let at = self.bytes.len();
+        let value = integrity::message_integrity_sha256(key, &self.bytes, at, length);
+        self.attribute(AttributeType::MESSAGE_INTEGRITY_SHA256, &value)
+    }
+
     /// Signs with MESSAGE-INTEGRITY if there is a key, appends FINGERPRINT if asked, and ends.
     #[must_use]
     pub fn finish(mut self, integrity_key: Option<&[u8]>, fingerprint: bool) -> Vec<u8> {
         if let Some(key) = integrity_key {
-            let value = integrity::message_integrity(key, &self.bytes, self.bytes.len());
-            self = self.attribute(AttributeType::MESSAGE_INTEGRITY, &value);
+            self = self.integrity(key);
         }
         if fingerprint {
             let value = integrity::fingerprint(&self.bytes, self.bytes.len());

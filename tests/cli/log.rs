@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use turnbell::auth::credential::{User, issue};
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::auth::secret::Secret;
 use turnbell::time::Now;
 use turnbell::wire::attribute::AttributeType;
@@ -35,7 +35,12 @@ fn refused(
     realm: &str,
     nonce: &[u8],
 ) -> u16 {
-    let key = LongTermKey::derive(username.as_bytes(), realm.as_bytes(), password.as_bytes());
+    let key = LongTermKey::derive(
+        PasswordAlgorithm::Md5,
+        username.as_bytes(),
+        realm.as_bytes(),
+        password.as_bytes(),
+    );
     let bytes = MessageWriter::new(Class::Request, Method::ALLOCATE, TransactionId([3; 12]))
         .u32(AttributeType::REQUESTED_TRANSPORT, 17 << 24)
         .attribute(AttributeType::USERNAME, username.as_bytes())

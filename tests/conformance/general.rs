@@ -149,12 +149,12 @@ fn change_request_and_response_address_are_420() {
     t.check_nothing_left_after_s(600);
 }
 
-#[test] // security.md C2, R10: what later issues bring is refused by name until then
-fn third_party_tokens_userhash_and_password_algorithm_are_420() {
+#[test] // security.md C2: RFC 7635 is not offered
+fn third_party_tokens_are_420() {
     let mut t = Turn::new();
-    for kind in [0x001B, 0x001D, 0x001E] {
-        let request = allocate().raw(AttributeType(kind), &[0xFF; 8]);
-        t.check(request, rejects_unknown(&[kind]));
+    for length in [0, 8, 735] {
+        let request = allocate().raw(AttributeType(0x001B), &vec![0xFF; length]);
+        t.check(request, rejects_unknown(&[0x001B]));
     }
     t.check_nothing_left_after_s(0);
 }

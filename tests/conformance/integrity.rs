@@ -1,6 +1,8 @@
-//! MESSAGE-INTEGRITY guards what precedes it; what follows is not read (RFC 8489 §14.5).
+//! Both message integrities guard what precedes them; what follows is not read (RFC 8489 §9, §14.5,
+//! §14.6), except that the stronger one may follow the other and then counts.
 
 use turnbell::auth::credential::AuthFailure;
+use turnbell::auth::key::PasswordAlgorithm;
 use turnbell::turn::contract::Discard;
 use turnbell::wire::attribute::AttributeType;
 
@@ -32,11 +34,68 @@ fn attributes_behind_integrity_are_ignored_with_and_without_fingerprint() {
         t.check(seal(ending), refreshes(600));
         let unknown = refresh().raw_after_integrity(AttributeType(0x7FF0), &zero);
         t.check(seal(unknown), refreshes(600));
-        let sha256 =
-            refresh().raw_after_integrity(AttributeType::MESSAGE_INTEGRITY_SHA256, &[9; 32]);
-        t.check(seal(sha256), refreshes(600));
         let second = refresh().raw_after_integrity(AttributeType::MESSAGE_INTEGRITY, &[9; 20]);
         t.check(seal(second), refreshes(600));
+    }
+    t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8489 §9: behind MESSAGE-INTEGRITY-SHA256 only FINGERPRINT counts
+fn attributes_behind_the_stronger_integrity_are_ignored_too() {
+    let zero = [0, 0, 0, 0];
+    let mut t = Turn::allocated();
+    for request in [
+        refresh().by_sha256().raw_after_integrity(AttributeType::LIFETIME, &zero),
+        refresh().by_sha256().raw_after_integrity(AttributeType(0x7FF0), &zero),
+        refresh().by_sha256().raw_after_integrity(AttributeType::MESSAGE_INTEGRITY, &[9; 20]),
+        refresh()
+            .by_sha256()
+            .raw_after_integrity(AttributeType::MESSAGE_INTEGRITY_SHA256, &[9; 32]),
+        refresh().both_integrities().raw_after_integrity(AttributeType::LIFETIME, &zero),
+    ] {
+        t.check(request.clone(), refreshes(600));
+        t.check(request.fingerprint(), refreshes(600));
+    }
+    let late = create_permission(&[PEER_A]).by_sha256().peer_after_integrity(PEER_B);
+    t.check(late, succeeds());
+    t.check(send(PEER_B, b"x"), discards(Discard::NoPermission));
+    // Both attributes behind it are none at all: the key is by MD5, as it was derived.
+    let late = refresh()
+        .sha256()
+        .raw_after_integrity(AttributeType::PASSWORD_ALGORITHM, &[0, 2, 0, 0])
+        .raw_after_integrity(AttributeType::PASSWORD_ALGORITHMS, &[0, 2, 0, 0]);
+    t.check(late, refreshes(600));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8489 §9.2.4: "if the MESSAGE-INTEGRITY-SHA256 attribute is present", it decides
+fn of_two_integrities_the_stronger_one_decides() {
+    let mut t = Turn::allocated();
+    t.check(refresh().both_integrities(), refreshes(600));
+    // The harness garbles the weaker one.
+    t.check(refresh().both_integrities().with_garbled_integrity(), refreshes(600));
+    let forged = refresh().raw_after_integrity(AttributeType::MESSAGE_INTEGRITY_SHA256, &[9; 32]);
+    t.check(forged.clone(), refuses(401, AuthFailure::WrongIntegrity));
+    t.check(forged.fingerprint(), refuses(401, AuthFailure::WrongIntegrity));
+    let garbled = refresh().by_sha256().with_garbled_integrity();
+    t.check(garbled, refuses(401, AuthFailure::WrongIntegrity));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8489 §14.6: the full 32 bytes unless the usage allows less, and TURN does not
+fn a_cut_sha256_integrity_is_refused_whatever_its_length() {
+    let mut t = Turn::allocated();
+    for bytes in 0..=36 {
+        // So that every failure becomes a fact.
+        t.advance_s(1);
+        let good = bytes == 32;
+        let expected =
+            || if good { refreshes(600) } else { refuses(401, AuthFailure::WrongIntegrity) };
+        t.check(refresh().sha256_cut_to(bytes), expected());
+        let by_sha256 = refresh().by(PasswordAlgorithm::Sha256).sha256_cut_to(bytes);
+        t.check(by_sha256.fingerprint(), expected());
+        let garbled = refresh().sha256_cut_to(bytes).with_garbled_integrity();
+        t.check(garbled, refuses(401, AuthFailure::WrongIntegrity));
     }
     t.check_nothing_left_after_s(600);
 }
@@ -61,15 +120,17 @@ fn every_flipped_bit_of_a_signed_request_is_refused_or_silent() {
     // The static account is not the owner: even untouched this installs nothing (441).
     let answers = t.exchange(CLIENT, &good);
     assert_eq!(answers[0][24..28], [0, 0, 4, 41]);
-    let good = t.encoded(CLIENT, create_permission(&[PEER_A]));
-    for bit in 0..good.len() * 8 {
-        let mut flipped = good.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        for answer in t.exchange(CLIENT, &flipped) {
-            let is_error = answer[0] == 0x01 && answer[1] & 0x10 != 0;
-            assert!(is_error, "bit {bit} of byte {} passed", bit / 8);
+    for good in [create_permission(&[PEER_A]), create_permission(&[PEER_A]).by_sha256()] {
+        let good = t.encoded(CLIENT, good);
+        for bit in 0..good.len() * 8 {
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            for answer in t.exchange(CLIENT, &flipped) {
+                let is_error = answer[0] == 0x01 && answer[1] & 0x10 != 0;
+                assert!(is_error, "bit {bit} of byte {} passed", bit / 8);
+            }
+            assert_eq!(t.relay.allocation_count(), 1);
         }
-        assert_eq!(t.relay.allocation_count(), 1);
     }
     t.check(send(PEER_A, b"x"), discards(Discard::NoPermission));
     t.check_nothing_left_after_s(600);

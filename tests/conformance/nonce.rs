@@ -47,14 +47,30 @@ fn a_nonce_of_another_address_or_port_or_of_nobody_is_438() {
         t.check(allocate().nonce(nonce), stale());
     }
     let own = t.ask_for_nonce(CLIENT);
-    for bad in [&b"a".repeat(24), &b"0".repeat(28), &Vec::new(), &own[1..].to_vec()] {
+    let (bare, doubled) = (own[13..].to_vec(), own.repeat(2));
+    for bad in
+        [&b"a".repeat(24), &b"0".repeat(28), &Vec::new(), &own[1..].to_vec(), &bare, &doubled]
+    {
         t.check(allocate().nonce(bad.clone()), stale());
     }
-    let mut altered = own.clone();
-    altered[0] = if altered[0] == b'f' { b'e' } else { b'f' };
-    t.check(allocate().nonce(altered), stale());
+    for at in 0..own.len() {
+        let mut altered = own.clone();
+        altered[at] = if altered[at] == b'f' { b'e' } else { b'f' };
+        t.check(allocate().nonce(altered), stale());
+    }
     t.check(allocate().nonce(own), allocates(600));
     t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8489 §9.2, §14.10, §18.1; decisions R10
+fn a_nonce_begins_with_the_cookie_and_is_text_of_fewer_than_128_characters() {
+    let mut t = Turn::new();
+    let nonce = t.ask_for_nonce(CLIENT);
+    // 24 bits, the first for password algorithms; the second, username anonymity, stays clear.
+    assert_eq!(nonce[..13], *b"obMatJos2gAAA");
+    assert_eq!(nonce.len(), 32);
+    let is_base64 = |c: &u8| c.is_ascii_alphanumeric() || [b'+', b'/'].contains(c);
+    assert!(nonce.iter().all(is_base64), "{nonce:?}");
 }
 
 #[test] // RFC 8489 §9.2.4: the server must not choose the same nonce for two clients

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Message, Method, TransactionId};
 use turnbell::wire::writer::MessageWriter;
@@ -20,7 +20,7 @@ fn claim(daemon: &Daemon, username: &[u8]) -> Vec<u8> {
     let answer = exchange(&socket, daemon.udp(), &first_allocate(daemon.udp()));
     let challenge = Message::parse(&answer).unwrap();
     let realm = challenge.attribute(AttributeType::REALM).unwrap();
-    let key = LongTermKey::derive(username, realm, b"wrong");
+    let key = LongTermKey::derive(PasswordAlgorithm::Md5, username, realm, b"wrong");
     let bytes = MessageWriter::new(Class::Request, Method::ALLOCATE, TransactionId([5; 12]))
         .u32(AttributeType::REQUESTED_TRANSPORT, 17 << 24)
         .attribute(AttributeType::USERNAME, username)

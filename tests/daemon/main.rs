@@ -21,3 +21,4 @@ mod log;
 mod reload;
 mod spoofed;
 mod systemd;
+mod user_hash;

@@ -64,6 +64,7 @@ impl Daemon {
             issuer: Some(Arc::new(Snapshot::new(issuer()))),
             daemon: Some(Running {
                 keys: http.keys.clone(),
+                issued: http.names.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
@@ -323,6 +324,7 @@ fn the_log_holds_a_credential_issued_by_hand_and_filters_by_user_kind_and_time()
     assert_eq!(urls, ["turn:192.0.2.7:3478?transport=udp"]);
     assert_eq!(username, format!("{expires_at}:bob"));
     assert_eq!((credential.len(), ttl), (28, 60));
+    assert!(daemon.http.recognises(&username), "RFC 8489 §14.4: by its hash");
     daemon.store.record(opened(1, "ann"));
     daemon.settle();
 

@@ -94,6 +94,17 @@ fn the_record_hears_of_each_credential_and_of_no_refusal() {
     assert_eq!(eve.access, Access::Key { id: "k1".into(), hash: ApiKeyHash::of(KEY) });
 }
 
+#[test] // RFC 8489 §14.4
+fn each_username_that_is_handed_out_is_recognised_by_its_hash_from_then_on() {
+    let server = Server::local();
+    let username = |json: &Value| json["iceServers"][0]["username"].as_str().unwrap().to_owned();
+    let bob = username(&server.ask("GET /ice?user=bob", &[]).json());
+    assert!(server.recognises(&bob));
+    let random = username(&server.ask("GET /ice", &[("Authorization", BEARER)]).json());
+    assert!(server.recognises(&random) && server.recognises(&bob));
+    assert!(!server.recognises(&bob.replace("bob", "eve")));
+}
+
 #[test]
 fn user_and_ttl_pass_at_their_limits_and_are_named_when_they_do_not() {
     let server = Server::local();

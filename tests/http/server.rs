@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use turnbell::auth::api_key::ApiKeyHash;
 use turnbell::auth::secret::Secret;
+use turnbell::auth::user_hash::{IssuedNames, UserHash};
 use turnbell::edge::api_keys::ApiKeys;
 use turnbell::edge::ice::{IceOptions, Issuance};
 use turnbell::edge::ice_urls::{RelayListener, UrlSources, UrlTransport};
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     pub(crate) keys: Arc<ApiKeys>,
     pub(crate) issued: Arc<Mutex<Vec<Issuance>>>,
     pub(crate) health: Arc<Mutex<Health>>,
+    pub(crate) names: Arc<IssuedNames>,
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
@@ -40,6 +42,7 @@ pub(crate) fn options() -> Options {
         |text: &str| RelayListener { transport: UrlTransport::Udp, addr: text.parse().unwrap() };
     Options::local(IceOptions {
         secret: Secret::new(SECRET.into()),
+        issued: Arc::new(IssuedNames::new("turnbell")),
         ttl_default: Duration::from_secs(3600),
         urls: UrlSources {
             relay_addresses: vec!["192.0.2.7".parse().unwrap()],
@@ -73,6 +76,7 @@ impl Server {
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
         }));
+        let names = options.ice.issued.clone();
         let (issued_in, health_in) = (issued.clone(), health.clone());
         let edge = Edge::new(
             options,
@@ -86,11 +90,17 @@ impl Server {
             let _ = stopped.await;
         }));
         let (runtime, stop, serving) = (Some(runtime), Some(stop), Some(serving));
-        Self { addr, keys, issued, health, runtime, stop, serving }
+        Self { addr, keys, issued, health, names, runtime, stop, serving }
     }
 
     pub(crate) fn local() -> Self {
         Self::start(options())
+    }
+
+    /// Whether the relay recognises this username by its hash.
+    pub(crate) fn recognises(&self, username: &str) -> bool {
+        let hash = UserHash::of(username.as_bytes(), b"turnbell");
+        self.names.name(&hash).as_deref() == Some(username)
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

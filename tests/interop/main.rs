@@ -14,3 +14,4 @@ mod addresses;
 mod bare_machine;
 mod coturn;
 mod turn_crate;
+mod turn_proto;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use turnbell::auth::key::PasswordAlgorithm;
 use turnbell::wire::address::Family;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::TransactionId;
@@ -75,7 +76,14 @@ impl Ask {
             | Wanted::Refresh { .. }
             | Wanted::Permit { .. }
             | Wanted::Bind { .. } => {
-                request.signed_by(signer.credential.clone()).nonce(nonce.clone())
+                // One client says who it is in another form each time (RFC 8489 §9.2.4).
+                let request = request.signed_by(signer.credential.clone()).nonce(nonce.clone());
+                match id.0.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)) % 4 {
+                    0 => request,
+                    1 => request.sha256(),
+                    2 => request.by(PasswordAlgorithm::Md5),
+                    _ => request.by_sha256(),
+                }
             }
         };
         let request = if fingerprint { request.fingerprint() } else { request };

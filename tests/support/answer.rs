@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::error_code::ErrorCode;
+use turnbell::wire::integrity;
 use turnbell::wire::message::{Class, Message, Method, TransactionId, message_type};
 
 use super::request::Request;
@@ -90,7 +91,7 @@ pub(crate) fn read(asked: &Asked, realm: &str, id: TransactionId, bytes: &[u8]) 
         }
     };
     assert_eq!(kinds, expected_kinds, "exactly the attributes that belong to {answer:?}");
-    check_signature(asked, &message, &answer);
+    check_signature(asked, &message, bytes, &answer);
     let nonce = message.attribute(AttributeType::NONCE).map(<[u8]>::to_vec);
     Read { answer, relayed, nonce }
 }
@@ -107,7 +108,16 @@ fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [Attribute
         }
         code @ (401 | 438) => {
             assert_eq!(message.attribute(AttributeType::REALM), Some(realm.as_bytes()));
-            let kinds = &[AttributeType::ERROR_CODE, AttributeType::REALM, AttributeType::NONCE];
+            let offer = message.attribute(AttributeType::PASSWORD_ALGORITHMS);
+            assert_eq!(offer, Some(&[0, 2, 0, 0, 0, 1, 0, 0][..]), "SHA-256, then MD5");
+            let nonce = message.attribute(AttributeType::NONCE).expect("NONCE");
+            assert!(nonce.starts_with(b"obMatJos2gAAA"), "the nonce says that there is an offer");
+            let kinds = &[
+                AttributeType::ERROR_CODE,
+                AttributeType::REALM,
+                AttributeType::NONCE,
+                AttributeType::PASSWORD_ALGORITHMS,
+            ];
             (Answer::Error(code), kinds)
         }
         300 => {
@@ -129,13 +139,38 @@ fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [Attribute
     }
 }
 
-fn check_signature(asked: &Asked, message: &Message<'_>, answer: &Answer) {
+fn check_signature(asked: &Asked, message: &Message<'_>, bytes: &[u8], answer: &Answer) {
     let is_challenge = matches!(answer, Answer::Error(401 | 438));
     let is_binding = asked.request.kind == message_type(Class::Request, Method::BINDING);
     if is_challenge || is_binding || !asked.request.is_authenticated() {
         assert!(!message.has_integrity(), "{answer:?} is not signed");
         return;
     }
-    let key = asked.request.credential.as_ref().expect("it is authenticated").key();
+    let request = &asked.request;
+    let key = request.key().expect("it is authenticated");
     assert!(message.integrity_matches(key.as_bytes()), "{answer:?} is signed by the user's key");
+    // RFC 8489 §9.2.4, end: by SHA-256 and whole exactly where the request named an algorithm; by
+    // both where it named one and signed by SHA-1 alone.
+    let expected: &[[u8; 4]] = match (request.names_algorithm(), request.is_signed_by_sha256()) {
+        (false, _) => &[[0, 8, 0, 20]],
+        (true, true) => &[[0, 0x1C, 0, 32]],
+        (true, false) => &[[0, 8, 0, 20], [0, 0x1C, 0, 32]],
+    };
+    let read: usize =
+        message.attributes().map(|(_, value)| 4 + value.len().next_multiple_of(4)).sum();
+    let mut at = 20 + read;
+    for kind in expected {
+        assert_eq!(bytes[at..at + 4], *kind, "the kind of integrity of {answer:?}");
+        let value = &bytes[at + 4..][..usize::from(kind[3])];
+        let key = key.as_bytes();
+        let is_right = if kind[1] == 8 {
+            integrity::message_integrity_matches(key, bytes, at, value)
+        } else {
+            integrity::message_integrity_sha256_matches(key, bytes, at, value)
+        };
+        assert!(is_right, "each integrity of {answer:?} is right");
+        at += 4 + value.len();
+    }
+    at += 8 * usize::from(message.has_fingerprint());
+    assert_eq!(at, bytes.len(), "nothing is behind the integrity of {answer:?}");
 }

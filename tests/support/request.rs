@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
+use turnbell::auth::user_hash::UserHash;
 use turnbell::wire::address::{Family, XorAddress};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::integrity;
@@ -32,8 +33,8 @@ impl Credential {
         self
     }
 
-    pub(crate) fn key(&self) -> LongTermKey {
-        LongTermKey::derive(&self.username, &self.realm, &self.password)
+    pub(crate) fn key(&self, algorithm: PasswordAlgorithm) -> LongTermKey {
+        LongTermKey::derive(algorithm, &self.username, &self.realm, &self.password)
     }
 }
 
@@ -47,8 +48,21 @@ pub(crate) struct Request {
     attributes: Vec<Attribute>,
     after_integrity: Vec<Attribute>,
     left_out: Vec<AttributeType>,
+    integrity: Integrity,
+    key_algorithm: PasswordAlgorithm,
     is_integrity_garbled: bool,
     has_fingerprint: bool,
+}
+
+/// Which message integrity a signed request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Integrity {
+    /// MESSAGE-INTEGRITY.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256, cut to so many bytes.
+    Sha256(usize),
+    /// MESSAGE-INTEGRITY, then a whole MESSAGE-INTEGRITY-SHA256.
+    Both,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +87,8 @@ impl Request {
             attributes: Vec::new(),
             after_integrity: Vec::new(),
             left_out: Vec::new(),
+            integrity: Integrity::Sha1,
+            key_algorithm: PasswordAlgorithm::Md5,
             is_integrity_garbled: false,
             has_fingerprint: false,
         }
@@ -98,13 +114,56 @@ impl Request {
         self
     }
 
-    /// Leaves USERNAME, REALM or NONCE out, though MESSAGE-INTEGRITY stays.
+    /// Chooses a password algorithm as a client does that was offered ours.
+    pub(crate) fn by(self, algorithm: PasswordAlgorithm) -> Self {
+        self.raw(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::offer())
+            .raw(AttributeType::PASSWORD_ALGORITHM, &algorithm.to_value())
+            .with_key_by(algorithm)
+    }
+
+    /// Derives the key like this, and says nothing of it.
+    pub(crate) fn with_key_by(mut self, algorithm: PasswordAlgorithm) -> Self {
+        self.key_algorithm = algorithm;
+        self
+    }
+
+    /// Signs with MESSAGE-INTEGRITY-SHA256 instead.
+    pub(crate) fn sha256(self) -> Self {
+        self.sha256_cut_to(32)
+    }
+
+    /// The same, cut.
+    pub(crate) fn sha256_cut_to(mut self, bytes: usize) -> Self {
+        self.integrity = Integrity::Sha256(bytes);
+        self
+    }
+
+    /// Signs with MESSAGE-INTEGRITY and then with MESSAGE-INTEGRITY-SHA256. Garbled, the first one
+    /// is.
+    pub(crate) fn both_integrities(mut self) -> Self {
+        self.integrity = Integrity::Both;
+        self
+    }
+
+    /// What RFC 8489 wants of a client that was offered our algorithms.
+    pub(crate) fn by_sha256(self) -> Self {
+        self.by(PasswordAlgorithm::Sha256).sha256()
+    }
+
+    /// Sends USERHASH in place of USERNAME.
+    pub(crate) fn hashed(self) -> Self {
+        let credential = self.credential.as_ref().expect("a name to hash");
+        let hash = UserHash::of(&credential.username, &credential.realm);
+        self.without(AttributeType::USERNAME).raw(AttributeType::USERHASH, hash.as_bytes())
+    }
+
+    /// Leaves USERNAME, REALM or NONCE out, though the integrity stays.
     pub(crate) fn without(mut self, kind: AttributeType) -> Self {
         self.left_out.push(kind);
         self
     }
 
-    /// Flips a bit of MESSAGE-INTEGRITY.
+    /// Flips a bit of the integrity.
     pub(crate) fn with_garbled_integrity(mut self) -> Self {
         self.is_integrity_garbled = true;
         self
@@ -147,7 +206,44 @@ impl Request {
 
     /// Whether it carries everything that a signed answer needs.
     pub(crate) fn is_authenticated(&self) -> bool {
-        self.credential.is_some() && self.left_out.is_empty() && !self.is_integrity_garbled
+        let has_name = !self.left_out.contains(&AttributeType::USERNAME)
+            || self.raw_value(AttributeType::USERHASH).is_some();
+        let has_rest = self.left_out.iter().all(|kind| *kind == AttributeType::USERNAME);
+        let is_sound = !self.is_integrity_garbled || self.integrity == Integrity::Both;
+        let list = self.raw_value(AttributeType::PASSWORD_ALGORITHMS);
+        let chosen = self.raw_value(AttributeType::PASSWORD_ALGORITHM);
+        let is_chosen_well = match (list, chosen) {
+            (None, None) => true,
+            (Some(list), Some(chosen)) => {
+                list == PasswordAlgorithm::offer()
+                    && PasswordAlgorithm::from_value(chosen).is_some()
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.credential.is_some() && has_name && has_rest && is_sound && is_chosen_well
+    }
+
+    /// The key of both sides, if it is signed at all.
+    pub(crate) fn key(&self) -> Option<LongTermKey> {
+        self.credential.as_ref().map(|credential| credential.key(self.key_algorithm))
+    }
+
+    /// Whether it names a password algorithm.
+    pub(crate) fn names_algorithm(&self) -> bool {
+        self.raw_value(AttributeType::PASSWORD_ALGORITHM).is_some()
+    }
+
+    /// Whether it carries MESSAGE-INTEGRITY-SHA256.
+    pub(crate) fn is_signed_by_sha256(&self) -> bool {
+        self.integrity != Integrity::Sha1
+    }
+
+    /// The first value of a kind that was given as bytes.
+    fn raw_value(&self, wanted: AttributeType) -> Option<&[u8]> {
+        self.attributes.iter().find_map(|attribute| match attribute {
+            Attribute::Raw(kind, value) => (*kind == wanted).then_some(&value[..]),
+            Attribute::Xor(..) => None,
+        })
     }
 
     pub(crate) fn has_fingerprint(&self) -> bool {
@@ -173,10 +269,7 @@ impl Request {
                     append(&mut bytes, kind, value);
                 }
             }
-            let key = credential.key();
-            let mut value = integrity::message_integrity(key.as_bytes(), &bytes, bytes.len());
-            value[0] ^= u8::from(self.is_integrity_garbled);
-            append(&mut bytes, AttributeType::MESSAGE_INTEGRITY, &value);
+            self.sign(&mut bytes, credential.key(self.key_algorithm).as_bytes());
         }
         for attribute in &self.after_integrity {
             attribute.append(&mut bytes, &id);
@@ -188,6 +281,31 @@ impl Request {
         let length = (bytes.len() - 20) as u16;
         bytes[2..4].copy_from_slice(&length.to_be_bytes());
         bytes
+    }
+}
+
+impl Request {
+    fn sign(&self, bytes: &mut Vec<u8>, key: &[u8]) {
+        let garble = u8::from(self.is_integrity_garbled);
+        if matches!(self.integrity, Integrity::Sha1 | Integrity::Both) {
+            let mut value = integrity::message_integrity(key, bytes, bytes.len());
+            value[0] ^= garble;
+            append(bytes, AttributeType::MESSAGE_INTEGRITY, &value);
+        }
+        let cut_to = match self.integrity {
+            Integrity::Sha1 => return,
+            Integrity::Sha256(cut_to) => cut_to,
+            Integrity::Both => 32,
+        };
+        let right = integrity::message_integrity_sha256(key, bytes, bytes.len(), cut_to);
+        // More than there is gets zeros.
+        let mut value: Vec<u8> = right.iter().copied().chain([0; 32]).take(cut_to).collect();
+        if self.integrity != Integrity::Both
+            && let Some(first) = value.first_mut()
+        {
+            *first ^= garble;
+        }
+        append(bytes, AttributeType::MESSAGE_INTEGRITY_SHA256, &value);
     }
 }
 

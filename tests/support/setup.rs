@@ -7,9 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use turnbell::auth::credential::{User, Verifier, issue};
+use turnbell::auth::credential::{Issued, User, Verifier, issue};
 use turnbell::auth::nonce::NonceKey;
 use turnbell::auth::secret::Secret;
+use turnbell::auth::user_hash::IssuedNames;
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use turnbell::time::Now;
 use turnbell::turn::relay::{DefaultFamily, Options};
@@ -26,6 +27,8 @@ pub(crate) const REALM: &str = "turnbell";
 pub(crate) const SECRET: &str = "a secret of this test";
 /// Wall clock at the start of every test, Unix seconds.
 pub(crate) const START_S: i64 = 1_800_000_000;
+/// When [`credential`] expires, Unix seconds.
+pub(crate) const LATE_S: i64 = START_S + 10 * 86_400;
 
 /// The settings of one relay; change fields before making it.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) policy: PeerPolicyOptions,
     /// The second of two secrets; [`SECRET`] makes the credentials of every test.
     pub(crate) secret: String,
+    /// Users whose credentials were issued here, so that USERHASH is recognised, with their expiry.
+    pub(crate) issued: Vec<(&'static str, i64)>,
 }
 
 impl Default for Setup {
@@ -53,6 +58,7 @@ impl Default for Setup {
                 ..PeerPolicyOptions::default()
             },
             secret: SECRET.to_owned(),
+            issued: Vec::new(),
         }
     }
 }
@@ -64,7 +70,7 @@ impl Setup {
         let secrets =
             ["the next secret", &self.secret].map(|text| Secret::new(text.to_owned())).into();
         Options {
-            verifier: Arc::new(Verifier::new(&self.realm, secrets, users)),
+            verifier: Arc::new(Verifier::new(&self.realm, secrets, users, self.issued())),
             policy: Arc::new(PeerPolicy::new(self.policy.clone())),
             nonce_key: NonceKey::new([7; 32], start),
             relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
@@ -72,18 +78,25 @@ impl Setup {
             channel_range: ChannelRange::Rfc8656,
         }
     }
+
+    fn issued(&self) -> Arc<IssuedNames> {
+        let names = IssuedNames::new(&self.realm);
+        for (user, expires_at) in &self.issued {
+            names.note(&issued(user, *expires_at));
+        }
+        Arc::new(names)
+    }
 }
 
 /// The credential of `user` that is good until `expires_at`, Unix seconds.
 pub(crate) fn credential_until(user: &str, expires_at: i64) -> Credential {
-    let user = User::parse(user).expect("a user");
-    let issued = issue(&secret(), &user, expires_at);
+    let issued = issued(user, expires_at);
     Credential::new(issued.username, issued.credential.expose())
 }
 
 /// The credential of `user` that outlives every test.
 pub(crate) fn credential(user: &str) -> Credential {
-    credential_until(user, START_S + 10 * 86_400)
+    credential_until(user, LATE_S)
 }
 
 /// The credential of any username, as another backend that knows the secret would make it.
@@ -96,6 +109,10 @@ pub(crate) fn credential_of_username(username: &str) -> Credential {
 /// The static account's credential.
 pub(crate) fn static_credential() -> Credential {
     Credential::new("static", "account")
+}
+
+fn issued(user: &str, expires_at: i64) -> Issued {
+    issue(&secret(), &User::parse(user).expect("a user"), expires_at)
 }
 
 fn secret() -> Secret<String> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use turnbell::auth::key::LongTermKey;
+use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::error_code::ErrorCode;
@@ -56,7 +56,12 @@ impl TurnClient {
         let challenge = Message::parse(&answer).unwrap();
         let text = |kind| challenge.attribute(kind).expect("a challenge").to_vec();
         let (realm, nonce) = (text(AttributeType::REALM), text(AttributeType::NONCE));
-        let key = LongTermKey::derive(username.as_bytes(), &realm, password.as_bytes());
+        let key = LongTermKey::derive(
+            PasswordAlgorithm::Md5,
+            username.as_bytes(),
+            &realm,
+            password.as_bytes(),
+        );
         let username = username.to_owned();
         let mut client = Self { socket, server, username, realm, nonce, key, relayed: server };
         let answer = client.ask(Method::ALLOCATE, |writer| with_family(writer, server))?;

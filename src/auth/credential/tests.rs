@@ -1,0 +1,176 @@
+//! Tests of issuing and verifying.
+
+use super::*;
+
+const REALM: &str = "turnbell";
+const NOW_S: i64 = 1_800_000_000;
+
+fn now() -> Now {
+    Now { unix_ms: NOW_S * 1000, ..Now::read() }
+}
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+fn verifier() -> Verifier {
+    let users = [("alice".to_owned(), secret("wonderland"))];
+    let secrets = vec![secret("new secret"), secret("old secret")];
+    Verifier::new(REALM, secrets, users, Arc::new(IssuedNames::new(REALM)))
+}
+
+fn derived(username: &[u8], realm: &str, password: &str) -> LongTermKey {
+    let algorithm = PasswordAlgorithm::Md5;
+    LongTermKey::derive(algorithm, username, realm.as_bytes(), password.as_bytes())
+}
+
+fn verify(
+    username: &[u8],
+    realm: &str,
+    theirs: &LongTermKey,
+) -> Result<Authenticated, AuthFailure> {
+    let algorithm = theirs.algorithm();
+    verifier().verify(algorithm, username, realm.as_bytes(), |key| key == theirs)
+}
+
+/// What the verifier says of a client that knows `password`.
+fn check(username: &str, password: &str) -> Result<(String, Option<i64>), AuthFailure> {
+    let theirs = derived(username.as_bytes(), REALM, password);
+    let who = verify(username.as_bytes(), REALM, &theirs)?;
+    who.check_expiry(now())?;
+    Ok((who.user.into(), who.expires_at))
+}
+
+fn check_issued(by: &str, expires_at: i64) -> Result<(String, Option<i64>), AuthFailure> {
+    let issued = issue(&secret(by), &User::parse("bob").unwrap(), expires_at);
+    check(&issued.username, issued.credential.expose())
+}
+
+// Made with `printf %s 1799999999:bob | openssl dgst -sha1 -hmac north -binary | base64`.
+#[test]
+fn an_issued_credential_is_what_every_other_backend_makes() {
+    let issued = issue(&secret("north"), &User::parse("bob").unwrap(), 1_799_999_999);
+    assert_eq!(issued.username, "1799999999:bob");
+    assert_eq!(issued.credential.expose(), "xEI64P1rGkiiOWD1fxijP5LZq8s=");
+}
+
+#[test]
+fn a_credential_of_any_active_secret_passes_and_of_no_other() {
+    assert_eq!(check_issued("new secret", NOW_S + 60), Ok(("bob".into(), Some(NOW_S + 60))));
+    assert_eq!(check_issued("old secret", NOW_S + 60), Ok(("bob".into(), Some(NOW_S + 60))));
+    assert_eq!(check_issued("other", NOW_S + 60), Err(AuthFailure::WrongIntegrity));
+}
+
+#[test]
+fn expiry_forgives_30_s_of_skew_and_not_one_more() {
+    assert!(check_issued("new secret", NOW_S - 30).is_ok());
+    assert_eq!(check_issued("new secret", NOW_S - 31), Err(AuthFailure::Expired { ago_s: 31 }));
+    assert_eq!(check_issued("other", NOW_S - 31), Err(AuthFailure::WrongIntegrity));
+}
+
+#[test]
+fn a_static_account_passes_with_its_password_only() {
+    assert_eq!(check("alice", "wonderland"), Ok(("alice".into(), None)));
+    assert_eq!(check("alice", "x"), Err(AuthFailure::WrongIntegrity));
+    assert_eq!(check("bob", "wonderland"), Err(AuthFailure::NoSuchUser));
+}
+
+#[test] // RFC 8489 §18.5.1: one password, two keys
+fn the_key_is_made_by_the_algorithm_that_is_asked_for() {
+    for algorithm in PasswordAlgorithm::OFFERED {
+        let realm = REALM.as_bytes();
+        let theirs = LongTermKey::derive(algorithm, b"alice", realm, b"wonderland");
+        assert_eq!(verify(b"alice", REALM, &theirs).unwrap().key, theirs);
+        for other in PasswordAlgorithm::OFFERED.into_iter().filter(|o| *o != algorithm) {
+            let result = verifier().verify(other, b"alice", realm, |key| *key == theirs);
+            assert_eq!(result.map(|_| ()), Err(AuthFailure::WrongIntegrity));
+        }
+    }
+}
+
+#[test] // security.md B9: neither the answer nor the work says which names exist
+fn a_refusal_costs_the_same_derivations_for_every_name() {
+    for name in [&b"alice"[..], b"nobody", b"1899999999:bob", b"1000000000:bob", b"\0", b""] {
+        let mut tried = 0;
+        let result = verifier().verify(PasswordAlgorithm::Sha256, name, REALM.as_bytes(), |_| {
+            tried += 1;
+            false
+        });
+        assert!(result.is_err());
+        assert_eq!(tried, 2, "{name:?}");
+    }
+}
+
+#[test] // RFC 8489 §14.4
+fn a_hash_leads_to_a_static_account_and_to_what_was_issued_here_and_nowhere_else() {
+    let issued = Arc::new(IssuedNames::new(REALM));
+    let users = [("alice".to_owned(), secret("wonderland"))];
+    let verifier = Verifier::new(REALM, vec![secret("north")], users, Arc::clone(&issued));
+    let name = |name: &str| verifier.name(&UserHash::of(name.as_bytes(), REALM.as_bytes()));
+    assert_eq!(name("alice").as_deref(), Some("alice"));
+    let bob = issue(&secret("north"), &User::parse("bob").unwrap(), NOW_S);
+    assert_eq!(name(&bob.username), None);
+    issued.note(&bob);
+    assert_eq!(name(&bob.username).as_deref(), Some(&*bob.username));
+    assert_eq!(name("1899999999:carol"), None);
+    assert_eq!(verifier.name(&UserHash::of(b"alice", b"elsewhere")), None);
+}
+
+#[test]
+fn another_realm_is_refused_even_with_the_right_password() {
+    let key = derived(b"alice", "other", "wonderland");
+    let result = verify(b"alice", "other", &key);
+    assert_eq!(result.map(|_| ()), Err(AuthFailure::UnknownRealm));
+}
+
+#[test]
+fn odd_usernames_are_refused_even_when_signed() {
+    let long = format!("1899999999:{}", "x".repeat(USERNAME_BYTES_MAX));
+    for username in [
+        "9999999999999999999999:a",
+        "-1:a",
+        "0x7fffffff:a",
+        " 1899999999:a",
+        "1899999999",
+        ":a",
+        "+1:a",
+        "1e9:a",
+        "",
+        "٣:a",
+        &long,
+    ] {
+        let signed = password(&secret("new secret"), username.as_bytes());
+        assert_eq!(check(username, &signed), Err(AuthFailure::NoSuchUser), "{username}");
+    }
+    let raw = b"1899999999:\xFF";
+    let key = derived(raw, REALM, &password(&secret("new secret"), raw));
+    let result = verify(raw, REALM, &key);
+    assert_eq!(result.map(|_| ()), Err(AuthFailure::NoSuchUser));
+}
+
+#[test]
+fn what_stands_after_the_first_colon_is_the_user_without_its_session() {
+    for (username, user) in [
+        ("1899999999:a:b", "a:b"),
+        ("1899999999:acme/bob~s1", "acme/bob"),
+        ("1899999999:", ""),
+        ("1899999999:@user:example.com", "@user:example.com"),
+    ] {
+        let signed = password(&secret("old secret"), username.as_bytes());
+        assert_eq!(check(username, &signed).unwrap().0, user);
+    }
+}
+
+#[test]
+fn a_user_is_1_to_128_printable_bytes_without_separators() {
+    assert!(User::parse("a").is_ok());
+    assert!(User::parse(&"x".repeat(128)).is_ok());
+    assert!(User::parse("Jörg von Ü <j@example.org>").is_ok());
+    assert_eq!(User::parse(""), Err(UserError::Empty));
+    assert_eq!(User::parse(&"x".repeat(129)), Err(UserError::TooLong));
+    for bad in ["a/b", "a~b", "a\nb", "a\0", "\u{1b}[2J"] {
+        assert_eq!(User::parse(bad), Err(UserError::Character), "{bad:?}");
+    }
+    assert_ne!(User::random().unwrap(), User::random().unwrap());
+    assert!(User::parse(User::random().unwrap().as_str()).is_ok());
+}

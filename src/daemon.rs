@@ -5,6 +5,7 @@
 //! shard (which writes the end of every allocation), then the record.
 
 mod drain;
+pub(crate) mod explain;
 mod live;
 pub(crate) mod parts;
 pub mod plan;
@@ -36,6 +37,7 @@ use crate::plane::handle::Handle;
 use crate::plane::ledger::{Ledger, ShardIndex};
 use crate::plane::shard;
 use crate::plane::udp::{self, Listener};
+use crate::policy::peers::PeerPolicy;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
 use crate::turn::relay::{Options as RelayOptions, Relay};
@@ -135,7 +137,9 @@ impl Daemon {
         };
 
         let (store, record) = Store::open(parts::store_options(&config));
-        let (handle, shard) = start_shard(&config, &opened, &secrets, &here, listeners, &store)?;
+        let policy = Arc::new(parts::policy(&config, &opened, &here));
+        let (handle, shard) =
+            start_shard(&config, &opened, &secrets, Arc::clone(&policy), listeners, &store)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("edge")
@@ -163,7 +167,7 @@ impl Daemon {
         let issuer = parts::issuer_of(&config, &opened, &secrets);
         let issuer = Arc::new(Snapshot::new(issuer));
         let live = Arc::new(Live {
-            in_effect: Mutex::new(InEffect { config, warned: opened.warnings.clone() }),
+            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened)),
             opened: opened.clone(),
             state: Arc::clone(&state),
             handle: handle.clone(),
@@ -174,8 +178,17 @@ impl Daemon {
             issued: Arc::clone(&secrets.issued),
         });
         let (reload, drain_on) = (live.on_command(), live.on_drain());
-        let issued = Arc::clone(&secrets.issued);
-        let running = Running { keys, issued, live: sessions, health, reload, drain: drain_on };
+        let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
+        let running = Running {
+            keys,
+            issued: Arc::clone(&secrets.issued),
+            live: sessions,
+            health,
+            reload,
+            drain: drain_on,
+            explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
+            config: Arc::new(move || telling.config_word()),
+        };
         let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
@@ -312,7 +325,7 @@ fn start_shard(
     config: &Config,
     opened: &Opened,
     secrets: &parts::Secrets,
-    here: &[InterfaceAddress],
+    policy: Arc<PeerPolicy>,
     listeners: Vec<Listener>,
     store: &Store,
 ) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {
@@ -322,7 +335,7 @@ fn start_shard(
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
     let relay = Relay::new(RelayOptions {
         verifier: Arc::new(parts::verifier(config, secrets)),
-        policy: Arc::new(parts::policy(config, opened, here)),
+        policy,
         nonce_key: NonceKey::new(key, Now::read()),
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),

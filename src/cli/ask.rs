@@ -8,11 +8,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, drain, key, log, reload, sessions, status};
+use super::{credential, drain, explain, key, log, print_config, reload, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
-use crate::daemon::{Plan, parts};
-use crate::edge::commands::{Commands, Issuer};
+use crate::daemon::{self, Opened, Plan, parts};
+use crate::edge::commands::{Commands, Issuer, parse_peer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
@@ -92,6 +92,8 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         }
         Response::Status(health) => status::shown(health),
         Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
+        Response::Peer(explained) => explain::shown(explained),
+        Response::Config(config) => print_config::shown(config),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -106,6 +108,11 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
+        Request::ExplainPeer { peer } => return explained(config, peer),
+        Request::Config {} => {
+            let relay = Plan::of(config, &interfaces::all()?)?.relay;
+            return Ok(Response::Config(daemon::explain::in_effect(config, &relay, config)));
+        }
         Request::Status {} | Request::Reload { .. } | Request::Drain { .. } => {
             bail!(not_running(config))
         }
@@ -123,7 +130,9 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Log { .. }
         | Request::Status {}
         | Request::Reload { .. }
-        | Request::Drain { .. } => None,
+        | Request::Drain { .. }
+        | Request::ExplainPeer { .. }
+        | Request::Config {} => None,
     };
     let opened = Store::open_for_commands(parts::store_options(config));
     // Whatever came of it: files of root would keep a daemon that is not root out.
@@ -137,6 +146,21 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         super::note("this could not be put on record; the disk may be full");
     }
     Ok(response)
+}
+
+/// By the rules that a daemon would start with.
+fn explained(config: &Config, peer: &str) -> anyhow::Result<Response> {
+    let (ip, port) = parse_peer(peer).context("the command line was checked")?;
+    let here = interfaces::all()?;
+    let plan = Plan::of(config, &here)?;
+    let opened = Opened {
+        udp: config.listen.clone(),
+        http: config.http.listen.clone(),
+        relay_addresses: plan.relay,
+        warnings: Vec::new(),
+    };
+    let policy = parts::policy(config, &opened, &here);
+    Ok(Response::Peer(daemon::explain::explain_peer(config, &policy, ip, port)))
 }
 
 fn unopened(directory: &Path, error: StoreError) -> anyhow::Error {
@@ -195,6 +219,7 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
     let meaning = match request {
         Request::KeyAdd { .. } => "the key is on record and good from the next start on",
         Request::KeyRevoke { .. } => "the key is revoked on record",
+        Request::ExplainPeer { .. } | Request::Config {} => "this is what the config says",
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }

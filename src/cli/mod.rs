@@ -5,8 +5,10 @@ pub mod banner;
 mod check_config;
 mod credential;
 mod drain;
+mod explain;
 mod key;
 mod log;
+mod print_config;
 mod reload;
 mod run;
 mod sessions;
@@ -53,6 +55,10 @@ enum Command {
     Sessions(sessions::Sessions),
     /// Read the config again without a restart: live calls do not notice
     Reload(reload::Reload),
+    /// Say whether clients may reach a peer, and which rule decides
+    Explain(explain::Explain),
+    /// Show what is in effect, and where each value came from
+    PrintConfig(print_config::PrintConfig),
     /// Go out of service without cutting a call: no new allocations, then the end
     Drain(drain::Drain),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
@@ -67,6 +73,7 @@ Examples:
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
+  turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell log --user alice --since 2h          why did that call fail?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
@@ -86,6 +93,8 @@ impl Cli {
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
+            Some(Command::Explain(command)) => command.question().ask(&find(named)?),
+            Some(Command::PrintConfig(command)) => command.question().ask(&find(named)?),
             Some(Command::Drain(command)) => command.question().ask(&find(named)?),
             Some(Command::Reload(command)) => {
                 let config =
@@ -156,7 +165,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload,drain";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload,drain,explain,explain peer,print-config";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

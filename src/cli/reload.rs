@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::ask::{Format, Question};
 use crate::config::{Config, Source};
-use crate::edge::control_json::{Changed, Handed, Reloaded, Request};
+use crate::edge::control_json::Request;
+use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]

@@ -35,6 +35,14 @@ impl Places {
         self.0.get(key)
     }
 
+    /// Has `key` stand where it stands in `other`, or nowhere.
+    pub(super) fn take_from(&mut self, other: &Self, key: &str) {
+        match other.0.get(key) {
+            Some(place) => _ = self.0.insert(key.to_owned(), place.clone()),
+            None => _ = self.0.remove(key),
+        }
+    }
+
     fn note(&mut self, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());

@@ -179,6 +179,11 @@ impl Config {
         new.channel_numbers = old.channel_numbers;
         new.http.listen.clone_from(&old.http.listen);
         new.log.format = old.log.format;
+        for Setting { key, takes, value: _ } in old.settings() {
+            if takes == Takes::Restart {
+                new.places.take_from(&old.places, key);
+            }
+        }
         new
     }
 }

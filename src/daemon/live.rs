@@ -9,12 +9,13 @@ use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
 use crate::edge::commands::{Issuer, Reload};
-use crate::edge::control_json::{Changed, Handed, Reloaded};
+use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
 use crate::limits::ANSWER_PATIENCE;
 use crate::ops::state_directory::StateDirectory;
 use crate::ops::{interfaces, log, systemd};
 use crate::plane::handle::Handle;
+use crate::policy::peers::PeerPolicy;
 use crate::store::Store;
 use crate::turn::replace::Replacement;
 
@@ -36,8 +37,18 @@ pub(super) struct Live {
 /// The config, as far as it counts.
 pub(super) struct InEffect {
     pub(super) config: Config,
+    /// What the file says; more than that where it waits for a restart.
+    pub(super) written: Config,
+    /// The peer rules of the relay.
+    pub(super) policy: Arc<PeerPolicy>,
     /// What a person was told of it already.
     pub(super) warned: Vec<String>,
+}
+
+impl InEffect {
+    pub(super) fn at_start(config: Config, policy: Arc<PeerPolicy>, opened: &Opened) -> Self {
+        Self { written: config.clone(), config, policy, warned: opened.warnings.clone() }
+    }
 }
 
 impl Live {
@@ -89,9 +100,10 @@ impl Live {
         let secrets = parts::secrets(&effective, &self.state, &mut warnings)
             .map_err(|error| error.to_string())?
             .noted_in(&self.issued);
+        let policy = Arc::new(parts::policy(&effective, &self.opened, &here));
         let replacement = Replacement {
             verifier: Arc::new(parts::verifier(&effective, &secrets)),
-            policy: Arc::new(parts::policy(&effective, &self.opened, &here)),
+            policy: Arc::clone(&policy),
             default_family: parts::default_family(&effective),
         };
         let edge_options = parts::edge_options(&effective, &self.opened, &secrets);
@@ -108,7 +120,7 @@ impl Live {
             Source::Embedded => None,
             Source::File(path) => Some(path.display().to_string()),
         };
-        in_effect.config = effective;
+        (in_effect.config, in_effect.written, in_effect.policy) = (effective, new, policy);
         let closed = asked.wait(ANSWER_PATIENCE).unwrap_or_else(|error| {
             warnings.push(format!("{error}: it goes by the new rules as soon as it can"));
             Default::default()

@@ -83,7 +83,7 @@ pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
 }
 
-pub(super) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
+pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
     let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
     let others = here
         .iter()

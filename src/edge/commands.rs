@@ -1,17 +1,17 @@
 //! What the command line can ask: carried out by the daemon behind its control socket, or, while
 //! none runs, by the command itself on the record.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::HealthProbe;
 use super::api_keys::ApiKeys;
-use super::control_json::{
-    Handed, Key, LogLine, LogWord, Relayed, Reloaded, Request, Response, Session,
-};
+use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Session};
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
+use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
@@ -70,6 +70,10 @@ pub struct Running {
     pub reload: Reload,
     /// No new allocations, and the end; says how many there are.
     pub drain: Drain,
+    /// What the rules say about a peer.
+    pub explain_peer: Arc<dyn Fn(IpAddr, Option<u16>) -> ExplainedPeer + Send + Sync>,
+    /// What is in effect.
+    pub config: Arc<dyn Fn() -> ConfigWord + Send + Sync>,
 }
 
 impl Commands {
@@ -89,6 +93,10 @@ impl Commands {
             Request::Status {} => self.status(),
             Request::Reload { handed } => self.reload(handed.as_ref()),
             Request::Drain { limit_s } => self.drain(limit_s),
+            Request::ExplainPeer { peer } => self.explain_peer(&peer),
+            Request::Config {} => {
+                self.running().map(|running| Response::Config((running.config)()))
+            }
         };
         done.unwrap_or_else(Response::Error)
     }
@@ -244,10 +252,27 @@ impl Commands {
         Ok(Response::Draining { allocations, limit_s: limit.as_secs() })
     }
 
+    fn explain_peer(&self, peer: &str) -> Result<Response, ErrorWord> {
+        let running = self.running()?;
+        let no_peer = "peer must be an address, or an address and a port";
+        let (ip, port) = parse_peer(peer).ok_or_else(|| wrong("peer", no_peer))?;
+        Ok(Response::Peer((running.explain_peer)(ip, port)))
+    }
+
     fn running(&self) -> Result<&Running, ErrorWord> {
         let none = || failed("not_running", "no turnbell runs on this state directory");
         self.daemon.as_ref().ok_or_else(none)
     }
+}
+
+/// `172.17.0.3`, `172.17.0.3:53`, `2001:db8::7`, `[2001:db8::7]:53`.
+#[must_use]
+pub fn parse_peer(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(ip) = text.parse() {
+        return Some((ip, None));
+    }
+    let at: SocketAddr = text.parse().ok()?;
+    Some((at.ip(), Some(at.port())))
 }
 
 fn rows(limit: Option<usize>) -> usize {

@@ -3,12 +3,10 @@
 //! Times are integer Unix milliseconds ending in `_at`; a credential's `expires_at` is in seconds,
 //! as `/ice` has it. Durations end in `_s`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::json::{ErrorWord, Health};
+use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 
 /// `{"cmd":"...", ...}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,23 +74,13 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit_s: Option<u64>,
     },
-}
-
-/// The files of a config as a command of root reads them. A daemon that was given copies at its
-/// start (systemd's credentials) takes these; any other one reads its own files.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Handed {
-    /// Text of the config.
-    pub config: String,
-    /// Text of each secret file, by its path as the config has it.
-    #[serde(default)]
-    pub secret_files: BTreeMap<String, String>,
-}
-
-impl fmt::Debug for Handed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
+    /// Asks what the rules say about a peer.
+    ExplainPeer {
+        /// An address, or an address and a port.
+        peer: String,
+    },
+    /// Asks what is in effect.
+    Config {},
 }
 
 /// An object with one member, named after what it answers.
@@ -145,39 +133,12 @@ pub enum Response {
         /// After so many seconds it ends whatever is on.
         limit_s: u64,
     },
+    /// To `explain_peer`.
+    Peer(ExplainedPeer),
+    /// To `config`.
+    Config(ConfigWord),
     /// Instead of all of these.
     Error(ErrorWord),
-}
-
-/// What a reload did.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// The file; absent where the built-in default counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// Its text came with the command.
-    pub handed: bool,
-    /// What counts from here on.
-    pub applied: Vec<Changed>,
-    /// What the file says and only a restart brings.
-    pub needs_restart: Vec<Changed>,
-    /// Live permissions that the new rules closed.
-    pub permissions_closed: u64,
-    /// Live channels that the new rules closed.
-    pub channels_closed: u64,
-    /// Sentences for a person, those that were not told before.
-    pub warnings: Vec<String>,
-}
-
-/// A key of the config with another value; secrets are counted, not shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// Its path, such as `quota.per_user`.
-    pub key: String,
-    /// What was in effect.
-    pub old: String,
-    /// What the file says.
-    pub new: String,
 }
 
 /// An API key without its text.

@@ -28,6 +28,7 @@ pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
+pub mod operator_json;
 mod page;
 mod router;
 pub mod snapshot;

@@ -69,6 +69,8 @@ impl Daemon {
                 health: Arc::new(move || health.lock().unwrap().clone()),
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
                 drain: Arc::new(|limit| Ok(limit.as_secs())),
+                explain_peer: Arc::new(|_, _| panic!("not of this test")),
+                config: Arc::new(|| panic!("not of this test")),
             }),
         });
         let socket = ControlSocket::bind(&path).unwrap();

@@ -12,10 +12,11 @@ use super::{credential, drain, explain, key, log, print_config, reload, sessions
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::{self, Opened, Plan, parts};
-use crate::edge::commands::{Commands, Issuer, parse_peer};
+use crate::edge::commands::{Commands, Issuer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
+use crate::edge::operator_json::parse_peer;
 use crate::edge::snapshot::Snapshot;
 use crate::ops::interfaces;
 use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE, give_to_owner};

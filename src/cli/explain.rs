@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 
 use super::ask::{Format, Question};
-use crate::edge::commands::parse_peer;
 use crate::edge::control_json::Request;
-use crate::edge::operator_json::{ExplainedPeer, Rule, Verdict};
+use crate::edge::operator_json::{ExplainedPeer, Rule, Verdict, parse_peer};
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]

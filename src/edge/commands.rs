@@ -1,7 +1,7 @@
 //! What the command line can ask: carried out by the daemon behind its control socket, or, while
 //! none runs, by the command itself on the record.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Ses
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
-use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_peer};
 use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
@@ -263,16 +263,6 @@ impl Commands {
         let none = || failed("not_running", "no turnbell runs on this state directory");
         self.daemon.as_ref().ok_or_else(none)
     }
-}
-
-/// `172.17.0.3`, `172.17.0.3:53`, `2001:db8::7`, `[2001:db8::7]:53`.
-#[must_use]
-pub fn parse_peer(text: &str) -> Option<(IpAddr, Option<u16>)> {
-    if let Ok(ip) = text.parse() {
-        return Some((ip, None));
-    }
-    let at: SocketAddr = text.parse().ok()?;
-    Some((at.ip(), Some(at.port())))
 }
 
 fn rows(limit: Option<usize>) -> usize {

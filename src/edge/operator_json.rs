@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,16 @@ pub struct Changed {
     pub old: String,
     /// What the file says.
     pub new: String,
+}
+
+/// `172.17.0.3`, `172.17.0.3:53`, `2001:db8::7`, `[2001:db8::7]:53`.
+#[must_use]
+pub fn parse_peer(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(ip) = text.parse() {
+        return Some((ip, None));
+    }
+    let at: SocketAddr = text.parse().ok()?;
+    Some((at.ip(), Some(at.port())))
 }
 
 /// What the rules say about a peer, and why.

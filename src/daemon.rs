@@ -9,12 +9,13 @@ pub(crate) mod explain;
 mod live;
 pub(crate) mod parts;
 pub mod plan;
+mod ports;
 mod pulse;
 mod signals;
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -24,19 +25,19 @@ use crate::auth::nonce::NonceKey;
 use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
+use crate::edge::accept::{self, Door};
 use crate::edge::api_keys::ApiKeys;
 use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
+use crate::edge::ice_urls::RelayListener;
 use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
-use crate::ops::interfaces::InterfaceAddress;
-use crate::ops::port_holder::{self, Protocol};
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
 use crate::plane::ledger::{Ledger, ShardIndex};
 use crate::plane::shard;
-use crate::plane::udp::{self, Listener};
+use crate::plane::udp::Listener;
 use crate::policy::peers::PeerPolicy;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
@@ -51,6 +52,8 @@ use live::{InEffect, Live};
 use signals::Signals;
 
 pub use plan::{Impossible, Plan};
+use ports::Ports;
+pub(crate) use ports::{bind_tcp, has_ipv6};
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +85,20 @@ pub enum DaemonError {
 pub struct Opened {
     /// UDP listeners with their real ports.
     pub udp: Vec<SocketAddr>,
+    /// TCP listeners for STUN and TURN, likewise.
+    pub tcp: Vec<SocketAddr>,
     /// HTTP listeners with their real ports.
     pub http: Vec<SocketAddr>,
     /// Addresses that are relayed on, and why these.
     pub relay_addresses: Vec<RelayAddress>,
     /// Sentences for a person.
     pub warnings: Vec<String>,
+}
+
+impl Opened {
+    fn relay_listeners(&self) -> Vec<RelayListener> {
+        parts::relay_listeners(&self.udp, &self.tcp)
+    }
 }
 
 /// A running daemon. Dropping it without [`Self::stop`] leaves its threads to the process's end.
@@ -98,6 +109,7 @@ pub struct Daemon {
     runtime: tokio::runtime::Runtime,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
+    doors: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
     record: WriterHandle,
     state: Arc<StateDirectory>,
@@ -122,16 +134,14 @@ impl Daemon {
         parts::raise_file_limit(&config, &mut warnings);
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
-        // Every port is tried before any failure is told, so that all of them are told at once.
-        let mut taken = Vec::new();
-        let listeners = bind_udp(&config, &here, &mut warnings, &mut taken);
-        let http = bind_http(&config, &mut taken);
-        if !taken.is_empty() {
-            return Err(DaemonError::Wishes(taken));
-        }
+        let Ports { udp, tcp, http } = Ports::bind(&config, &here, &mut warnings)?;
+        let at = |listeners: &[TcpListener]| {
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        };
         let opened = Opened {
-            udp: listeners.iter().map(Listener::local).collect(),
-            http: http.iter().filter_map(|l| l.local_addr().ok()).collect(),
+            udp: udp.iter().map(Listener::local).collect(),
+            tcp: at(&tcp),
+            http: at(&http),
             relay_addresses: relay,
             warnings,
         };
@@ -139,7 +149,7 @@ impl Daemon {
         let (store, record) = Store::open(parts::store_options(&config));
         let policy = Arc::new(parts::policy(&config, &opened, &here));
         let (handle, shard) =
-            start_shard(&config, &opened, &secrets, Arc::clone(&policy), listeners, &store)?;
+            start_shard(&config, &opened, &secrets, Arc::clone(&policy), udp, &store)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("edge")
@@ -195,6 +205,11 @@ impl Daemon {
         let control = runtime.spawn(control.serve(Arc::new(commands), async move {
             let _ = control_stopped.wait_for(|stopped| *stopped).await;
         }));
+        let mut doors_stopped = stopped.clone();
+        let doors = tcp.into_iter().map(|listener| Door { listener }).collect();
+        let doors = runtime.spawn(accept::serve(doors, handle.clone(), async move {
+            let _ = doors_stopped.wait_for(|stopped| *stopped).await;
+        }));
         let mut http_stopped = stopped;
         let edge = runtime.spawn(crate::edge::serve(http, edge, async move {
             let _ = http_stopped.wait_for(|stopped| *stopped).await;
@@ -208,6 +223,7 @@ impl Daemon {
             runtime,
             stop_edge,
             edge,
+            doors,
             control,
             record,
             state,
@@ -236,9 +252,10 @@ impl Daemon {
     /// # Errors
     /// `ShardDied` if the relay did not end as told.
     pub fn stop(self) -> Result<(), DaemonError> {
-        let Self { handle, shard, runtime, stop_edge, edge, control, record, state, .. } = self;
+        let Self { handle, shard, runtime, stop_edge, edge, doors, control, record, state, .. } =
+            self;
         stop_edge.send_replace(true);
-        for (what, task) in [("HTTP", edge), ("the control socket", control)] {
+        for (what, task) in [("HTTP", edge), ("TCP", doors), ("the control socket", control)] {
             let ended = runtime.block_on(async { tokio::time::timeout(STOP_PATIENCE, task).await });
             if !matches!(ended, Ok(Ok(Ok(())))) {
                 tracing::warn!("{what} did not end in order");
@@ -263,62 +280,6 @@ impl Daemon {
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
-}
-
-/// Whether there is anything to listen for on IPv6. A kernel where it is switched off
-/// (`disable_ipv6`) still binds the wildcard, but has no address of that family, not even loopback.
-pub(crate) fn has_ipv6(here: &[InterfaceAddress]) -> bool {
-    udp::has_ipv6() && here.iter().any(|found| found.address.is_ipv6())
-}
-
-fn bind_udp(
-    config: &Config,
-    here: &[InterfaceAddress],
-    warnings: &mut Vec<String>,
-    errors: &mut Vec<String>,
-) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    let has_ipv6 = has_ipv6(here);
-    for address in &config.listen {
-        if address.is_ipv6() && !has_ipv6 {
-            warnings.push(format!("this machine has no IPv6: not listening on {address}"));
-            continue;
-        }
-        match Listener::bind(*address) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                errors.push(port_holder::bind_failure(Protocol::Udp, *address, "listen", &error));
-            }
-        }
-    }
-    if errors.is_empty() && listeners.is_empty() {
-        errors.push("nothing to listen on: set \"listen\" to an address of this machine".into());
-    }
-    if let Some(small) = listeners.iter().find(|l| l.is_receive_buffer_small()) {
-        warnings.push(format!(
-            "the kernel gives {} KiB of receive buffer to {}, busy servers lose packets with that; \
-             scripts/install sets net.core.rmem_max, or: sysctl -w net.core.rmem_max=4194304",
-            small.receive_buffer_bytes() / 1024,
-            small.local(),
-        ));
-    }
-    listeners
-}
-
-fn bind_http(config: &Config, errors: &mut Vec<String>) -> Vec<std::net::TcpListener> {
-    let mut listeners = Vec::new();
-    for address in &config.http.listen {
-        match std::net::TcpListener::bind(address) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => errors.push(port_holder::bind_failure(
-                Protocol::Tcp,
-                *address,
-                "http.listen",
-                &error,
-            )),
-        }
-    }
-    listeners
 }
 
 fn start_shard(
@@ -363,7 +324,12 @@ fn write_addresses(state: &StateDirectory, opened: &Opened) {
             text
         })
     };
-    let json = format!("{{\"udp\":[{}],\"http\":[{}]}}\n", list(&opened.udp), list(&opened.http));
+    let json = format!(
+        "{{\"udp\":[{}],\"tcp\":[{}],\"http\":[{}]}}\n",
+        list(&opened.udp),
+        list(&opened.tcp),
+        list(&opened.http)
+    );
     let path = state.path().join(ADDRESSES_FILE);
     let part = state.path().join(format!("{ADDRESSES_FILE}.part"));
     // Renamed into place: whoever waits for the file never reads half of it.

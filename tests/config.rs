@@ -107,6 +107,7 @@ fn every_key_is_read() {
 realm = "example"
 state_directory = "/srv/turnbell"
 listen = ["127.0.0.1:0"]
+listen_tcp = ["127.0.0.1:3479"]
 relay_addresses = ["127.0.0.1", "::1"]
 relay_ports = "50000 - 50099"
 external = ["203.0.113.7/10.0.0.5", "2001:db8::7"]
@@ -150,6 +151,7 @@ format = "text"
     assert_eq!(config.realm, "example");
     assert_eq!(config.state_directory, Path::new("/srv/turnbell"));
     assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(config.listen_tcp, ["127.0.0.1:3479".parse().unwrap()]);
     assert_eq!(config.relay_addresses.len(), 2);
     assert_eq!(config.relay_ports, 50_000..=50_099);
     assert_eq!(config.external[0].private, Some("10.0.0.5".parse().unwrap()));
@@ -295,6 +297,8 @@ fn a_listener_is_an_address_with_a_port() {
     check_refused("listen = [\"[fe80::1%2]:3478\"]", &["zone ids"]);
     check_refused("listen = [\"224.0.0.1:3478\"]", &["multicast"]);
     check_refused("listen = []", &["must have 1 to 64 entries, found 0"]);
+    assert_eq!(accepted("listen_tcp = []").listen_tcp, []);
+    check_refused("listen_tcp = [\"::1\"]", &["write \"[::1]:3478\""]);
     check_refused("listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", &["stands there twice"]);
     check_refused("[http]\nlisten = [\"8080\"]", &["\"0.0.0.0:8080\""]);
 }

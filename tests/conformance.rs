@@ -24,5 +24,6 @@ mod conformance {
     mod replace;
     mod send_data;
     mod stop;
+    mod stream;
     mod user_hash;
 }

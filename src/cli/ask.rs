@@ -1,7 +1,6 @@
 //! How a request is carried out: by the daemon if it runs, else here on the record, with the same
 //! code and the same answer (R9).
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -156,6 +155,7 @@ fn explained(config: &Config, peer: &str) -> anyhow::Result<Response> {
     let plan = Plan::of(config, &here)?;
     let opened = Opened {
         udp: config.listen.clone(),
+        tcp: config.listen_tcp.clone(),
         http: config.http.listen.clone(),
         relay_addresses: plan.relay,
         warnings: Vec::new(),
@@ -179,9 +179,9 @@ fn issuer(config: &Config) -> anyhow::Result<Issuer> {
     let secret = issuing_secret(config)?;
     let plan = Plan::of(config, &interfaces::all()?)?;
     // Which port 0 becomes is known by the daemon alone.
-    let fixed = |listener: &&SocketAddr| listener.port() != 0;
-    let listeners: Vec<SocketAddr> = config.listen.iter().filter(fixed).copied().collect();
-    Ok(parts::issuer(config, secret, &plan.relay, &listeners))
+    let mut listeners = parts::relay_listeners(&config.listen, &config.listen_tcp);
+    listeners.retain(|listener| listener.addr.port() != 0);
+    Ok(parts::issuer(config, secret, &plan.relay, listeners))
 }
 
 /// The secret that issues: the first of the config, else the one in the state directory.

@@ -14,6 +14,8 @@ pub struct Banner<'a> {
     pub config: &'a Config,
     /// Bound STUN and TURN sockets, with the ports they really got.
     pub listeners: &'a [SocketAddr],
+    /// The same over TCP.
+    pub tcp: &'a [SocketAddr],
     /// Bound HTTP sockets, likewise.
     pub http: &'a [SocketAddr],
     /// What is relayed on.
@@ -44,7 +46,12 @@ impl Banner<'_> {
         };
         row("config", &config_used(&self.config.source));
         row("state", &self.config.state_directory.display().to_string());
-        row("STUN/TURN", &format!("UDP {}", joined(self.listeners)));
+        let of = |name: &str, listeners: &[SocketAddr]| {
+            (!listeners.is_empty()).then(|| format!("{name} {}", joined(listeners)))
+        };
+        let transports = [of("UDP", self.listeners), of("TCP", self.tcp)];
+        let transports: Vec<String> = transports.into_iter().flatten().collect();
+        row("STUN/TURN", &transports.join("\n"));
         let relay: Vec<String> = self.relay.iter().map(relayed_on).collect();
         row("relay", &relay.join("\n"));
         let ports = &self.config.relay_ports;
@@ -157,8 +164,14 @@ mod tests {
 
     fn banner(config: &Config, http: &[&str], warnings: &[String]) -> String {
         let http: Vec<SocketAddr> = http.iter().map(|at| at.parse().unwrap()).collect();
-        let banner =
-            Banner { config, listeners: &config.listen, http: &http, relay: &relay(), warnings };
+        let banner = Banner {
+            config,
+            listeners: &config.listen,
+            tcp: &config.listen_tcp,
+            http: &http,
+            relay: &relay(),
+            warnings,
+        };
         banner.started()
     }
 
@@ -171,6 +184,7 @@ mod tests {
   config    built-in default (there is no ./turnbell.toml and no /etc/turnbell/turnbell.toml)
   state     turnbell-data
   STUN/TURN UDP 0.0.0.0:3478, [::]:3478
+            TCP 0.0.0.0:3478, [::]:3478
   relay     203.0.113.7, the only global IPv4 address (eth0)
             on UDP ports 49152-65535
   HTTP      127.0.0.1:8080

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::banner::Banner;
 use crate::config::{Config, secrets};
-use crate::daemon::{Plan, has_ipv6};
+use crate::daemon::{Plan, bind_tcp, has_ipv6};
 use crate::ops::interfaces::{self, InterfaceAddress};
 use crate::ops::port_holder::{Protocol, bind_failure};
 use crate::ops::state_directory::SECRET_FILE;
@@ -40,6 +40,7 @@ fn meaning(config: &Config) -> anyhow::Result<String> {
     let banner = Banner {
         config,
         listeners: &config.listen,
+        tcp: &config.listen_tcp,
         http: &config.http.listen,
         relay: &plan.relay,
         warnings: &plan.warnings,
@@ -77,10 +78,19 @@ fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
         Some(bind_failure(Protocol::Udp, *at, "listen", &error))
     };
     let tcp = |at: &SocketAddr| {
+        if at.is_ipv6() && !has_ipv6 {
+            return None;
+        }
+        let error = bind_tcp(*at).err()?;
+        Some(bind_failure(Protocol::Tcp, *at, "listen_tcp", &error))
+    };
+    let http = |at: &SocketAddr| {
         let error = TcpListener::bind(at).err()?;
         Some(bind_failure(Protocol::Tcp, *at, "http.listen", &error))
     };
-    config.listen.iter().filter_map(udp).chain(config.http.listen.iter().filter_map(tcp)).collect()
+    let taken = config.listen.iter().filter_map(udp);
+    let taken = taken.chain(config.listen_tcp.iter().filter_map(tcp));
+    taken.chain(config.http.listen.iter().filter_map(http)).collect()
 }
 
 #[cfg(test)]
@@ -93,6 +103,7 @@ mod tests {
     fn config(directory: &Path) -> Config {
         let mut config = Config::embedded();
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.listen_tcp = Vec::new();
         config.http.listen = Vec::new();
         config.relay_addresses = vec!["127.0.0.1".parse().unwrap()];
         config.state_directory = directory.to_owned();

@@ -38,7 +38,7 @@ impl Run {
 /// terminal or a file the banner.
 fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
     if log::goes_to_the_journal() {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, http = ?opened.http, "up");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, listen_tcp = ?opened.tcp, http = ?opened.http, "up");
         for relay in &opened.relay_addresses {
             tracing::info!("{relay}");
         }
@@ -49,6 +49,7 @@ fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
         let banner = Banner {
             config,
             listeners: &opened.udp,
+            tcp: &opened.tcp,
             http: &opened.http,
             relay: &opened.relay_addresses,
             warnings: &opened.warnings,

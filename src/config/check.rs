@@ -45,6 +45,11 @@ pub(super) fn convert(
     {
         config.listen = listen;
     }
+    if let Some(listen) =
+        at.list("listen_tcp", raw.listen_tcp, 0..=LISTENERS_MAX, |t| value::listener(t, 3478))
+    {
+        config.listen_tcp = listen;
+    }
     if let Some(found) = at.list(
         "relay_addresses",
         raw.relay_addresses,

@@ -38,6 +38,8 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// UDP listeners for STUN and TURN; never empty.
     pub listen: Vec<SocketAddr>,
+    /// TCP listeners for STUN and TURN; empty: none.
+    pub listen_tcp: Vec<SocketAddr>,
     /// Addresses relay sockets are bound to; empty: found by itself.
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of relayed transport addresses.
@@ -290,10 +292,8 @@ impl Config {
             source: Source::Embedded,
             realm: "turnbell".to_owned(),
             state_directory: default_state_directory(),
-            listen: vec![
-                SocketAddr::from(([0; 4], STUN_PORT)),
-                SocketAddr::from(([0; 16], STUN_PORT)),
-            ],
+            listen: everywhere(STUN_PORT),
+            listen_tcp: everywhere(STUN_PORT),
             relay_addresses: Vec::new(),
             relay_ports: 49_152..=65_535,
             external: Vec::new(),
@@ -360,6 +360,11 @@ impl Quota {
 
 /// The port STUN and TURN are registered for (RFC 8489 §18.6).
 const STUN_PORT: u16 = 3478;
+
+/// Every address of both families.
+fn everywhere(port: u16) -> Vec<SocketAddr> {
+    vec![SocketAddr::from(([0; 4], port)), SocketAddr::from(([0; 16], port))]
+}
 
 /// `$STATE_DIRECTORY` (systemd sets it; the first of a list), else `./turnbell-data`.
 fn default_state_directory() -> PathBuf {

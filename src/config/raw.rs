@@ -24,6 +24,7 @@ pub(super) struct Raw {
     pub(super) realm: Text,
     pub(super) state_directory: Text,
     pub(super) listen: List,
+    pub(super) listen_tcp: List,
     pub(super) relay_addresses: List,
     pub(super) relay_ports: Text,
     pub(super) external: List,

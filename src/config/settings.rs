@@ -105,6 +105,7 @@ impl Config {
             setting("realm", Restart, text(&self.realm)),
             setting("state_directory", Restart, text(self.state_directory.display())),
             setting("listen", Restart, list(&self.listen)),
+            setting("listen_tcp", Restart, list(&self.listen_tcp)),
             setting("relay_addresses", Restart, list(&self.relay_addresses)),
             setting("relay_ports", Restart, text(range(self))),
             setting("external", Restart, Value::List(self.external.iter().map(external).collect())),
@@ -173,6 +174,7 @@ impl Config {
         new.realm.clone_from(&old.realm);
         new.state_directory.clone_from(&old.state_directory);
         new.listen.clone_from(&old.listen);
+        new.listen_tcp.clone_from(&old.listen_tcp);
         new.relay_addresses.clone_from(&old.relay_addresses);
         new.relay_ports = old.relay_ports.clone();
         new.external.clone_from(&old.external);

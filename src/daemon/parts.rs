@@ -18,7 +18,9 @@ use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
 use crate::edge::{Options as EdgeOptions, Recorder};
-use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT};
+use crate::limits::{
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, STREAMS_MAX, STREAMS_OPENING_MAX,
+};
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::StateDirectory;
@@ -63,7 +65,7 @@ pub(super) fn secrets(
 /// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
 /// the hard one lets it.
 pub(super) fn raise_file_limit(config: &Config, warnings: &mut Vec<String>) {
-    const OTHERS: u64 = HTTP_CONNECTIONS_MAX as u64 + 128;
+    const OTHERS: u64 = (HTTP_CONNECTIONS_MAX + STREAMS_MAX + STREAMS_OPENING_MAX + 128) as u64;
     let needed = u64::from(config.quota.total) + OTHERS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < hard {
@@ -97,7 +99,7 @@ pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]
         advertised_relay: advertised,
         own,
         local_networks,
-        listeners: opened.udp.iter().chain(&opened.http).copied().collect(),
+        listeners: opened.udp.iter().chain(&opened.tcp).chain(&opened.http).copied().collect(),
         relay_ports: config.relay_ports.clone(),
         deny: config.deny_peers.clone(),
         allow_private: config.allow_private_peers.clone(),
@@ -163,7 +165,7 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
 
 /// What the running daemon issues with.
 pub(super) fn issuer_of(config: &Config, opened: &Opened, secrets: &Secrets) -> Issuer {
-    issuer(config, issuing(secrets), &opened.relay_addresses, &opened.udp)
+    issuer(config, issuing(secrets), &opened.relay_addresses, opened.relay_listeners())
 }
 
 /// What a credential is issued with by hand; the daemon and a command without one issue alike.
@@ -171,7 +173,7 @@ pub(crate) fn issuer(
     config: &Config,
     secret: Secret<String>,
     relay: &[RelayAddress],
-    listeners: &[SocketAddr],
+    listeners: Vec<RelayListener>,
 ) -> Issuer {
     Issuer { secret, ttl_default: config.ice.ttl, urls: url_sources(config, relay, listeners) }
 }
@@ -206,7 +208,7 @@ pub(super) fn edge_options(config: &Config, opened: &Opened, secrets: &Secrets) 
             secret: issuing(secrets),
             issued: Arc::clone(&secrets.issued),
             ttl_default: config.ice.ttl,
-            urls: url_sources(config, &opened.relay_addresses, &opened.udp),
+            urls: url_sources(config, &opened.relay_addresses, opened.relay_listeners()),
             relay_only: config.ice.policy == IcePolicy::Relay,
             stun: config.ice.stun,
             foreign: config.ice.servers.iter().map(foreign_server).collect(),
@@ -221,7 +223,20 @@ pub(super) fn edge_options(config: &Config, opened: &Opened, secrets: &Secrets) 
     }
 }
 
-fn url_sources(config: &Config, relay: &[RelayAddress], listeners: &[SocketAddr]) -> UrlSources {
+/// Ports of the relay as URLs name them.
+pub(crate) fn relay_listeners(udp: &[SocketAddr], tcp: &[SocketAddr]) -> Vec<RelayListener> {
+    let of = |transport, addresses: &[SocketAddr]| {
+        let listener = |addr: &SocketAddr| RelayListener { transport, addr: *addr };
+        addresses.iter().map(listener).collect::<Vec<_>>()
+    };
+    [of(UrlTransport::Udp, udp), of(UrlTransport::Tcp, tcp)].concat()
+}
+
+fn url_sources(
+    config: &Config,
+    relay: &[RelayAddress],
+    listeners: Vec<RelayListener>,
+) -> UrlSources {
     let advertised = |advertise: &config::Advertise| Advertised {
         host: match &advertise.host {
             Host::Name(name) => name.clone(),
@@ -229,12 +244,11 @@ fn url_sources(config: &Config, relay: &[RelayAddress], listeners: &[SocketAddr]
         },
         port: advertise.port,
     };
-    let listener = |addr: &SocketAddr| RelayListener { transport: UrlTransport::Udp, addr: *addr };
     UrlSources {
         advertise: config.advertise.iter().map(advertised).collect(),
         external: config.external.iter().map(|e| e.public).collect(),
         relay_addresses: relay.iter().map(|a| a.advertised).collect(),
-        listeners: listeners.iter().map(listener).collect(),
+        listeners,
     }
 }
 

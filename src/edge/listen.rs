@@ -135,7 +135,7 @@ async fn answer(
 }
 
 /// Errors that `accept` reports for a connection that died in the queue, not for the listener.
-fn is_of_one_connection(why: &io::Error) -> bool {
+pub(super) fn is_of_one_connection(why: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -16,6 +16,7 @@ use crate::limits::{
 use crate::policy::rate::TokenBucket;
 use crate::time::Now;
 
+pub mod accept;
 pub mod access;
 pub mod api_keys;
 pub mod commands;
@@ -28,6 +29,7 @@ pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
+mod opening;
 pub mod operator_json;
 mod page;
 mod router;

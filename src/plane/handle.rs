@@ -1,11 +1,14 @@
-//! The one thing of the plane that the edge sees: questions to a running shard, and its pulse.
+//! The one thing of the plane that the edge sees: questions to a running shard, its pulse, and the
+//! streams that are handed to it.
 
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use nix::sys::eventfd::EventFd;
+use rustls::ServerConnection;
 
 use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
@@ -13,6 +16,7 @@ use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
 use crate::turn::counters::Counters;
 use crate::turn::drain::Alternate;
+use crate::turn::fact::Transport;
 use crate::turn::replace::Replacement;
 
 /// What a shard is asked.
@@ -74,10 +78,29 @@ impl<T> Pending<T> {
     }
 }
 
+/// A client's connection that is ready for TURN: accepted, its TLS handshake done, its protocol
+/// told (R15).
+#[derive(Debug)]
+pub struct FinishedStream {
+    /// Not blocking.
+    pub socket: TcpStream,
+    /// Where TLS is spoken; its handshake is done.
+    pub tls: Option<Box<ServerConnection>>,
+    /// What the five-tuple says: TCP or TLS.
+    pub transport: Transport,
+    /// The client's transport address.
+    pub client: SocketAddr,
+    /// The address of ours that it connected to.
+    pub server: SocketAddr,
+    /// Bytes of TURN that were read already, decrypted.
+    pub received: Vec<u8>,
+}
+
 /// A running shard, from outside. Questions wait their turn behind packets, for a bounded time.
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) questions: SyncSender<Question>,
+    pub(super) streams: SyncSender<FinishedStream>,
     pub(super) wake: Arc<EventFd>,
     pub(super) turns: Arc<AtomicU64>,
     pub(super) ledger: Arc<Ledger>,
@@ -127,6 +150,19 @@ impl Handle {
     /// If the shard is gone already or does not end within `patience`.
     pub fn stop(&self, patience: Duration) -> Result<(), NoAnswer> {
         self.ask(patience, Question::Stop)
+    }
+
+    /// Hands a stream over; does not wait.
+    ///
+    /// # Errors
+    /// If the shard is gone or has too many streams before it; the stream is closed.
+    pub fn take_stream(&self, stream: FinishedStream) -> Result<(), NoAnswer> {
+        self.streams.try_send(stream).map_err(|error| match error {
+            TrySendError::Full(_) => NoAnswer::Late,
+            TrySendError::Disconnected(_) => NoAnswer::Gone,
+        })?;
+        let _ = self.wake.write(1);
+        Ok(())
     }
 
     /// Loop turns finished so far; it grows at least once a second while the shard is well.

@@ -7,4 +7,6 @@ pub mod udp;
 
 mod relay_sockets;
 mod slots;
+mod stream;
+mod streams;
 mod sys;

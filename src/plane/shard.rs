@@ -2,8 +2,12 @@
 //!
 //! A turn of the loop, in this order, each part bounded:
 //! 1. wait for events, until the relay's deadline, a second at most; read the clocks once;
-//! 2. expire what is due; 3. answer questions; 4. read each ready socket, one batch each, and
-//!    decide every datagram; 5. send what was collected, many datagrams a call.
+//! 2. expire what is due; 3. answer questions, take over streams; 4. read each ready socket, one
+//!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
+//! 6. close streams.
+
+mod sending;
+mod streams;
 
 use std::io;
 use std::net::IpAddr;
@@ -17,24 +21,23 @@ use std::thread::JoinHandle;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::handle::{Closed, Handle, Question};
+use super::handle::{Closed, FinishedStream, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
 use super::slots::Slots;
+use super::streams::{Streams, stream_of};
 use super::sys::{self, BATCH_MAX, Received, Transmit};
 use super::udp::Listener;
 use crate::limits::{
-    COMMANDS_QUEUED_MAX, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH, TURN_IDLE_MAX,
+    COMMANDS_QUEUED_MAX, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH, STREAMS_QUEUED_MAX,
+    TURN_IDLE_MAX,
 };
 use crate::time::Now;
-use crate::turn::contract::{Command, Discard, Forward, Header, Input, Output};
-use crate::turn::fact::{Fact, Transport};
+use crate::turn::contract::{Command, Discard, Forward, Input, Output};
+use crate::turn::fact::Fact;
 use crate::turn::five_tuple::FiveTuple;
 use crate::turn::relay::Relay;
 use crate::turn::relayed_address::{PeerAddr, RelayPort};
-use crate::wire::channel_data::{self, CHANNEL_DATA_HEADER_BYTES};
-use crate::wire::data_indication;
-use crate::wire::message::TransactionId;
 
 /// Takes facts; must not wait.
 pub type FactSink = Box<dyn FnMut(Fact) + Send>;
@@ -70,9 +73,11 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
     }
     let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
+    let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
     let turns = Arc::new(AtomicU64::new(0));
     let handle = Handle {
         questions,
+        streams,
         wake: Arc::clone(&wake),
         turns: Arc::clone(&turns),
         ledger: Arc::clone(&options.ledger),
@@ -89,7 +94,10 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         epoll,
         wake,
         asked,
+        finished,
         turns,
+        streams: Streams::default(),
+        plain: Vec::new(),
         slots: Slots::new(),
         received: Vec::with_capacity(BATCH_MAX),
         to_clients,
@@ -113,7 +121,11 @@ struct Shard {
     epoll: Epoll,
     wake: Arc<EventFd>,
     asked: Receiver<Question>,
+    finished: Receiver<FinishedStream>,
     turns: Arc<AtomicU64>,
+    streams: Streams,
+    /// Bytes of the stream that is being read.
+    plain: Vec<u8>,
     slots: Slots,
     received: Vec<Received>,
     /// Collected for clients, by listener.
@@ -140,17 +152,20 @@ impl Shard {
                 self.drain(now);
             }
             self.answer_questions(now);
+            self.take_streams(now);
             for event in &events[..ready] {
                 match event.data() {
                     WAKE_TOKEN => drop(self.wake.read()),
-                    token => match relay_port_of(token) {
-                        Some(relay) => self.read_relay(now, relay),
-                        None => self.read_listener(now, token as usize),
+                    token => match (relay_port_of(token), stream_of(token)) {
+                        (Some(relay), _) => self.read_relay(now, relay),
+                        (None, Some(number)) => self.serve_stream(now, number),
+                        (None, None) => self.read_listener(now, token as usize),
                     },
                 }
             }
-            self.send_collected();
+            self.send_collected(now);
             self.slots.reuse();
+            self.end_streams(now);
             self.turns.fetch_add(1, Ordering::Relaxed);
             if let Some(stopped) = self.stopped.take() {
                 let _ = stopped.send(());
@@ -196,7 +211,7 @@ impl Shard {
     }
 
     fn read_listener(&mut self, now: Now, at: usize) {
-        self.make_room(LISTENER_BATCH);
+        self.make_room(now, LISTENER_BATCH);
         let Some(listener) = self.listeners.get(at) else { return };
         let buffers = self.slots.receive_into().take(LISTENER_BATCH);
         if let Err(error) =
@@ -210,11 +225,8 @@ impl Shard {
         let received = std::mem::take(&mut self.received);
         for datagram in &received {
             let whole = self.slots.take(datagram.len);
-            let tuple = FiveTuple {
-                transport: Transport::Udp,
-                client: datagram.from,
-                server: self.listeners[at].server_address(datagram.to),
-            };
+            let server = self.listeners[at].server_address(datagram.to);
+            let tuple = FiveTuple::udp(datagram.from, server);
             self.route_client(now, tuple, whole);
         }
         self.received = received;
@@ -233,7 +245,7 @@ impl Shard {
                 if self.ledger.owner(to) == Some(self.index) {
                     let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
                     if let Forward::ToClient { tuple, header, range } = forward {
-                        self.toward_client(tuple, header, range);
+                        self.toward_client(now, tuple, header, range);
                     }
                 } else if else_kernel {
                     self.to_peers.push((relay, Transmit { range, to: peer, from: None }));
@@ -251,7 +263,7 @@ impl Shard {
     }
 
     fn read_relay(&mut self, now: Now, relay: RelayPort) {
-        self.make_room(RELAY_BATCH);
+        self.make_room(now, RELAY_BATCH);
         let Some(socket) = self.sockets.socket(relay) else { return };
         let buffers = self.slots.receive_into().take(RELAY_BATCH);
         if let Err(error) = sys::recv_batch(socket.as_fd(), false, buffers, &mut self.received) {
@@ -266,46 +278,10 @@ impl Shard {
             let bytes = &self.slots.bytes()[whole.clone()];
             let forward = self.relay.forward_peer(now, relay, PeerAddr(datagram.from), bytes);
             if let Forward::ToClient { tuple, header, range: _ } = forward {
-                self.toward_client(tuple, header, whole);
+                self.toward_client(now, tuple, header, whole);
             }
         }
         self.received = received;
-    }
-
-    /// Writes the header in place and collects the datagram; the range is one of `slots`.
-    fn toward_client(&mut self, tuple: FiveTuple, header: Header, range: Range<usize>) {
-        let Some(at) = self.listeners.iter().position(|l| l.serves(tuple.server)) else {
-            return self.relay.discard(Discard::NotSent);
-        };
-        let Some(range) = self.write_header(header, range) else {
-            return self.relay.discard(Discard::TooLong);
-        };
-        let from = self.listeners[at].source(tuple.server);
-        self.to_clients[at].push(Transmit { range, to: tuple.client, from });
-    }
-
-    fn write_header(&mut self, header: Header, data: Range<usize>) -> Option<Range<usize>> {
-        match header {
-            Header::Channel(number) => {
-                let length = u16::try_from(data.len()).ok()?;
-                let start = data.start - CHANNEL_DATA_HEADER_BYTES;
-                self.slots.bytes_mut()[start..data.start]
-                    .copy_from_slice(&channel_data::header(number, length));
-                Some(start..data.end)
-            }
-            Header::DataIndication(peer) => {
-                let id = self.next_transaction_id();
-                data_indication::write(self.slots.bytes_mut(), data, peer, id)
-            }
-        }
-    }
-
-    // Nobody answers an indication, so its id has to be different, not secret.
-    fn next_transaction_id(&mut self) -> TransactionId {
-        self.next_transaction += 1;
-        let mut id = [0; 12];
-        id[4..].copy_from_slice(&self.next_transaction.to_be_bytes());
-        TransactionId(id)
     }
 
     /// Carries out what the machine wants, until it wants nothing.
@@ -320,74 +296,12 @@ impl Shard {
                 }
                 Output::CloseRelaySocket { relay, user, source } => {
                     // What its client sent just before must still leave through it.
-                    self.send_collected();
+                    self.send_collected(now);
                     self.sockets.close(&self.ledger, relay, &user, source);
                 }
+                Output::CloseStream { tuple } => self.streams.end_later(tuple.connection),
                 Output::Fact(fact) => (self.facts)(fact),
             }
         }
-    }
-
-    /// Answers are few; they go at once.
-    fn send(&mut self, tuple: FiveTuple, bytes: &[u8]) {
-        let Some(listener) = self.listeners.iter().find(|l| l.serves(tuple.server)) else {
-            return self.relay.discard(Discard::NotSent);
-        };
-        let from = listener.source(tuple.server);
-        let transmit = Transmit { range: 0..bytes.len(), to: tuple.client, from };
-        if sys::send_batch(listener.fd(), bytes, &[transmit]).is_err() {
-            self.relay.discard(Discard::NotSent);
-        }
-    }
-
-    /// Sends first what the slots hold if fewer than `needed` are free.
-    fn make_room(&mut self, needed: usize) {
-        if self.slots.free() < needed {
-            self.send_collected();
-            self.slots.reuse();
-        }
-    }
-
-    /// Leaves the slots alone: datagrams of the same batch may still be to be decided.
-    fn send_collected(&mut self) {
-        let Self { listeners, sockets, slots, to_clients, to_peers, relay, .. } = self;
-        for (listener, transmits) in listeners.iter().zip(to_clients) {
-            send_all(listener.fd(), slots.bytes(), transmits, relay);
-            transmits.clear();
-        }
-        let mut run = Vec::new();
-        let mut rest = to_peers.drain(..).peekable();
-        while let Some((port, transmit)) = rest.next() {
-            run.push(transmit);
-            if rest.peek().is_none_or(|(next, _)| *next != port) {
-                match sockets.socket(port) {
-                    Some(socket) => send_all(socket.as_fd(), slots.bytes(), &run, relay),
-                    None => run.iter().for_each(|_| relay.discard(Discard::NotSent)),
-                }
-                run.clear();
-            }
-        }
-    }
-}
-
-/// Sends everything; what the kernel does not take is discarded and counted, never waited for.
-fn send_all(
-    fd: std::os::fd::BorrowedFd<'_>,
-    bytes: &[u8],
-    transmits: &[Transmit],
-    relay: &mut Relay,
-) {
-    let mut rest = transmits;
-    while !rest.is_empty() {
-        let sent = match sys::send_batch(fd, bytes, rest) {
-            Ok(sent) => sent.max(1),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            // It concerns the first one: a full buffer, no route, a firewall, too long.
-            Err(_) => {
-                relay.discard(Discard::NotSent);
-                1
-            }
-        };
-        rest = &rest[sent..];
     }
 }

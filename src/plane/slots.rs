@@ -48,6 +48,13 @@ impl Slots {
         start..start + len
     }
 
+    /// Copies `bytes`, a datagram's worth, into the next slot; returns where they lie.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Range<usize> {
+        let whole = self.take(bytes.len());
+        self.bytes[whole.clone()].copy_from_slice(bytes);
+        whole
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -31,6 +31,8 @@ pub(super) struct Pending {
     transaction_id: TransactionId,
     seal: Seal,
     lifetime: Duration,
+    /// The client's connection closed meanwhile: nobody is to be told, nothing to be kept.
+    is_abandoned: bool,
 }
 
 impl Relay {
@@ -51,7 +53,7 @@ impl Relay {
             let response = success(request.success(), allocation, now);
             return Ok(Some(request.finish(response)));
         }
-        if self.pending.values().any(|pending| pending.tuple == request.tuple) {
+        if self.is_pending(request.tuple) {
             self.counters.discard(Discard::AllocationInProgress);
             return Ok(None);
         }
@@ -79,6 +81,7 @@ impl Relay {
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
                 lifetime: granted_lifetime(lifetime),
+                is_abandoned: false,
             },
         );
         self.outputs.push_back(Output::OpenRelaySocket {
@@ -119,6 +122,12 @@ impl Relay {
             return;
         };
         let tuple = pending.tuple;
+        if pending.is_abandoned {
+            if let Ok(relay) = result {
+                self.give_back(relay, &pending);
+            }
+            return;
+        }
         let relayed = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
             Why::TotalQuota | Why::Ports | Why::Bind => Reject::InsufficientCapacity,
@@ -147,12 +156,28 @@ impl Relay {
         if let Some(address) = address.filter(|_| !self.is_stopping) {
             return Ok((relay, address));
         }
+        self.give_back(relay, pending);
+        Err(Reject::InsufficientCapacity)
+    }
+
+    fn give_back(&mut self, relay: RelayPort, pending: &Pending) {
         self.outputs.push_back(Output::CloseRelaySocket {
             relay,
             user: pending.who.user.clone(),
             source: pending.tuple.client.ip(),
         });
-        Err(Reject::InsufficientCapacity)
+    }
+
+    /// Whether an Allocate on this five-tuple waits for its relay socket.
+    pub(super) fn is_pending(&self, tuple: FiveTuple) -> bool {
+        self.pending.values().any(|pending| pending.tuple == tuple && !pending.is_abandoned)
+    }
+
+    /// The socket that is being opened for this five-tuple is closed again when it comes.
+    pub(super) fn abandon_pending(&mut self, tuple: FiveTuple) {
+        for pending in self.pending.values_mut().filter(|pending| pending.tuple == tuple) {
+            pending.is_abandoned = true;
+        }
     }
 
     fn open(

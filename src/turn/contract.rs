@@ -29,6 +29,11 @@ pub enum Input<'a> {
         /// The bound port, or why there is none.
         result: Result<RelayPort, Why>,
     },
+    /// A TCP or TLS connection is gone: its allocation ends with it.
+    StreamClosed {
+        /// Whose.
+        tuple: FiveTuple,
+    },
     /// Something the operator or the daemon wants.
     Command(Command),
     /// Time went by; due when [`super::relay::Relay::deadline`] has come.
@@ -68,7 +73,7 @@ pub enum Why {
 /// What the relay wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Send these bytes to `tuple.client` from `tuple.server`.
+    /// Send these bytes to `tuple.client` from `tuple.server`, or over its connection.
     Send {
         /// The answer goes back the way the request came.
         tuple: FiveTuple,
@@ -95,6 +100,12 @@ pub enum Output {
         user: Box<str>,
         /// Whose source quota.
         source: std::net::IpAddr,
+    },
+    /// Close this TCP or TLS connection: its allocation is over, or nobody can say where its next
+    /// message begins. [`Input::StreamClosed`] may follow, and changes nothing.
+    CloseStream {
+        /// Which one.
+        tuple: FiveTuple,
     },
     /// Something to keep; may be dropped and counted if nobody keeps up.
     Fact(Fact),
@@ -197,5 +208,7 @@ discards! {
     TooLong = "too_long", "With its header it would not fit a datagram.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
+    MalformedStream = "malformed_stream", "A stream that says what is no message; it is closed.";
+    SlowStream = "slow_stream", "A client does not read its stream fast enough.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";
 }

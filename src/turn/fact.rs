@@ -14,6 +14,10 @@ pub struct AllocationNumber(pub u64);
 pub enum Transport {
     /// Plain UDP.
     Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
 }
 
 impl Transport {
@@ -22,14 +26,17 @@ impl Transport {
     pub fn code(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 
-    /// IANA protocol number, as REQUESTED-TRANSPORT and the nonce use it.
+    /// IANA protocol number below any TLS, as REQUESTED-TRANSPORT and the nonce use it.
     #[must_use]
     pub fn protocol(self) -> u8 {
         match self {
             Self::Udp => 17,
+            Self::Tcp | Self::Tls => 6,
         }
     }
 }
@@ -54,6 +61,8 @@ pub enum EndReason {
     Client,
     /// Its lifetime ran out without a refresh.
     Expired,
+    /// The TCP or TLS connection it was made over is gone (RFC 8656 §7.2).
+    Disconnected,
     /// The daemon stopped.
     Shutdown,
 }
@@ -65,6 +74,7 @@ impl EndReason {
         match self {
             Self::Client => "client",
             Self::Expired => "expired",
+            Self::Disconnected => "disconnected",
             Self::Shutdown => "shutdown",
         }
     }

@@ -119,12 +119,15 @@ impl Relay {
             Input::RelaySocketOpened { token, result } => {
                 self.relay_socket_opened(now, token, result);
             }
+            Input::StreamClosed { tuple } => self.stream_closed(now, tuple),
             Input::Command(Command::Stop) => self.stop(now),
             Input::Command(Command::Drain(alternates)) => self.drain(alternates),
             Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
+                    let tuple = self.allocations[slot].tuple;
                     self.close(now, slot, EndReason::Expired);
+                    self.close_stream(tuple);
                 }
             }
         }
@@ -150,6 +153,12 @@ impl Relay {
     /// Counts a datagram that the plane could not deliver after all.
     pub fn discard(&mut self, reason: Discard) {
         self.counters.discard(reason);
+    }
+
+    /// Which numbers are channel numbers here.
+    #[must_use]
+    pub fn channel_range(&self) -> ChannelRange {
+        self.channel_range
     }
 
     /// Live allocations.
@@ -189,7 +198,14 @@ impl Relay {
     fn handle_datagram(&mut self, now: Now, tuple: FiveTuple, bytes: &[u8]) {
         let message = match Message::parse(bytes) {
             Ok(message) => message,
-            Err(error) => return self.counters.discard(discard_of(error)),
+            Err(error) => {
+                self.counters.discard(discard_of(error));
+                // On a stream the next message would begin anywhere.
+                if is_framing(error) {
+                    self.close_stream(tuple);
+                }
+                return;
+            }
         };
         match message.class() {
             Class::Request => self.handle_request(now, tuple, message),
@@ -306,8 +322,39 @@ impl Relay {
         let slots: Vec<usize> = self.allocations.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.expiry.remove(self.allocations[slot].expires_at, slot);
+            let tuple = self.allocations[slot].tuple;
             self.close(now, slot, EndReason::Shutdown);
+            self.close_stream(tuple);
         }
+    }
+
+    /// Whether something lives on this five-tuple, or is about to.
+    #[must_use]
+    pub fn has_allocation(&self, now: Now, tuple: FiveTuple) -> bool {
+        self.live_slot(now, tuple).is_ok() || self.is_pending(tuple)
+    }
+
+    fn stream_closed(&mut self, now: Now, tuple: FiveTuple) {
+        debug_assert!(tuple.is_stream());
+        self.abandon_pending(tuple);
+        if let Some(slot) = self.slot_by_tuple.get(&tuple).copied() {
+            self.expiry.remove(self.allocations[slot].expires_at, slot);
+            self.close(now, slot, EndReason::Disconnected);
+        }
+    }
+
+    fn close_stream(&mut self, tuple: FiveTuple) {
+        if tuple.is_stream() {
+            self.outputs.push_back(Output::CloseStream { tuple });
+        }
+    }
+}
+
+/// Whether an error says that these bytes are no STUN message at all.
+fn is_framing(error: ParseError) -> bool {
+    match error {
+        ParseError::NotStun | ParseError::NoCookie | ParseError::Length => true,
+        ParseError::AttributeOverrun | ParseError::Fingerprint => false,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::daemon::Daemon;
 pub(crate) const CONFIG: &str = r#"
 state_directory = "state"
 listen = ["127.0.0.1:0"]
+listen_tcp = []
 relay_addresses = ["127.0.0.1"]
 http.listen = ["127.0.0.1:0"]
 "#;

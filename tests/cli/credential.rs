@@ -53,7 +53,7 @@ fn a_credential_made_while_no_daemon_runs_is_good_for_the_next_one_and_on_record
     assert_eq!(running, Value::from(vec!["turn:127.0.0.1:443?transport=udp"]));
     assert_eq!(daemon.terminate().code(), Some(0));
 
-    let config = config.replace("127.0.0.1:0\"]\nrelay", "127.0.0.1:3478\"]\nrelay");
+    let config = config.replace("127.0.0.1:0\"]\nlisten_tcp", "127.0.0.1:3478\"]\nlisten_tcp");
     let file = daemon.directory().path().join("turnbell.toml");
     std::fs::write(&file, &config).unwrap();
     let text = ask_stopped(daemon.directory().path(), "credential --user bob");

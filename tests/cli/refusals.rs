@@ -41,7 +41,7 @@ fn a_port_of_another_program_is_named_with_its_holder_and_the_setting() {
     let (udp, tcp) = (udp.local_addr().map(|at| (udp, at)), tcp.local_addr().map(|at| (tcp, at)));
     let ((_udp, udp_at), (_tcp, tcp_at)) = (udp.unwrap(), tcp.unwrap());
     for (ours, taken, what, key) in [
-        ("listen = [\"127.0.0.1:0\"]\nrelay", udp_at, "UDP", "\"listen\""),
+        ("listen = [\"127.0.0.1:0\"]\nlisten_tcp", udp_at, "UDP", "\"listen\""),
         ("http.listen = [\"127.0.0.1:0\"]", tcp_at, "TCP", "\"http.listen\""),
     ] {
         let config = CONFIG.replace(ours, &ours.replace("127.0.0.1:0", &taken.to_string()));
@@ -76,7 +76,7 @@ fn three_mistakes_are_a_list_with_lines_for_every_command() {
         for (line, start) in lines[1..].iter().zip([
             "turnbell: turnbell.toml:1: `relam`: there is no such key; did you mean `realm`?",
             "turnbell: turnbell.toml:2: `relay_ports`: ",
-            "turnbell: turnbell.toml:8: `http.rate_per_key`: ",
+            "turnbell: turnbell.toml:9: `http.rate_per_key`: ",
         ]) {
             assert!(line.starts_with(start), "{line}");
         }

@@ -3,7 +3,7 @@
 use turnbell::auth::credential::AuthFailure;
 use turnbell::auth::user_hash::UserHash;
 use turnbell::turn::contract::{Input, Output};
-use turnbell::turn::fact::{Fact, Transport};
+use turnbell::turn::fact::Fact;
 use turnbell::turn::five_tuple::FiveTuple;
 use turnbell::wire::attribute::AttributeType;
 
@@ -25,8 +25,7 @@ fn turn() -> Turn {
 /// The facts of one request.
 fn facts(t: &mut Turn, request: Request) -> Vec<Fact> {
     let bytes = t.encoded(CLIENT, request);
-    let (server, transport) = (server_for(CLIENT), Transport::Udp);
-    let tuple = FiveTuple { transport, client: CLIENT, server };
+    let tuple = FiveTuple::udp(CLIENT, server_for(CLIENT));
     t.relay.handle(t.now, Input::Datagram { tuple, bytes: &bytes });
     let mut facts = Vec::new();
     while let Some(output) = t.relay.poll() {

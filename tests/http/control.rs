@@ -17,7 +17,7 @@ use turnbell::edge::snapshot::Snapshot;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
 use turnbell::time::Now;
 use turnbell::turn::allocation::AllocationView;
-use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
+use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
 use turnbell::turn::five_tuple::FiveTuple;
 
 use crate::server::{Server, options};
@@ -223,11 +223,7 @@ fn view(number: u64, user: &str) -> AllocationView {
     AllocationView {
         number: AllocationNumber(number),
         user: user.into(),
-        tuple: FiveTuple {
-            transport: Transport::Udp,
-            client: "192.0.2.1:5000".parse().unwrap(),
-            server: "192.0.2.7:3478".parse().unwrap(),
-        },
+        tuple: FiveTuple::udp("192.0.2.1:5000".parse().unwrap(), "192.0.2.7:3478".parse().unwrap()),
         relayed: "192.0.2.7:50000".parse().unwrap(),
         opened_at_unix_ms: 1_800_000_000_000,
         expires_in_s: 599,

@@ -218,6 +218,22 @@ fn uclient_to_a_peer_over_indications_on_ipv6() {
     check_record(&daemon, 1);
 }
 
+/// Every mode over one kind of stream; `flags` choose it.
+fn check_streams(daemon: &Daemon, v4: SocketAddr, v6: SocketAddr, flags: &[&str]) {
+    let with = |more: &[&'static str]| [flags, more].concat();
+    client_to_client(v4, &with(&[])).check_no_loss(2 * MESSAGES);
+    client_to_client(v6, &with(&["-x", "-s"])).check_no_loss(2 * MESSAGES);
+    through_peer(v4, &LOGIN, &with(&["-s"])).check_no_loss(MESSAGES);
+    through_peer(v6, &LOGIN, &with(&[])).check_no_loss(MESSAGES);
+    check_record(daemon, 6);
+}
+
+#[test]
+fn uclient_over_tcp_in_channels_and_indications_on_both_families() {
+    let daemon = daemon();
+    check_streams(&daemon, daemon.tcp(), daemon.tcp6(), &["-t"]);
+}
+
 #[test]
 fn uclient_makes_its_own_credential_from_the_shared_secret() {
     let daemon = daemon();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Token, Why};
-use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
+use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
 use turnbell::turn::five_tuple::FiveTuple;
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
@@ -64,7 +64,7 @@ impl Shards {
         client: SocketAddr,
         bytes: &[u8],
     ) -> (Delivery, Seen) {
-        let tuple = FiveTuple { transport: Transport::Udp, client, server: SERVER };
+        let tuple = FiveTuple::udp(client, SERVER);
         let shard = shard_of(client);
         let forward = self.relays[shard].forward_client(now, tuple, bytes);
         if forward == Forward::Handle {
@@ -202,6 +202,7 @@ impl Shards {
                 Output::CloseRelaySocket { relay, user, source } => {
                     self.ledger.close(shard, relay, &user, source);
                 }
+                Output::CloseStream { tuple } => panic!("{tuple:?} is no stream"),
                 Output::Fact(fact) => self.note_fact(shard, &fact, &mut seen),
             }
         }

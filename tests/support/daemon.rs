@@ -29,6 +29,7 @@ pub(crate) const PASSWORD: &str = "wonderland-17";
 pub(crate) const CONFIG: &str = r#"
 state_directory = "state"
 listen = ["127.0.0.1:0", "[::1]:0"]
+listen_tcp = ["127.0.0.1:0", "[::1]:0"]
 relay_addresses = ["127.0.0.1", "::1"]
 auth.secrets = ["tests-north-7f3a9c51e2d8b604"]
 auth.users = ["alice:wonderland-17"]
@@ -46,6 +47,7 @@ pub(crate) struct Daemon {
     child: Child,
     output: Output,
     udp: Vec<SocketAddr>,
+    tcp: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
 }
 
@@ -89,13 +91,13 @@ impl Daemon {
 
     /// Starts and does not wait for anything.
     pub(crate) fn launch(directory: Arc<TempDir>, prepare: impl FnOnce(&mut Command)) -> Self {
-        let (udp, http) = (Vec::new(), Vec::new());
+        let (udp, tcp, http) = (Vec::new(), Vec::new(), Vec::new());
         for state in STATES {
             // Of a run that was killed; this one would remove it a moment later.
             let _ = std::fs::remove_file(directory.path().join(state).join("addresses.json"));
         }
         let (child, output) = spawn(directory.path(), prepare);
-        Self { directory, child, output, udp, http }
+        Self { directory, child, output, udp, tcp, http }
     }
 
     /// Waits until it has written down where it listens.
@@ -109,7 +111,7 @@ impl Daemon {
             let addresses = json[key].as_array().unwrap().iter();
             addresses.map(|address| address.as_str().unwrap().parse().unwrap()).collect()
         };
-        (self.udp, self.http) = (list("udp"), list("http"));
+        (self.udp, self.tcp, self.http) = (list("udp"), list("tcp"), list("http"));
     }
 
     /// Its directory, to start another one in.
@@ -135,6 +137,16 @@ impl Daemon {
     /// All of them.
     pub(crate) fn udp_all(&self) -> &[SocketAddr] {
         &self.udp
+    }
+
+    /// The first TCP listener for TURN.
+    pub(crate) fn tcp(&self) -> SocketAddr {
+        self.tcp[0]
+    }
+
+    /// The first one over IPv6.
+    pub(crate) fn tcp6(&self) -> SocketAddr {
+        *self.tcp.iter().find(|address| address.is_ipv6()).expect("an IPv6 listener")
     }
 
     /// The first IPv6 listener.

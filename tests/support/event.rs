@@ -16,6 +16,8 @@ use super::{CLIENT, SERVER, SERVER_V6};
 pub(crate) struct Event {
     pub(crate) client: SocketAddr,
     pub(crate) server: SocketAddr,
+    /// Over TCP: the number of the connection. Else over UDP.
+    pub(crate) connection: Option<u64>,
     pub(crate) what: What,
 }
 
@@ -30,6 +32,8 @@ pub(crate) enum What {
     FromPeer(SocketAddr, Vec<u8>),
     /// The ledger answers its oldest open question.
     SocketOpened(Result<(), Why>),
+    /// The client's connection is gone.
+    StreamCloses,
     /// Time goes by; ticks come when they are due.
     After(Duration),
     /// The daemon stops.
@@ -38,13 +42,19 @@ pub(crate) enum What {
 
 impl Event {
     fn new(what: What) -> Self {
-        Self { client: CLIENT, server: SERVER, what }
+        Self { client: CLIENT, server: SERVER, connection: None, what }
     }
 
     /// The same, about another client.
     pub(crate) fn at(mut self, client: SocketAddr) -> Self {
         self.client = client;
         self.server = if client.is_ipv6() { SERVER_V6 } else { SERVER };
+        self
+    }
+
+    /// The same over a TCP connection.
+    pub(crate) fn over_tcp(mut self, number: u64) -> Self {
+        self.connection = Some(number);
         self
     }
 
@@ -137,6 +147,11 @@ pub(crate) fn from_peer(peer: SocketAddr, data: &[u8]) -> Event {
 /// The ledger answers the oldest question.
 pub(crate) fn socket_opened(result: Result<(), Why>) -> Event {
     Event::new(What::SocketOpened(result))
+}
+
+/// The client's TCP connection is gone.
+pub(crate) fn stream_closes(number: u64) -> Event {
+    Event::new(What::StreamCloses).over_tcp(number)
 }
 
 /// Time goes by.

@@ -26,6 +26,8 @@ pub(crate) enum Seen {
     AsksForSocket(Family),
     /// One is closed.
     ClosesSocket,
+    /// A client's connection is closed.
+    ClosesStream(SocketAddr),
     /// Fact: an allocation began.
     Opened,
     /// Fact: an allocation ended.

@@ -8,7 +8,7 @@ use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Why};
 use turnbell::turn::counters::Counters;
 use turnbell::turn::fact::{EndReason, Fact, Transport};
-use turnbell::turn::five_tuple::FiveTuple;
+use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
 use turnbell::turn::replace::Replacement;
@@ -149,8 +149,15 @@ impl Turn {
 
     /// Does it, and says what the world saw.
     pub(crate) fn act(&mut self, event: Event) -> Vec<Seen> {
-        let Event { client, server, what } = event;
-        let tuple = FiveTuple { transport: Transport::Udp, client, server };
+        let Event { client, server, connection, what } = event;
+        let tuple = match connection {
+            None => FiveTuple::udp(client, server),
+            Some(number) => FiveTuple {
+                transport: Transport::Tcp,
+                connection: ConnectionNumber(number),
+                ..FiveTuple::udp(client, server)
+            },
+        };
         // The client asks for its nonce first; that is no part of what is checked.
         let nonce = match &what {
             What::Message(request) if request.credential.is_some() && request.nonce.is_none() => {
@@ -160,6 +167,7 @@ impl Turn {
             | What::Bytes(_)
             | What::FromPeer(..)
             | What::SocketOpened(_)
+            | What::StreamCloses
             | What::After(_)
             | What::Stop => Vec::new(),
         };
@@ -180,6 +188,7 @@ impl Turn {
                 let question = self.ledger.waiting.remove(0);
                 self.answer_question(&question, result);
             }
+            What::StreamCloses => self.relay.handle(self.now, Input::StreamClosed { tuple }),
             What::After(by) => self.let_time_pass(by),
             What::Stop => self.relay.handle(self.now, Input::Command(Command::Stop)),
         }
@@ -191,7 +200,7 @@ impl Turn {
     /// What the server sends back for these bytes, unread.
     pub(crate) fn exchange(&mut self, client: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
         let server = server_for(client);
-        let tuple = FiveTuple { transport: Transport::Udp, client, server };
+        let tuple = FiveTuple::udp(client, server);
         if self.relay.forward_client(self.now, tuple, bytes) == Forward::Handle {
             self.relay.handle(self.now, Input::Datagram { tuple, bytes });
         }
@@ -208,13 +217,13 @@ impl Turn {
     /// A nonce that the server made for `client` right away.
     pub(crate) fn ask_for_nonce(&mut self, client: SocketAddr) -> Vec<u8> {
         let server = server_for(client);
-        self.challenge(FiveTuple { transport: Transport::Udp, client, server })
+        self.challenge(FiveTuple::udp(client, server))
     }
 
     /// The bytes of a request as `client` would send it, with a fresh nonce.
     pub(crate) fn encoded(&mut self, client: SocketAddr, request: Request) -> Vec<u8> {
         let server = server_for(client);
-        let nonce = self.fresh_nonce(FiveTuple { transport: Transport::Udp, client, server });
+        let nonce = self.fresh_nonce(FiveTuple::udp(client, server));
         self.encode(client, request, &nonce)
     }
 
@@ -334,6 +343,7 @@ impl Turn {
                     self.ledger.close(relay, &user, source);
                     self.seen.push(Seen::ClosesSocket);
                 }
+                Output::CloseStream { tuple } => self.seen.push(Seen::ClosesStream(tuple.client)),
                 Output::Fact(fact) => {
                     self.see_fact(&fact);
                     self.facts.push(fact);

@@ -18,6 +18,7 @@ fn all_changed(directory: &Path) -> Config {
 realm = "other"
 state_directory = "/elsewhere"
 listen = ["127.0.0.1:0"]
+listen_tcp = []
 relay_addresses = ["127.0.0.1"]
 relay_ports = "50000-50099"
 external = ["203.0.113.7/10.0.0.5"]

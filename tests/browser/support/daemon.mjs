@@ -27,6 +27,7 @@ export class Daemon {
       'realm = "page.test"',
       `state_directory = ${JSON.stringify(daemon.state)}`,
       'listen = ["127.0.0.1:0"]',
+      'listen_tcp = ["127.0.0.1:0"]',
       'relay_addresses = ["127.0.0.1"]',
       "[auth]",
       `secrets = [${JSON.stringify(SECRET)}]`,

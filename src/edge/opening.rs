@@ -1,0 +1,139 @@
+//! One connection on its way from `accept` to a shard: what it wants is told once, by its first
+//! bytes (R15).
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+
+use crate::plane::handle::{FinishedStream, Handle};
+use crate::turn::fact::Transport;
+use crate::wire::channel_data::ChannelRange;
+use crate::wire::framing::{Framing, first_frame};
+use crate::wire::message::HEADER_BYTES;
+
+/// What every connection of a door is opened with.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Who takes the finished streams.
+    pub(crate) shard: Handle,
+}
+
+/// What a connection wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// STUN and TURN.
+    Turn,
+    /// HTTP.
+    Http,
+    /// TLS, where it is not spoken.
+    Tls,
+    /// Nothing that is known here.
+    Garbage,
+}
+
+/// Takes a connection to where it belongs.
+///
+/// # Errors
+/// If it is broken, or wants what is not served here; it is closed then.
+pub(crate) async fn open(
+    opening: &Opening,
+    mut stream: TcpStream,
+    client: SocketAddr,
+) -> io::Result<()> {
+    // The address the client connected to, where the door is a wildcard.
+    let server = stream.local_addr()?;
+    let mut received = Vec::new();
+    match wish(&mut stream, &mut received).await? {
+        Wish::Turn => {}
+        Wish::Http => return Err(io::Error::other("HTTP is not served here")),
+        Wish::Tls => return Err(io::Error::other("TLS is not spoken here")),
+        Wish::Garbage => return Err(io::Error::other("no protocol begins like this")),
+    }
+    let socket = stream.into_std()?;
+    let transport = Transport::Tcp;
+    let finished = FinishedStream { socket, tls: None, transport, client, server, received };
+    opening.shard.take_stream(finished).map_err(io::Error::other)
+}
+
+/// Reads until the first bytes say what is wanted: for TURN a whole header, so that who only
+/// connects never reaches a shard.
+async fn wish(stream: &mut (impl AsyncRead + Unpin), received: &mut Vec<u8>) -> io::Result<Wish> {
+    loop {
+        if let Some(wish) = decide(received) {
+            return Ok(wish);
+        }
+        if received.len() >= RECEIVED_BYTES_MAX || stream.read_buf(received).await? == 0 {
+            return Ok(Wish::Garbage);
+        }
+    }
+}
+
+/// The protocol that begins with `bytes`; `None` if that cannot be said yet. A stream cannot open
+/// with ChannelData, so the letters of HTTP's methods mean HTTP.
+fn decide(bytes: &[u8]) -> Option<Wish> {
+    match bytes.first()? {
+        0x00..=0x03 => match first_frame(bytes, ChannelRange::Rfc8656) {
+            Framing::Malformed => Some(Wish::Garbage),
+            Framing::Partial if bytes.len() < HEADER_BYTES => None,
+            Framing::Partial | Framing::Frame { .. } => Some(Wish::Turn),
+        },
+        0x16 => Some(Wish::Tls),
+        b'A'..=b'Z' => Some(Wish::Http),
+        _ => Some(Wish::Garbage),
+    }
+}
+
+/// More than any first read that decides; the shard reads the rest.
+const RECEIVED_BYTES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINDING: [u8; 20] =
+        [0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+
+    #[test]
+    fn a_whole_stun_header_decides_for_turn() {
+        for short in 0..20 {
+            assert_eq!(decide(&BINDING[..short]), None, "{short}");
+        }
+        assert_eq!(decide(&BINDING), Some(Wish::Turn));
+        let mut long = BINDING;
+        long[3] = 8;
+        assert_eq!(decide(&long), Some(Wish::Turn), "the shard waits for the rest");
+    }
+
+    #[test]
+    fn other_protocols_are_told_by_their_first_byte() {
+        assert_eq!(decide(b"G"), Some(Wish::Http));
+        assert_eq!(decide(b"OPTIONS"), Some(Wish::Http));
+        assert_eq!(decide(&[0x16, 0x03, 0x01]), Some(Wish::Tls));
+        for first in [0x04, 0x15, 0x17, b'a', 0x80, 0xFF] {
+            assert_eq!(decide(&[first]), Some(Wish::Garbage), "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_stun_is_garbage_as_soon_as_it_shows() {
+        let mut bytes = BINDING;
+        bytes[4] = 0;
+        assert_eq!(decide(&bytes[..4]), None);
+        assert_eq!(decide(&bytes[..5]), Some(Wish::Garbage));
+        let mut bytes = BINDING;
+        bytes[3] = 3;
+        assert_eq!(decide(&bytes[..4]), Some(Wish::Garbage));
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_the_first_header_are_kept_for_the_shard() {
+        let sent = [BINDING, BINDING].concat();
+        let mut received = Vec::new();
+        assert_eq!(wish(&mut &sent[..], &mut received).await.unwrap(), Wish::Turn);
+        assert_eq!(received, sent);
+        let mut received = Vec::new();
+        assert_eq!(wish(&mut &sent[..19], &mut received).await.unwrap(), Wish::Garbage);
+    }
+}

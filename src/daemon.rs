@@ -171,6 +171,7 @@ impl Daemon {
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
+            pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
         );
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());

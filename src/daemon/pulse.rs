@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::edge::HealthProbe;
 use crate::edge::json::{Health, RecordHealth, RelayHealth};
-use crate::limits::TURN_IDLE_MAX;
-use crate::ops::systemd;
+use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
+use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
+use crate::ops::metrics::{self, Ports, Reading};
+use crate::ops::{process, systemd};
 use crate::plane::handle::Handle;
 use crate::store::{Store, StoreState};
 use crate::time::Now;
@@ -52,6 +53,31 @@ pub(super) fn health_probe(handle: Handle, store: Store, draining: Arc<AtomicBoo
                 allocations: handle.port_count().used as u64,
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
+        }
+    })
+}
+
+/// Reads everything that `/metrics` shows.
+pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -> MetricsProbe {
+    Arc::new(move |format| {
+        let health = health();
+        let ports = handle.port_count();
+        let reading = Reading {
+            version: env!("CARGO_PKG_VERSION"),
+            shards: (health.relay.shards as u64, health.relay.shards_alive as u64),
+            draining: health.draining,
+            relay: handle.statistics(ANSWER_PATIENCE).ok(),
+            ports: Ports {
+                free: ports.free as u64,
+                resting: ports.resting as u64,
+                used: ports.used as u64,
+            },
+            record: store.health(),
+            process: process::read(),
+        };
+        match format {
+            MetricsFormat::Plain => metrics::plain(reading),
+            MetricsFormat::OpenMetrics => metrics::open_metrics(reading),
         }
     })
 }

@@ -29,6 +29,7 @@ pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
+mod metrics;
 mod opening;
 pub mod operator_json;
 mod page;
@@ -85,12 +86,25 @@ pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
 /// Reads the state of the daemon for `/healthz`.
 pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
+/// Reads what is counted, for `/metrics`. Waits for the relay: called where waiting is allowed.
+pub type MetricsProbe = Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>;
+
+/// How `/metrics` is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Prometheus' text format 0.0.4, for people and simple tools.
+    Plain,
+    /// OpenMetrics 1.0.0, which a Prometheus server asks for.
+    OpenMetrics,
+}
+
 /// Everything the HTTP side shares between requests.
 pub struct Edge {
     options: Snapshot<Options>,
     keys: Arc<ApiKeys>,
     record: Recorder,
     health: HealthProbe,
+    metrics: MetricsProbe,
     local_rate: Mutex<Rate>,
     draining: AtomicBool,
 }
@@ -103,10 +117,11 @@ impl Edge {
         keys: Arc<ApiKeys>,
         record: Recorder,
         health: HealthProbe,
+        metrics: MetricsProbe,
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
         let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
-        Arc::new(Self { options, keys, record, health, local_rate, draining })
+        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining })
     }
 
     /// Hands out this node's URLs no longer, and is not ready from here on.

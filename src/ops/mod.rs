@@ -2,7 +2,9 @@
 
 pub mod interfaces;
 pub mod log;
+pub mod metrics;
 pub mod port_holder;
+pub mod process;
 mod reach;
 pub mod relay_choice;
 pub mod state_directory;

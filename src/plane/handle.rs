@@ -14,7 +14,7 @@ use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
 use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
-use crate::turn::counters::Counters;
+use crate::turn::counters::{Counters, Statistics};
 use crate::turn::drain::Alternate;
 use crate::turn::fact::Transport;
 use crate::turn::replace::Replacement;
@@ -24,8 +24,8 @@ use crate::turn::replace::Replacement;
 pub(super) enum Question {
     /// The live allocations.
     Allocations(SyncSender<Vec<AllocationView>>),
-    /// What was counted.
-    Counters(SyncSender<Counters>),
+    /// What was counted, and what is live.
+    Statistics(SyncSender<Statistics>),
     /// What the operator wants; the answer is what it closed.
     Command(Command, SyncSender<Closed>),
     /// End everything; the answer comes when it has ended.
@@ -115,12 +115,12 @@ impl Handle {
         self.ask(patience, Question::Allocations)
     }
 
-    /// What was counted since start.
+    /// What was counted since start, and what is live.
     ///
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
-    pub fn counters(&self, patience: Duration) -> Result<Counters, NoAnswer> {
-        self.ask(patience, Question::Counters)
+    pub fn statistics(&self, patience: Duration) -> Result<Statistics, NoAnswer> {
+        self.ask(patience, Question::Statistics)
     }
 
     /// Has the shard go on with other rules; it will, once this returns without an error.

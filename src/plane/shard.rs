@@ -190,8 +190,8 @@ impl Shard {
                 Ok(Question::Allocations(answer)) => {
                     let _ = answer.try_send(self.relay.allocations(now));
                 }
-                Ok(Question::Counters(answer)) => {
-                    let _ = answer.try_send(self.relay.counters().clone());
+                Ok(Question::Statistics(answer)) => {
+                    let _ = answer.try_send(self.relay.statistics());
                 }
                 Ok(Question::Command(command, answer)) => {
                     let before = self.relay.counters().clone();

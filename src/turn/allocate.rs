@@ -192,6 +192,7 @@ impl Relay {
             self.expiry.remove(self.allocations[slot].expires_at, slot);
             self.close(now, slot, super::fact::EndReason::Expired);
         }
+        self.counters.allocations += 1;
         let number = AllocationNumber(self.next_allocation);
         self.next_allocation += 1;
         let allocation = Allocation {

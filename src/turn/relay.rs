@@ -11,10 +11,10 @@ use slab::Slab;
 
 use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
-use super::counters::Counters;
+use super::counters::{Counters, Statistics};
 use super::drain::Alternate;
 use super::expiry::Expiry;
-use super::fact::{EndReason, Fact};
+use super::fact::{EndReason, Fact, Transport};
 use super::five_tuple::FiveTuple;
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
@@ -148,6 +148,20 @@ impl Relay {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Counters and what is live, for whoever shows them.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let mut live = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|way| (way, 0));
+        let mut traffic = self.counters.traffic_of_ended;
+        for (_, allocation) in &self.allocations {
+            traffic += allocation.traffic;
+            for (way, count) in &mut live {
+                *count += u64::from(*way == allocation.tuple.transport);
+            }
+        }
+        Statistics { counters: self.counters.clone(), live, traffic }
     }
 
     /// Counts a datagram that the plane could not deliver after all.
@@ -304,6 +318,7 @@ impl Relay {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
         self.slot_by_relay.remove(&allocation.relay);
+        self.counters.traffic_of_ended += allocation.traffic;
         self.outputs.push_back(Output::CloseRelaySocket {
             relay: allocation.relay,
             user: allocation.who.user,

@@ -18,6 +18,7 @@ mod drain;
 mod end;
 mod floods;
 mod log;
+mod metrics;
 mod reload;
 mod spoofed;
 mod systemd;

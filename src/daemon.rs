@@ -32,6 +32,7 @@ use crate::edge::control::ControlSocket;
 use crate::edge::ice_urls::RelayListener;
 use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
+use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
@@ -53,7 +54,7 @@ use signals::Signals;
 
 pub use plan::{Impossible, Plan};
 use ports::Ports;
-pub(crate) use ports::{bind_tcp, has_ipv6};
+pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +132,8 @@ impl Daemon {
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
-        parts::raise_file_limit(&config, &mut warnings);
+        parts::raise_file_limit();
+        warnings.extend(parts::too_small(&config, &Kernel::read()));
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
         let Ports { udp, tcp, http } = Ports::bind(&config, &here, &mut warnings)?;

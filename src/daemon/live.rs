@@ -12,6 +12,7 @@ use crate::edge::commands::{Issuer, Reload};
 use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
 use crate::limits::ANSWER_PATIENCE;
+use crate::ops::kernel::Kernel;
 use crate::ops::state_directory::StateDirectory;
 use crate::ops::{interfaces, log, systemd};
 use crate::plane::handle::Handle;
@@ -97,6 +98,7 @@ impl Live {
         };
         let changes = changes(old, &new);
         let effective = new.reloaded_into(old);
+        warnings.extend(parts::too_small(&effective, &Kernel::read()));
         let secrets = parts::secrets(&effective, &self.state, &mut warnings)
             .map_err(|error| error.to_string())?
             .noted_in(&self.issued);

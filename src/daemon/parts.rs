@@ -11,7 +11,9 @@ use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
-use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
+use crate::config::{
+    self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition, Source,
+};
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
 use crate::edge::commands::Issuer;
@@ -22,6 +24,7 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, STREAMS_MAX, STREAMS_OPENING_MAX,
 };
 use crate::ops::interfaces::InterfaceAddress;
+use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::StateDirectory;
 use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
@@ -62,22 +65,35 @@ pub(super) fn secrets(
     Ok(Secrets { active: file.secrets, issued })
 }
 
-/// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
-/// the hard one lets it.
-pub(super) fn raise_file_limit(config: &Config, warnings: &mut Vec<String>) {
-    const OTHERS: u64 = (HTTP_CONNECTIONS_MAX + STREAMS_MAX + STREAMS_OPENING_MAX + 128) as u64;
-    let needed = u64::from(config.quota.total) + OTHERS;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if soft < hard {
+/// Raises the soft limit of descriptors as far as the hard one lets it.
+pub(super) fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // What comes of it is judged by `too_small`, which looks at the hard limit.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    if hard < needed {
-        warnings.push(format!(
+}
+
+/// What this process or the kernel allows too little of for the configured size.
+pub(crate) fn too_small(config: &Config, kernel: &Kernel) -> Vec<String> {
+    // One descriptor per allocation, and some for everything else.
+    const OTHERS: u64 = (HTTP_CONNECTIONS_MAX + STREAMS_MAX + STREAMS_OPENING_MAX + 128) as u64;
+    let needed = u64::from(config.quota.total) + OTHERS;
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
+    let files = (hard < needed).then(|| {
+        format!(
             "{hard} open files are allowed, {needed} may be needed for {} allocations; raise \
              LimitNOFILE in the unit (ulimit -n in a shell) or lower quota.total",
             config.quota.total
-        ));
-    }
+        )
+    });
+    let kernel = match &config.source {
+        // Somebody tries it out: one call, on a machine that nobody prepared.
+        Source::Embedded => Vec::new(),
+        Source::File(_) => kernel.warnings(&config.relay_ports, config.quota.total),
+    };
+    files.into_iter().chain(kernel).collect()
 }
 
 pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {

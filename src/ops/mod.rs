@@ -1,6 +1,7 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
 pub mod interfaces;
+pub mod kernel;
 pub mod log;
 pub mod metrics;
 pub mod port_holder;

@@ -22,4 +22,5 @@ mod metrics;
 mod reload;
 mod spoofed;
 mod systemd;
+mod too_small;
 mod user_hash;

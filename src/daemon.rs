@@ -15,23 +15,24 @@ mod signals;
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::auth::nonce::NonceKey;
 use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
-use crate::edge::accept::{self, Door};
+use crate::edge::accept;
 use crate::edge::api_keys::ApiKeys;
+use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
-use crate::edge::ice_urls::RelayListener;
+use crate::edge::ice_urls::UrlSources;
 use crate::edge::snapshot::Snapshot;
-use crate::limits::{ANSWER_PATIENCE, STOP_PATIENCE};
+use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
@@ -88,6 +89,10 @@ pub struct Opened {
     pub udp: Vec<SocketAddr>,
     /// TCP listeners for STUN and TURN, likewise.
     pub tcp: Vec<SocketAddr>,
+    /// TLS listeners for STUN and TURN, likewise.
+    pub tls: Vec<SocketAddr>,
+    /// TLS listeners that answer HTTP, too.
+    pub https: Vec<SocketAddr>,
     /// HTTP listeners with their real ports.
     pub http: Vec<SocketAddr>,
     /// Addresses that are relayed on, and why these.
@@ -97,8 +102,15 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn relay_listeners(&self) -> Vec<RelayListener> {
-        parts::relay_listeners(&self.udp, &self.tcp)
+    /// Every port, whatever is spoken there.
+    fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        let doors = self.tcp.iter().chain(&self.tls).chain(&self.http).chain(&self.https);
+        self.udp.iter().chain(doors).copied()
+    }
+
+    fn url_sources(&self, config: &Config, certificates: Option<Arc<Certificates>>) -> UrlSources {
+        let listeners = parts::relay_listeners(&self.udp, &self.tcp, &self.tls);
+        parts::url_sources(config, &self.relay_addresses, listeners, certificates)
     }
 }
 
@@ -136,17 +148,20 @@ impl Daemon {
         warnings.extend(parts::too_small(&config, &Kernel::read()));
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
-        let Ports { udp, tcp, http } = Ports::bind(&config, &here, &mut warnings)?;
-        let at = |listeners: &[TcpListener]| {
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-        };
-        let opened = Opened {
-            udp: udp.iter().map(Listener::local).collect(),
-            tcp: at(&tcp),
-            http: at(&http),
+        let certificates = parts::certificates(&config)?;
+        let ports = Ports::bind(&config, &here, &mut warnings)?;
+        let mut opened = Opened {
+            udp: ports.udp.iter().map(Listener::local).collect(),
+            tcp: ports.doors_at(false),
+            tls: ports.doors_at(true),
+            http: ports.http_at(false),
+            https: ports.http_at(true),
             relay_addresses: relay,
             warnings,
         };
+        let Ports { udp, doors, http } = ports;
+        let urls = opened.url_sources(&config, certificates.clone());
+        opened.warnings.extend(urls.turns_problem(Now::read()));
 
         let (store, record) = Store::open(parts::store_options(&config));
         let policy = Arc::new(parts::policy(&config, &opened, &here));
@@ -166,10 +181,15 @@ impl Daemon {
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
         let draining = Draining::default();
-        let health =
-            pulse::health_probe(handle.clone(), store.clone(), Arc::clone(&draining.begun));
+        let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
+        let health = pulse::health_probe(
+            handle.clone(),
+            store.clone(),
+            Arc::clone(&issuer),
+            Arc::clone(&draining.begun),
+        );
         let edge = Edge::new(
-            parts::edge_options(&config, &opened, &secrets),
+            parts::edge_options(&config, urls, &secrets),
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
@@ -177,8 +197,6 @@ impl Daemon {
         );
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let issuer = parts::issuer_of(&config, &opened, &secrets);
-        let issuer = Arc::new(Snapshot::new(issuer));
         let live = Arc::new(Live {
             in_effect: Mutex::new(InEffect::at_start(config, policy, &opened)),
             opened: opened.clone(),
@@ -188,6 +206,7 @@ impl Daemon {
             issuer: Arc::clone(&issuer),
             store: store.clone(),
             draining,
+            certificates: certificates.clone(),
             issued: Arc::clone(&secrets.issued),
         });
         let (reload, drain_on) = (live.on_command(), live.on_drain());
@@ -209,12 +228,18 @@ impl Daemon {
             let _ = control_stopped.wait_for(|stopped| *stopped).await;
         }));
         let mut doors_stopped = stopped.clone();
-        let doors = tcp.into_iter().map(|listener| Door { listener }).collect();
+        let (to_http, handed) = mpsc::channel(HTTP_HANDED_MAX);
+        let doors = doors.into_iter().map(|bound| bound.door(certificates.as_ref(), &to_http));
+        let doors = doors.collect::<Result<_, _>>();
+        let doors = doors.map_err(|e| system("preparing TLS", io::Error::other(e)))?;
+        if let Some(certificates) = certificates {
+            runtime.spawn(certificates.watch());
+        }
         let doors = runtime.spawn(accept::serve(doors, handle.clone(), async move {
             let _ = doors_stopped.wait_for(|stopped| *stopped).await;
         }));
         let mut http_stopped = stopped;
-        let edge = runtime.spawn(crate::edge::serve(http, edge, async move {
+        let edge = runtime.spawn(crate::edge::serve(http, handed, edge, async move {
             let _ = http_stopped.wait_for(|stopped| *stopped).await;
         }));
         runtime.spawn(pulse::feed_watchdog(handle.clone()));
@@ -328,10 +353,12 @@ fn write_addresses(state: &StateDirectory, opened: &Opened) {
         })
     };
     let json = format!(
-        "{{\"udp\":[{}],\"tcp\":[{}],\"http\":[{}]}}\n",
+        "{{\"udp\":[{}],\"tcp\":[{}],\"tls\":[{}],\"http\":[{}],\"https\":[{}]}}\n",
         list(&opened.udp),
         list(&opened.tcp),
-        list(&opened.http)
+        list(&opened.tls),
+        list(&opened.http),
+        list(&opened.https)
     );
     let path = state.path().join(ADDRESSES_FILE);
     let part = state.path().join(format!("{ADDRESSES_FILE}.part"));

@@ -200,6 +200,8 @@ pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
 pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Longest a client may leave an answer unread; then the kernel ends the connection.
 pub const HTTP_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections from ports shared with TURN that wait for the HTTP side; the next one is closed.
+pub const HTTP_HANDED_MAX: usize = 64;
 /// Longest pause after an `accept` that failed for want of descriptors or memory.
 pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Longest a stopping daemon waits for requests in flight; then they are cut.
@@ -226,6 +228,10 @@ pub const TTL_MIN: Duration = Duration::from_secs(60);
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest `user` in a request for credentials, bytes.
 pub const USER_BYTES_MAX: usize = 128;
+/// How often it is looked whether the certificate's files have changed.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(3);
+/// Largest certificate or key file that is read, bytes; larger is refused as a wrong file.
+pub const CERTIFICATE_BYTES_MAX: u64 = 256 * 1024;
 /// Largest config file that is read, bytes; larger is refused.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Problems of a config file shown at once; the rest waits until these are cured.

@@ -108,6 +108,9 @@ realm = "example"
 state_directory = "/srv/turnbell"
 listen = ["127.0.0.1:0"]
 listen_tcp = ["127.0.0.1:3479"]
+listen_tls = ["127.0.0.1:5350"]
+tls.cert = "cert.pem"
+tls.key = "/etc/key.pem"
 relay_addresses = ["127.0.0.1", "::1"]
 relay_ports = "50000 - 50099"
 external = ["203.0.113.7/10.0.0.5", "2001:db8::7"]
@@ -152,6 +155,9 @@ format = "text"
     assert_eq!(config.state_directory, Path::new("/srv/turnbell"));
     assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(config.listen_tcp, ["127.0.0.1:3479".parse().unwrap()]);
+    assert_eq!(config.listen_tls, ["127.0.0.1:5350".parse().unwrap()]);
+    let tls = config.tls.unwrap();
+    assert_eq!((&*tls.cert, &*tls.key), (Path::new("cert.pem"), Path::new("/etc/key.pem")));
     assert_eq!(config.relay_addresses.len(), 2);
     assert_eq!(config.relay_ports, 50_000..=50_099);
     assert_eq!(config.external[0].private, Some("10.0.0.5".parse().unwrap()));
@@ -301,6 +307,22 @@ fn a_listener_is_an_address_with_a_port() {
     check_refused("listen_tcp = [\"::1\"]", &["write \"[::1]:3478\""]);
     check_refused("listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", &["stands there twice"]);
     check_refused("[http]\nlisten = [\"8080\"]", &["\"0.0.0.0:8080\""]);
+}
+
+#[test]
+fn tls_needs_a_certificate_and_a_key_and_has_ports_of_its_own_then() {
+    assert_eq!(accepted("").listen_tls, []);
+    let pair = "[tls]\ncert = \"a\"\nkey = \"b\"";
+    let everywhere = ["0.0.0.0:5349".parse().unwrap(), "[::]:5349".parse().unwrap()];
+    assert_eq!(accepted(pair).listen_tls, everywhere);
+    assert_eq!(accepted(&format!("listen_tls = []\n{pair}")).listen_tls, []);
+    check_refused("listen_tls = [\"0.0.0.0:443\"]", &["listen_tls", "`cert` and `key` in [tls]"]);
+    let both = "listen_tcp = [\"127.0.0.1:443\"]\nlisten_tls = [\"127.0.0.1:443\"]";
+    check_refused(&format!("{both}\n{pair}"), &[":2:", "stands in `listen_tcp`, too"]);
+    check_refused("[tls]\ncert = \"a\"", &[":2:", "both `cert` and `key`"]);
+    check_refused("[tls]\nkey = \"a\"", &[":2:", "both `cert` and `key`"]);
+    check_refused(&format!("listen_tls = [\"::\"]\n{pair}"), &["write \"[::]:5349\""]);
+    check_refused("[tls]\ncert = \"\"\nkey = \"b\"", &["path of a PEM file"]);
 }
 
 #[test]
@@ -574,4 +596,21 @@ fn an_alternate_server_is_an_address_with_a_port() {
     let nine: Vec<String> = (1..=9).map(|n| format!("\"203.0.113.{n}:3478\"")).collect();
     check_refused(&format!("alternate = [{}]", nine.join(", ")), &["0 to 8 entries, found 9"]);
     accepted(&format!("alternate = [{}]", nine[..8].join(", ")));
+}
+
+#[test]
+fn http_at_a_port_with_tls_is_https_and_nothing_is_warned_about() {
+    let shared = |list: &str| {
+        accepted(&format!(
+            "{list} = [\"0.0.0.0:443\"]\n[tls]\ncert = \"a\"\nkey = \"b\"\n[http]\nlisten = \
+             [\"0.0.0.0:443\", \"127.0.0.1:0\"]"
+        ))
+    };
+    let config = shared("listen_tls");
+    let (at, any) = ("0.0.0.0:443".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(config.is_shared(at) && config.shares_http(at) && !config.is_shared(any));
+    let config = shared("listen_tcp");
+    assert!(config.warnings[0].contains("without encryption"), "{:?}", config.warnings);
+    assert!(config.is_shared(at) && config.shares_http(at));
 }

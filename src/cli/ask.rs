@@ -156,6 +156,8 @@ fn explained(config: &Config, peer: &str) -> anyhow::Result<Response> {
     let opened = Opened {
         udp: config.listen.clone(),
         tcp: config.listen_tcp.clone(),
+        tls: config.listen_tls.clone(),
+        https: Vec::new(),
         http: config.http.listen.clone(),
         relay_addresses: plan.relay,
         warnings: Vec::new(),
@@ -179,9 +181,13 @@ fn issuer(config: &Config) -> anyhow::Result<Issuer> {
     let secret = issuing_secret(config)?;
     let plan = Plan::of(config, &interfaces::all()?)?;
     // Which port 0 becomes is known by the daemon alone.
-    let mut listeners = parts::relay_listeners(&config.listen, &config.listen_tcp);
+    let mut listeners =
+        parts::relay_listeners(&config.listen, &config.listen_tcp, &config.listen_tls);
     listeners.retain(|listener| listener.addr.port() != 0);
-    Ok(parts::issuer(config, secret, &plan.relay, listeners))
+    // A certificate that cannot be read costs its URL, not the credential.
+    let certificates = parts::certificates(config).ok().flatten();
+    let urls = parts::url_sources(config, &plan.relay, listeners, certificates);
+    Ok(parts::issuer(config, secret, urls))
 }
 
 /// The secret that issues: the first of the config, else the one in the state directory.

@@ -16,8 +16,12 @@ pub struct Banner<'a> {
     pub listeners: &'a [SocketAddr],
     /// The same over TCP.
     pub tcp: &'a [SocketAddr],
+    /// The same over TLS.
+    pub tls: &'a [SocketAddr],
     /// Bound HTTP sockets, likewise.
     pub http: &'a [SocketAddr],
+    /// Those of TURN over TLS that answer HTTPS, too.
+    pub https: &'a [SocketAddr],
     /// What is relayed on.
     pub relay: &'a [RelayAddress],
     /// Sentences that should be read.
@@ -49,14 +53,16 @@ impl Banner<'_> {
         let of = |name: &str, listeners: &[SocketAddr]| {
             (!listeners.is_empty()).then(|| format!("{name} {}", joined(listeners)))
         };
-        let transports = [of("UDP", self.listeners), of("TCP", self.tcp)];
+        let transports = [of("UDP", self.listeners), of("TCP", self.tcp), of("TLS", self.tls)];
         let transports: Vec<String> = transports.into_iter().flatten().collect();
         row("STUN/TURN", &transports.join("\n"));
         let relay: Vec<String> = self.relay.iter().map(relayed_on).collect();
         row("relay", &relay.join("\n"));
         let ports = &self.config.relay_ports;
         row("", &format!("on UDP ports {}-{}", ports.start(), ports.end()));
-        row("HTTP", &if self.http.is_empty() { "off".to_owned() } else { joined(self.http) });
+        let http = [of("", self.http), of("HTTPS", self.https)];
+        let http: Vec<String> = http.into_iter().flatten().map(|l| l.trim().to_owned()).collect();
+        row("HTTP", &if http.is_empty() { "off".to_owned() } else { http.join("\n") });
         row("auth", &auth(self.config));
         if !self.warnings.is_empty() {
             text.push('\n');
@@ -168,6 +174,8 @@ mod tests {
             config,
             listeners: &config.listen,
             tcp: &config.listen_tcp,
+            tls: &config.listen_tls,
+            https: &[],
             http: &http,
             relay: &relay(),
             warnings,

@@ -11,8 +11,10 @@ use crate::daemon::{Plan, bind_tcp, has_ipv6, parts, small_buffer};
 use crate::ops::interfaces::{self, InterfaceAddress};
 use crate::ops::kernel::Kernel;
 use crate::ops::port_holder::{Protocol, bind_failure};
+use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::SECRET_FILE;
 use crate::plane::udp::Listener;
+use crate::time::Now;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -38,15 +40,20 @@ fn meaning(config: &Config) -> anyhow::Result<String> {
     let mut plan = Plan::of(config, &here)?;
     plan.warnings.extend(generated_secret(config)?);
     plan.warnings.extend(taken_ports(config, &here));
+    plan.warnings.extend(missing_turns(config, &plan.relay)?);
     plan.warnings.extend(parts::too_small(config, &Kernel::read()));
     // A socket of its own: the configured ones may be held by the daemon that runs.
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
     plan.warnings.extend(listener.ok().as_ref().and_then(small_buffer));
+    let at_tls = |at: &SocketAddr| at.port() != 0 && config.listen_tls.contains(at);
+    let (https, http): (Vec<_>, Vec<_>) = config.http.listen.iter().copied().partition(at_tls);
     let banner = Banner {
         config,
         listeners: &config.listen,
         tcp: &config.listen_tcp,
-        http: &config.http.listen,
+        tls: &config.listen_tls,
+        http: &http,
+        https: &https,
         relay: &plan.relay,
         warnings: &plan.warnings,
     };
@@ -72,6 +79,14 @@ fn generated_secret(config: &Config) -> anyhow::Result<Option<String>> {
     secrets::read_file(&path).map(|read| read.warning).map_err(anyhow::Error::msg)
 }
 
+/// Reads the certificate as the daemon would, and says why no `turns:` URL would be handed out.
+fn missing_turns(config: &Config, relay: &[RelayAddress]) -> anyhow::Result<Option<String>> {
+    let Some(certificates) = parts::certificates(config)? else { return Ok(None) };
+    let listeners = parts::relay_listeners(&[], &[], &config.listen_tls);
+    let urls = parts::url_sources(config, relay, listeners, Some(certificates));
+    Ok(urls.turns_problem(Now::read()))
+}
+
 /// Tries every port for a moment, as the daemon binds it.
 fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
     let has_ipv6 = has_ipv6(here);
@@ -82,20 +97,21 @@ fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
         let error = Listener::bind(*at).err()?;
         Some(bind_failure(Protocol::Udp, *at, "listen", &error))
     };
-    let tcp = |at: &SocketAddr| {
-        if at.is_ipv6() && !has_ipv6 {
-            return None;
+    let door = |key: &'static str| {
+        move |at: &SocketAddr| {
+            let error = bind_tcp(*at).err().filter(|_| at.is_ipv4() || has_ipv6)?;
+            Some(bind_failure(Protocol::Tcp, *at, key, &error))
         }
-        let error = bind_tcp(*at).err()?;
-        Some(bind_failure(Protocol::Tcp, *at, "listen_tcp", &error))
     };
     let http = |at: &SocketAddr| {
         let error = TcpListener::bind(at).err()?;
         Some(bind_failure(Protocol::Tcp, *at, "http.listen", &error))
     };
     let taken = config.listen.iter().filter_map(udp);
-    let taken = taken.chain(config.listen_tcp.iter().filter_map(tcp));
-    taken.chain(config.http.listen.iter().filter_map(http)).collect()
+    let taken = taken.chain(config.listen_tcp.iter().filter_map(door("listen_tcp")));
+    let taken = taken.chain(config.listen_tls.iter().filter_map(door("listen_tls")));
+    let own = config.http.listen.iter().filter(|at| !config.is_shared(**at));
+    taken.chain(own.filter_map(http)).collect()
 }
 
 #[cfg(test)]

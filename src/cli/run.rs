@@ -38,7 +38,7 @@ impl Run {
 /// terminal or a file the banner.
 fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
     if log::goes_to_the_journal() {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, listen_tcp = ?opened.tcp, http = ?opened.http, "up");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, listen_tcp = ?opened.tcp, listen_tls = ?opened.tls, http = ?opened.http, "up");
         for relay in &opened.relay_addresses {
             tracing::info!("{relay}");
         }
@@ -50,6 +50,8 @@ fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
             config,
             listeners: &opened.udp,
             tcp: &opened.tcp,
+            tls: &opened.tls,
+            https: &opened.https,
             http: &opened.http,
             relay: &opened.relay_addresses,
             warnings: &opened.warnings,

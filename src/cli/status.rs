@@ -24,7 +24,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record } = health;
+    let Health { ok, draining, relay, record, tls } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -46,13 +46,17 @@ pub(super) fn shown(health: &Health) -> String {
         rows => text.push_str(&format!(", {rows} rows lost since the start")),
     }
     text.push('\n');
+    if let Some(tls) = tls {
+        let state = tls.problem.as_deref().map_or_else(|| "well".into(), printable);
+        text.push_str(&format!("TLS     {state}\n"));
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::json::{RecordHealth, RelayHealth};
+    use crate::edge::json::{RecordHealth, RelayHealth, TlsHealth};
 
     #[test]
     fn what_is_wrong_catches_the_eye() {
@@ -61,6 +65,7 @@ mod tests {
             draining: false,
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 1 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
+            tls: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -72,5 +77,8 @@ mod tests {
             "relay   NOT WELL, 0 of 1 shards make progress\n\
              record  NOT WRITTEN: the disk is full, 3 rows lost since the start\n"
         );
+        let problem = Some("the certificate expired 3 days ago".to_owned());
+        health.tls = Some(TlsHealth { ok: false, problem, expires_at: 0 });
+        assert!(shown(&health).ends_with("\nTLS     the certificate expired 3 days ago\n"));
     }
 }

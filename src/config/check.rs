@@ -1,6 +1,7 @@
 //! The one conversion from what was typed to what is meant. It checks everything and stops at
 //! nothing, so that all problems are shown at once.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -8,11 +9,11 @@ use toml::Spanned;
 use super::checker::Checker;
 use super::load::HandedFiles;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota};
+use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota, RawTls};
 use super::value::{self, Refusal};
 use super::{
     AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
-    IcePolicy, IcePosition, IceServer, LogFormat, Quota, ice_url, secrets,
+    IcePolicy, IcePosition, IceServer, LogFormat, Quota, STUNS_PORT, Tls, ice_url, secrets,
 };
 use crate::auth::secret::Secret;
 use crate::limits::{
@@ -50,6 +51,15 @@ pub(super) fn convert(
     {
         config.listen_tcp = listen;
     }
+    config.tls = at.tls(raw.tls);
+    let place = raw.listen_tls.as_ref().map(Spanned::span);
+    config.listen_tls = at.listen_tls(raw.listen_tls, config.tls.is_some());
+    let is_twice = |door: &&SocketAddr| door.port() != 0 && config.listen_tcp.contains(door);
+    if let Some(door) = config.listen_tls.iter().find(is_twice) {
+        let text =
+            format!("{door} stands in `listen_tcp`, too; one port speaks TLS or it does not");
+        at.refuse(place.unwrap_or(0..0), "listen_tls", &text);
+    }
     if let Some(found) = at.list(
         "relay_addresses",
         raw.relay_addresses,
@@ -86,7 +96,7 @@ pub(super) fn convert(
     }
     config.auth = at.auth(raw.auth);
     config.quota = at.quota(&config, raw.quota);
-    config.http = at.http(config.http, raw.http);
+    config.http = at.http(config.http, raw.http, &config.listen_tls);
     config.ice = at.ice(config.ice, raw.ice);
     config.record.retention_days = at.number(
         "record.retention_days",
@@ -165,6 +175,36 @@ impl Checker<'_> {
         }
     }
 
+    /// Paths only: the files are read where the daemon starts.
+    fn tls(&mut self, raw: RawTls) -> Option<Tls> {
+        let directory = self.directory;
+        if let (Some(one), None) | (None, Some(one)) = (&raw.cert, &raw.key) {
+            self.refuse(one.span(), "tls", "a certificate needs both `cert` and `key`");
+            return None;
+        }
+        let mut path = |key: &str, raw| {
+            self.text(key, raw, None, |text: &str| match text {
+                "" => Err(Refusal("must be the path of a PEM file".to_owned())),
+                text => Ok(Some(directory.join(text))),
+            })
+        };
+        let (cert, key) = (path("tls.cert", raw.cert), path("tls.key", raw.key));
+        Some(Tls { cert: cert?, key: key? })
+    }
+
+    fn listen_tls(&mut self, raw: List, has_tls: bool) -> Vec<SocketAddr> {
+        let place = raw.as_ref().map(Spanned::span);
+        let parse = |text: &str| value::listener(text, STUNS_PORT);
+        let found = self.list("listen_tls", raw, 0..=LISTENERS_MAX, parse);
+        let default = if has_tls { super::everywhere(STUNS_PORT) } else { Vec::new() };
+        let listen = found.unwrap_or(default);
+        if !has_tls && !listen.is_empty() {
+            let text = "needs a certificate: set `cert` and `key` in [tls]";
+            self.refuse(place.unwrap_or(0..0), "listen_tls", text);
+        }
+        listen
+    }
+
     fn auth(&mut self, raw: RawAuth) -> Auth {
         let mut auth = Auth::default();
         auth.secrets.extend(
@@ -228,7 +268,7 @@ impl Checker<'_> {
         }
     }
 
-    fn http(&mut self, default: Http, raw: RawHttp) -> Http {
+    fn http(&mut self, default: Http, raw: RawHttp, listen_tls: &[SocketAddr]) -> Http {
         let http = Http {
             listen: self
                 .list("http.listen", raw.listen, 0..=LISTENERS_MAX, |t| value::listener(t, 8080))
@@ -244,7 +284,8 @@ impl Checker<'_> {
                 1..=100_000,
             ),
         };
-        for listener in http.listen.iter().filter(|listener| !listener.ip().is_loopback()) {
+        let is_plain = |at: &&SocketAddr| !at.ip().is_loopback() && !listen_tls.contains(at);
+        for listener in http.listen.iter().filter(is_plain) {
             self.warnings.push(format!(
                 "http.listen: {listener} is reached from outside without encryption; keys and \
                  credentials can be read on the way, put a proxy with TLS in front"

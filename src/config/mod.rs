@@ -40,6 +40,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// TCP listeners for STUN and TURN; empty: none.
     pub listen_tcp: Vec<SocketAddr>,
+    /// TLS listeners for STUN and TURN; never without `tls`.
+    pub listen_tls: Vec<SocketAddr>,
     /// Addresses relay sockets are bound to; empty: found by itself.
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of relayed transport addresses.
@@ -58,6 +60,8 @@ pub struct Config {
     pub deny_peers: Vec<IpNet>,
     /// Servers that clients are sent to while this one drains.
     pub alternate: Vec<Alternate>,
+    /// The certificate; `None`: no TLS.
+    pub tls: Option<Tls>,
     /// Who may allocate.
     pub auth: Auth,
     /// How much one of them may take.
@@ -139,6 +143,15 @@ pub enum ChannelNumbers {
     Rfc8656,
     /// 0x4000 to 0x7FFF, as clients from before 2020 may.
     Rfc5766,
+}
+
+/// `[tls]`: two PEM files, read when the daemon starts and whenever they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, its own certificate first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// `[auth]`
@@ -294,6 +307,7 @@ impl Config {
             state_directory: default_state_directory(),
             listen: everywhere(STUN_PORT),
             listen_tcp: everywhere(STUN_PORT),
+            listen_tls: Vec::new(),
             relay_addresses: Vec::new(),
             relay_ports: 49_152..=65_535,
             external: Vec::new(),
@@ -303,6 +317,7 @@ impl Config {
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),
+            tls: None,
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
             http: Http {
@@ -326,6 +341,22 @@ impl Config {
             warnings: Vec::new(),
             places: Places::default(),
         }
+    }
+}
+
+impl Config {
+    /// Whether HTTP is answered at this address of `listen_tcp` or `listen_tls`, too. Port 0 is a
+    /// different one each time, and never shared.
+    #[must_use]
+    pub fn shares_http(&self, door: SocketAddr) -> bool {
+        door.port() != 0 && self.http.listen.contains(&door)
+    }
+
+    /// Whether this address of `http.listen` is one of TURN's, too.
+    #[must_use]
+    pub fn is_shared(&self, http: SocketAddr) -> bool {
+        let doors = [&self.listen_tcp, &self.listen_tls];
+        http.port() != 0 && doors.iter().any(|list| list.contains(&http))
     }
 }
 
@@ -360,6 +391,8 @@ impl Quota {
 
 /// The port STUN and TURN are registered for (RFC 8489 §18.6).
 const STUN_PORT: u16 = 3478;
+/// The same over TLS.
+const STUNS_PORT: u16 = 5349;
 
 /// Every address of both families.
 fn everywhere(port: u16) -> Vec<SocketAddr> {

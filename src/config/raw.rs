@@ -25,6 +25,7 @@ pub(super) struct Raw {
     pub(super) state_directory: Text,
     pub(super) listen: List,
     pub(super) listen_tcp: List,
+    pub(super) listen_tls: List,
     pub(super) relay_addresses: List,
     pub(super) relay_ports: Text,
     pub(super) external: List,
@@ -34,12 +35,20 @@ pub(super) struct Raw {
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,
+    pub(super) tls: RawTls,
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
     pub(super) http: RawHttp,
     pub(super) ice: RawIce,
     pub(super) record: RawRecord,
     pub(super) log: RawLog,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) cert: Text,
+    pub(super) key: Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -129,6 +138,7 @@ pub(super) fn parse(text: &str) -> (Raw, Vec<Problem>) {
 pub(super) fn known_keys() -> Vec<String> {
     let mut keys = fields_of::<Raw>("");
     for (section, fields) in [
+        ("tls", fields_of::<RawTls>("tls.")),
         ("auth", fields_of::<RawAuth>("auth.")),
         ("quota", fields_of::<RawQuota>("quota.")),
         ("http", fields_of::<RawHttp>("http.")),

@@ -106,6 +106,7 @@ impl Config {
             setting("state_directory", Restart, text(self.state_directory.display())),
             setting("listen", Restart, list(&self.listen)),
             setting("listen_tcp", Restart, list(&self.listen_tcp)),
+            setting("listen_tls", Restart, list(&self.listen_tls)),
             setting("relay_addresses", Restart, list(&self.relay_addresses)),
             setting("relay_ports", Restart, text(range(self))),
             setting("external", Restart, Value::List(self.external.iter().map(external).collect())),
@@ -123,6 +124,8 @@ impl Config {
                 Reload,
                 Value::List(self.alternate.iter().map(alternate).collect()),
             ),
+            setting("tls.cert", Restart, path(self.tls.as_ref().map(|tls| &tls.cert))),
+            setting("tls.key", Restart, path(self.tls.as_ref().map(|tls| &tls.key))),
             setting("auth.secrets", Reload, hidden(typed.to_vec(), "secret")),
             setting("auth.secret_files", Reload, {
                 let files = Value::List(self.auth.secret_files.clone());
@@ -175,6 +178,8 @@ impl Config {
         new.state_directory.clone_from(&old.state_directory);
         new.listen.clone_from(&old.listen);
         new.listen_tcp.clone_from(&old.listen_tcp);
+        new.listen_tls.clone_from(&old.listen_tls);
+        new.tls.clone_from(&old.tls);
         new.relay_addresses.clone_from(&old.relay_addresses);
         new.relay_ports = old.relay_ports.clone();
         new.external.clone_from(&old.external);
@@ -200,6 +205,11 @@ fn text(value: impl std::fmt::Display) -> Value {
 
 fn list<T: std::fmt::Display>(items: &[T]) -> Value {
     Value::List(items.iter().map(ToString::to_string).collect())
+}
+
+/// Empty: not set.
+fn path(path: Option<&std::path::PathBuf>) -> Value {
+    text(path.map_or_else(String::new, |path| path.display().to_string()))
 }
 
 fn hidden(held: Vec<Secret<String>>, what: &str) -> Value {

@@ -80,6 +80,8 @@ fn place_of(key: &str) -> String {
 fn coturn_name(name: &str) -> Option<&'static str> {
     let ours = match name.replace('_', "-").as_str() {
         "listening-port" | "listening-ip" => "the list `listen`",
+        "tls-listening-port" => "the list `listen_tls`",
+        "pkey" => "`key` in [tls]",
         "relay-ip" => "the list `relay_addresses`",
         "external-ip" => "the list `external`",
         "min-port" | "max-port" => "`relay_ports` = \"49152-65535\"",

@@ -8,6 +8,7 @@ use super::{Opened, Plan, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
+use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
 use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
@@ -18,6 +19,7 @@ use crate::ops::{interfaces, log, systemd};
 use crate::plane::handle::Handle;
 use crate::policy::peers::PeerPolicy;
 use crate::store::Store;
+use crate::time::Now;
 use crate::turn::replace::Replacement;
 
 /// Everything that a reload changes, and what it needs to know.
@@ -33,6 +35,8 @@ pub(super) struct Live {
     pub(super) draining: Draining,
     /// The same before and after a reload: names that were handed out stay known.
     pub(super) issued: Arc<IssuedNames>,
+    /// Swapped by themselves when their files change.
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 /// The config, as far as it counts.
@@ -108,8 +112,14 @@ impl Live {
             policy: Arc::clone(&policy),
             default_family: parts::default_family(&effective),
         };
-        let edge_options = parts::edge_options(&effective, &self.opened, &secrets);
-        let issuer = parts::issuer_of(&effective, &self.opened, &secrets);
+        if new.tls != old.tls {
+            // It waits for a restart, which must not fail for it.
+            parts::certificates(&new).map_err(|error| error.to_string())?;
+        }
+        let urls = self.opened.url_sources(&effective, self.certificates.clone());
+        warnings.extend(urls.turns_problem(Now::read()));
+        let issuer = parts::issuer_of(&effective, urls.clone(), &secrets);
+        let edge_options = parts::edge_options(&effective, urls, &secrets);
         // The last thing that can fail; what follows only swaps.
         let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
         self.drain_again(&effective.alternate).map_err(|error| error.to_string())?;

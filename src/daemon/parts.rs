@@ -16,6 +16,8 @@ use crate::config::{
 };
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
+use crate::edge::certificate::CertificateFiles;
+use crate::edge::certificates::Certificates;
 use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
@@ -115,7 +117,7 @@ pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]
         advertised_relay: advertised,
         own,
         local_networks,
-        listeners: opened.udp.iter().chain(&opened.tcp).chain(&opened.http).copied().collect(),
+        listeners: opened.listeners().collect(),
         relay_ports: config.relay_ports.clone(),
         deny: config.deny_peers.clone(),
         allow_private: config.allow_private_peers.clone(),
@@ -180,18 +182,13 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
 }
 
 /// What the running daemon issues with.
-pub(super) fn issuer_of(config: &Config, opened: &Opened, secrets: &Secrets) -> Issuer {
-    issuer(config, issuing(secrets), &opened.relay_addresses, opened.relay_listeners())
+pub(super) fn issuer_of(config: &Config, urls: UrlSources, secrets: &Secrets) -> Issuer {
+    issuer(config, issuing(secrets), urls)
 }
 
 /// What a credential is issued with by hand; the daemon and a command without one issue alike.
-pub(crate) fn issuer(
-    config: &Config,
-    secret: Secret<String>,
-    relay: &[RelayAddress],
-    listeners: Vec<RelayListener>,
-) -> Issuer {
-    Issuer { secret, ttl_default: config.ice.ttl, urls: url_sources(config, relay, listeners) }
+pub(crate) fn issuer(config: &Config, secret: Secret<String>, urls: UrlSources) -> Issuer {
+    Issuer { secret, ttl_default: config.ice.ttl, urls }
 }
 
 // There is always one: `secrets` makes it where the config names none.
@@ -217,14 +214,14 @@ pub(super) fn recorder(store: Store) -> Recorder {
     })
 }
 
-pub(super) fn edge_options(config: &Config, opened: &Opened, secrets: &Secrets) -> EdgeOptions {
+pub(super) fn edge_options(config: &Config, urls: UrlSources, secrets: &Secrets) -> EdgeOptions {
     let http = &config.http;
     EdgeOptions {
         ice: IceOptions {
             secret: issuing(secrets),
             issued: Arc::clone(&secrets.issued),
             ttl_default: config.ice.ttl,
-            urls: url_sources(config, &opened.relay_addresses, opened.relay_listeners()),
+            urls,
             relay_only: config.ice.policy == IcePolicy::Relay,
             stun: config.ice.stun,
             foreign: config.ice.servers.iter().map(foreign_server).collect(),
@@ -239,19 +236,32 @@ pub(super) fn edge_options(config: &Config, opened: &Opened, secrets: &Secrets) 
     }
 }
 
+/// The certificate, if one is configured; what cannot be served refuses to start.
+pub(crate) fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, DaemonError> {
+    let Some(config::Tls { cert, key }) = config.tls.clone() else { return Ok(None) };
+    let loaded = Certificates::load(CertificateFiles { cert, key });
+    loaded.map(Some).map_err(|error| DaemonError::Wishes(vec![error.to_string()]))
+}
+
 /// Ports of the relay as URLs name them.
-pub(crate) fn relay_listeners(udp: &[SocketAddr], tcp: &[SocketAddr]) -> Vec<RelayListener> {
+pub(crate) fn relay_listeners(
+    udp: &[SocketAddr],
+    tcp: &[SocketAddr],
+    tls: &[SocketAddr],
+) -> Vec<RelayListener> {
     let of = |transport, addresses: &[SocketAddr]| {
         let listener = |addr: &SocketAddr| RelayListener { transport, addr: *addr };
         addresses.iter().map(listener).collect::<Vec<_>>()
     };
-    [of(UrlTransport::Udp, udp), of(UrlTransport::Tcp, tcp)].concat()
+    [of(UrlTransport::Udp, udp), of(UrlTransport::Tcp, tcp), of(UrlTransport::Tls, tls)].concat()
 }
 
-fn url_sources(
+/// What URLs are made of; the daemon and a command without one make the same.
+pub(crate) fn url_sources(
     config: &Config,
     relay: &[RelayAddress],
     listeners: Vec<RelayListener>,
+    certificates: Option<Arc<Certificates>>,
 ) -> UrlSources {
     let advertised = |advertise: &config::Advertise| Advertised {
         host: match &advertise.host {
@@ -265,6 +275,7 @@ fn url_sources(
         external: config.external.iter().map(|e| e.public).collect(),
         relay_addresses: relay.iter().map(|a| a.advertised).collect(),
         listeners,
+        certificates,
     }
 }
 

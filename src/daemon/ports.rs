@@ -2,11 +2,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol as Ip, Socket, Type};
+use tokio::sync::mpsc;
 
 use super::DaemonError;
 use crate::config::Config;
+use crate::edge::Handed;
+use crate::edge::accept::Door;
+use crate::edge::certificates::Certificates;
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::port_holder::{Protocol, bind_failure};
 use crate::plane::udp::{self, Listener};
@@ -14,8 +19,16 @@ use crate::plane::udp::{self, Listener};
 /// All of them.
 pub(super) struct Ports {
     pub(super) udp: Vec<Listener>,
-    pub(super) tcp: Vec<TcpListener>,
+    pub(super) doors: Vec<Bound>,
     pub(super) http: Vec<TcpListener>,
+}
+
+/// A port for TURN over TCP or TLS.
+pub(super) struct Bound {
+    listener: TcpListener,
+    is_tls: bool,
+    /// `http.listen` names it, too.
+    has_http: bool,
 }
 
 impl Ports {
@@ -32,15 +45,51 @@ impl Ports {
             let failure = |error| errors.push(bind_failure(Protocol::Tcp, *address, key, &error));
             bound.map_err(failure).ok()
         };
-        let usable = config.listen_tcp.iter().filter(|address| address.is_ipv4() || has_ipv6);
-        let tcp = usable.filter_map(|at| keep("listen_tcp", at, bind_tcp(*at))).collect();
-        let http = config.http.listen.iter();
+        let mut doors = Vec::new();
+        let lists =
+            [("listen_tcp", &config.listen_tcp, false), ("listen_tls", &config.listen_tls, true)];
+        for (key, addresses, is_tls) in lists {
+            for at in addresses.iter().filter(|address| address.is_ipv4() || has_ipv6) {
+                let has_http = config.shares_http(*at);
+                let bound = keep(key, at, bind_tcp(*at));
+                doors.extend(bound.map(|listener| Bound { listener, is_tls, has_http }));
+            }
+        }
+        let http = config.http.listen.iter().filter(|at| !config.is_shared(**at));
         let http = http.filter_map(|at| keep("http.listen", at, TcpListener::bind(at))).collect();
         if errors.is_empty() {
-            Ok(Self { udp, tcp, http })
+            Ok(Self { udp, doors, http })
         } else {
             Err(DaemonError::Wishes(errors))
         }
+    }
+
+    /// Where the doors stand: over TCP, or over TLS.
+    pub(super) fn doors_at(&self, is_tls: bool) -> Vec<SocketAddr> {
+        let of_kind = self.doors.iter().filter(|door| door.is_tls == is_tls);
+        of_kind.filter_map(|door| door.listener.local_addr().ok()).collect()
+    }
+
+    /// Where HTTP answers: without TLS, or with it.
+    pub(super) fn http_at(&self, is_tls: bool) -> Vec<SocketAddr> {
+        let shared = self.doors.iter().filter(|door| door.has_http && door.is_tls == is_tls);
+        let own = self.http.iter().filter(|_| !is_tls);
+        let all = own.chain(shared.map(|door| &door.listener));
+        all.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+}
+
+impl Bound {
+    /// The door as the edge opens it; `http` takes what wants HTTP at a shared port.
+    pub(super) fn door(
+        self,
+        certificates: Option<&Arc<Certificates>>,
+        http: &mpsc::Sender<Handed>,
+    ) -> Result<Door, rustls::Error> {
+        let Self { listener, is_tls, has_http } = self;
+        let certificates = certificates.filter(|_| is_tls);
+        let tls = certificates.map(|c| c.server_config(has_http)).transpose()?;
+        Ok(Door { listener, tls, http: has_http.then(|| http.clone()) })
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::edge::json::{Health, RecordHealth, RelayHealth};
+use crate::edge::commands::Issuer;
+use crate::edge::ice_urls::UrlSources;
+use crate::edge::json::{Health, RecordHealth, RelayHealth, TlsHealth};
+use crate::edge::snapshot::Snapshot;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
 use crate::ops::metrics::{self, Ports, Reading};
@@ -32,7 +35,13 @@ impl Pulse {
 }
 
 /// Reads relay and record for `/healthz`. The record's state is shown but does not decide.
-pub(super) fn health_probe(handle: Handle, store: Store, draining: Arc<AtomicBool>) -> HealthProbe {
+/// `issuer`: its URLs say whether `turns:` is handed out.
+pub(super) fn health_probe(
+    handle: Handle,
+    store: Store,
+    issuer: Arc<Snapshot<Issuer>>,
+    draining: Arc<AtomicBool>,
+) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
         let alive = pulse
@@ -53,6 +62,7 @@ pub(super) fn health_probe(handle: Handle, store: Store, draining: Arc<AtomicBoo
                 allocations: handle.port_count().used as u64,
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
+            tls: tls_health(Now::read(), &issuer.read().urls),
         }
     })
 }
@@ -80,6 +90,14 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
             MetricsFormat::OpenMetrics => metrics::open_metrics(reading),
         }
     })
+}
+
+/// A certificate that does not serve is shown, but does not decide either.
+fn tls_health(now: Now, urls: &UrlSources) -> Option<TlsHealth> {
+    let certificates = urls.certificates.as_ref()?;
+    let expires_at = certificates.current().not_after();
+    let problem = certificates.problem().or_else(|| urls.turns_problem(now));
+    Some(TlsHealth { ok: problem.is_none(), problem, expires_at })
 }
 
 /// Feeds the watchdog as long as the shard finishes turns between two looks (R22).

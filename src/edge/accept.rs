@@ -10,12 +10,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::listen::is_of_one_connection;
+use super::listen::{Handed, is_of_one_connection};
 use super::opening::{self, Opening};
 use crate::limits::{HTTP_ACCEPT_PAUSE, STREAM_OPENING_TIMEOUT, STREAMS_OPENING_MAX};
 use crate::plane::handle::Handle;
@@ -25,6 +26,10 @@ use crate::plane::handle::Handle;
 pub struct Door {
     /// Bound and listening.
     pub listener: std::net::TcpListener,
+    /// Where TLS is spoken before anything else.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Who takes what wants HTTP; `None`: nobody, it is closed.
+    pub http: Option<mpsc::Sender<Handed>>,
 }
 
 /// Opens `doors` until `shutdown`; finished streams go to `shard`.
@@ -42,7 +47,7 @@ pub async fn serve(
     for door in doors {
         door.listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(door.listener)?;
-        let opening = Opening { shard: shard.clone() };
+        let opening = Opening { shard: shard.clone(), tls: door.tls, http: door.http };
         accepting.spawn(accept(listener, opening, Arc::clone(&openings), stopped.clone()));
     }
     shutdown.await;

@@ -224,7 +224,7 @@ impl Commands {
             client: None,
         });
         Ok(Response::Credential {
-            urls: issuer.urls.turn_urls(Vantage::Elsewhere),
+            urls: issuer.urls.turn_urls(now, Vantage::Elsewhere),
             username: issued.username,
             credential: issued.credential.expose().clone(),
             ttl,

@@ -146,7 +146,7 @@ fn answer(
     let ice_servers = if draining {
         options.foreign_servers(&user, &issued)
     } else {
-        options.servers(vantage, &user, &issued)
+        options.servers(now, vantage, &user, &issued)
     };
     // Without any, a page would sit there with no relay and no reason.
     if draining && ice_servers.is_empty() {
@@ -189,12 +189,12 @@ impl IceOptions {
     }
 
     /// Foreign entries before, our STUN, our TURN, foreign entries after.
-    fn servers(&self, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
+    fn servers(&self, now: Now, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
         let mut servers = self.foreign_at(Place::Before, user, issued);
         if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
             servers.push(IceServer { urls: vec![url], username: None, credential: None });
         }
-        let urls = self.urls.turn_urls(vantage);
+        let urls = self.urls.turn_urls(now, vantage);
         // `urls: []` would make the browser throw.
         if !urls.is_empty() {
             servers.push(IceServer {

@@ -1,6 +1,10 @@
 //! The URLs of our own relay, from the config alone: no request header ever reaches one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::certificates::Certificates;
+use crate::time::Now;
 
 /// How a client reaches the relay, as a URL says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +13,7 @@ pub enum UrlTransport {
     Udp,
     /// `turn:...?transport=tcp`
     Tcp,
-    /// `turns:...?transport=tcp`; a row only while a certificate covers the advertised name.
+    /// `turns:...?transport=tcp`, while the certificate covers the advertised name.
     Tls,
 }
 
@@ -42,6 +46,8 @@ pub struct UrlSources {
     pub relay_addresses: Vec<IpAddr>,
     /// Open ports, the preferred one first.
     pub listeners: Vec<RelayListener>,
+    /// What is served at the TLS ports; `None`: no `turns:` URL.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 /// From where the URLs will be used.
@@ -57,20 +63,44 @@ pub enum Vantage {
 impl UrlSources {
     /// `turn:` and `turns:` URLs: at most one per transport, UDP first.
     #[must_use]
-    pub fn turn_urls(&self, vantage: Vantage) -> Vec<String> {
+    pub fn turn_urls(&self, now: Now, vantage: Vantage) -> Vec<String> {
         let transports = [UrlTransport::Udp, UrlTransport::Tcp, UrlTransport::Tls];
-        transports.into_iter().filter_map(|transport| self.url(transport, vantage)).collect()
+        transports.into_iter().filter_map(|transport| self.url(now, transport, vantage)).collect()
+    }
+
+    /// Why no `turns:` URL is handed out although there is a port for it (R26).
+    #[must_use]
+    pub fn turns_problem(&self, now: Now) -> Option<String> {
+        let certificate = self.certificates.as_ref()?.current();
+        let has_port = self.listeners.iter().any(|l| l.transport == UrlTransport::Tls);
+        if !has_port || self.url(now, UrlTransport::Tls, Vantage::Elsewhere).is_some() {
+            return None;
+        }
+        let why = certificate.problem(now).unwrap_or_else(|| {
+            let hosts = self.public_hosts();
+            let hosts: Vec<String> = hosts.iter().map(|(host, _)| host.bare()).collect();
+            format!(
+                "the certificate covers {certificate}, but not {}; name a host of it in `advertise`",
+                hosts.join(", ")
+            )
+        });
+        Some(format!("/ice hands out no turns: URL: {why}"))
     }
 
     /// `stun:` URL of the UDP port.
     #[must_use]
     pub fn stun_url(&self, vantage: Vantage) -> Option<String> {
-        let (host, port) = self.place(UrlTransport::Udp, vantage)?;
+        let (host, port) = self.place(UrlTransport::Udp, vantage, |_| true)?;
         Some(format!("stun:{host}:{port}"))
     }
 
-    fn url(&self, transport: UrlTransport, vantage: Vantage) -> Option<String> {
-        let (host, port) = self.place(transport, vantage)?;
+    fn url(&self, now: Now, transport: UrlTransport, vantage: Vantage) -> Option<String> {
+        let certificate = self.certificates.as_ref().map(|certificates| certificates.current());
+        let is_covered = |host: &Host| match transport {
+            UrlTransport::Udp | UrlTransport::Tcp => true,
+            UrlTransport::Tls => certificate.as_ref().is_some_and(|c| c.covers(now, &host.bare())),
+        };
+        let (host, port) = self.place(transport, vantage, is_covered)?;
         Some(match transport {
             UrlTransport::Udp => format!("turn:{host}:{port}?transport=udp"),
             UrlTransport::Tcp => format!("turn:{host}:{port}?transport=tcp"),
@@ -78,7 +108,12 @@ impl UrlSources {
         })
     }
 
-    fn place(&self, transport: UrlTransport, vantage: Vantage) -> Option<(String, u16)> {
+    fn place(
+        &self,
+        transport: UrlTransport,
+        vantage: Vantage,
+        fits: impl Fn(&Host) -> bool,
+    ) -> Option<(String, u16)> {
         let hosts = match vantage {
             // Browsers refuse a certificate for a bare loopback address: no `turns:` there.
             Vantage::ThisMachine if transport != UrlTransport::Tls => {
@@ -88,7 +123,8 @@ impl UrlSources {
             Vantage::Elsewhere => Vec::new(),
         };
         let here = hosts.into_iter().map(|host| (host, None));
-        here.chain(self.public_hosts()).find_map(|(host, written)| {
+        let hosts = here.chain(self.public_hosts()).filter(|(host, _)| fits(host));
+        hosts.into_iter().find_map(|(host, written)| {
             let listener = self.port(transport, &host)?;
             Some((host.in_url(), written.unwrap_or(listener)))
         })
@@ -136,6 +172,14 @@ impl Host {
         }
     }
 
+    /// Without brackets.
+    fn bare(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Ip(ip) => ip.to_string(),
+        }
+    }
+
     fn in_url(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
@@ -147,6 +191,7 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
+    use super::super::certificate::tests::write_pair;
     use super::*;
 
     fn advertised(host: &str, port: Option<u16>) -> Advertised {
@@ -163,7 +208,7 @@ mod tests {
             ..UrlSources::default()
         };
         sources.advertise = vec![advertised("turn.example.org", Some(443))];
-        let urls = sources.turn_urls(Vantage::Elsewhere);
+        let urls = sources.turn_urls(Now::read(), Vantage::Elsewhere);
         assert_eq!(urls, ["turn:turn.example.org:443?transport=udp"]);
     }
 
@@ -189,7 +234,7 @@ mod tests {
 
     #[track_caller]
     fn check(sources: &UrlSources, vantage: Vantage, urls: &[&str]) {
-        assert_eq!(sources.turn_urls(vantage), urls);
+        assert_eq!(sources.turn_urls(Now::read(), vantage), urls);
     }
 
     #[test]
@@ -265,14 +310,45 @@ mod tests {
             udp("0.0.0.0:3478"),
             udp("0.0.0.0:443"),
         ];
-        check(
-            &sources,
-            Vantage::Elsewhere,
-            &[
-                "turn:turn.example.org:3478?transport=udp",
-                "turn:turn.example.org:3478?transport=tcp",
-                "turns:turn.example.org:5349?transport=tcp",
-            ],
+        let plain = [
+            "turn:turn.example.org:3478?transport=udp",
+            "turn:turn.example.org:3478?transport=tcp",
+        ];
+        check(&sources, Vantage::Elsewhere, &plain);
+        let (_directory, certificates) = certificates(&["turn.example.org"]);
+        sources.certificates = Some(certificates);
+        let all = [&plain[..], &["turns:turn.example.org:5349?transport=tcp"]].concat();
+        check(&sources, Vantage::Elsewhere, &all);
+        assert_eq!(sources.turns_problem(Now::read()), None);
+    }
+
+    fn certificates(hosts: &[&str]) -> (tempfile::TempDir, Arc<Certificates>) {
+        let directory = tempfile::tempdir().unwrap();
+        let files = write_pair(directory.path(), hosts);
+        (directory, Certificates::load(files).unwrap())
+    }
+
+    #[test] // R26
+    fn a_turns_url_names_the_first_host_that_the_certificate_covers() {
+        let mut sources = dual();
+        sources.listeners = vec![row(UrlTransport::Tls, "0.0.0.0:5349")];
+        let (_directory, certificates) = certificates(&["b.example.org", "192.0.2.7"]);
+        sources.certificates = Some(certificates);
+        // An address only because it stands in the SAN.
+        check(&sources, Vantage::Elsewhere, &["turns:192.0.2.7:5349?transport=tcp"]);
+        check(&sources, Vantage::ThisMachine, &["turns:192.0.2.7:5349?transport=tcp"]);
+        sources.relay_addresses = ips(&["192.0.2.8"]);
+        check(&sources, Vantage::Elsewhere, &[]);
+        let problem = sources.turns_problem(Now::read()).unwrap();
+        assert!(
+            problem.contains("covers b.example.org, 192.0.2.7, but not 192.0.2.8"),
+            "{problem}"
         );
+        sources.advertise =
+            vec![advertised("a.example.org", None), advertised("b.example.org", Some(443))];
+        check(&sources, Vantage::Elsewhere, &["turns:b.example.org:443?transport=tcp"]);
+        // No port, no complaint.
+        sources.listeners.clear();
+        assert_eq!(sources.turns_problem(Now::read()), None);
     }
 }

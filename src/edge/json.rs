@@ -94,6 +94,9 @@ pub struct Health {
     pub relay: RelayHealth,
     /// What the record says.
     pub record: RecordHealth,
+    /// What is wrong with the certificate; absent where none is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsHealth>,
 }
 
 /// State of the relay.
@@ -105,6 +108,18 @@ pub struct RelayHealth {
     pub shards_alive: usize,
     /// Live allocations.
     pub allocations: u64,
+}
+
+/// State of the certificate. Relaying without TLS goes on whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsHealth {
+    /// The newest certificate is in use and `turns:` is handed out where there is a port for it.
+    pub ok: bool,
+    /// What is wrong, in words; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Its end, Unix seconds.
+    pub expires_at: i64,
 }
 
 /// State of the record.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -26,9 +28,20 @@ use crate::limits::{
     HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
 };
 
+/// A connection that turned out to want HTTP, at a port that is shared with TURN.
+pub struct Handed {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) peer: SocketAddr,
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// See [`super::serve`].
 pub(crate) async fn serve(
     listeners: Vec<std::net::TcpListener>,
+    handed: mpsc::Receiver<Handed>,
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -41,6 +54,7 @@ pub(crate) async fn serve(
         let server = Server::new(edge.clone(), connections.clone());
         accepting.spawn(server.run(listener, stopped.clone()));
     }
+    accepting.spawn(Server::new(edge, connections).run_handed(handed, stopped));
     shutdown.await;
     stop.send_replace(true);
     while let Some(ended) = accepting.join_next().await {
@@ -74,11 +88,36 @@ impl Server {
         loop {
             tokio::select! {
                 _ = &mut stopped => break,
-                (stream, slot) = self.next(&listener) => self.spawn(stream, slot, &open),
+                ((stream, peer), slot) = self.next(&listener) => {
+                    set_options(&stream);
+                    self.spawn(stream, peer, slot, &open);
+                }
             }
         }
         drop(listener);
         // What is still busy after the grace ends with the runtime.
+        let _ = timeout(HTTP_SHUTDOWN_GRACE, open.shutdown()).await;
+    }
+
+    /// The same with connections that others have accepted.
+    async fn run_handed(
+        self,
+        mut handed: mpsc::Receiver<Handed>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let open = GracefulShutdown::new();
+        let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
+        loop {
+            let next = tokio::select! {
+                _ = &mut stopped => break,
+                next = handed.recv() => next,
+            };
+            let Some(Handed { stream, peer }) = next else { break };
+            // It was accepted, so it cannot wait in the kernel's queue: one too many is closed.
+            if let Ok(slot) = self.connections.clone().try_acquire_owned() {
+                self.spawn(stream, HttpPeer(peer), slot, &open);
+            }
+        }
         let _ = timeout(HTTP_SHUTDOWN_GRACE, open.shutdown()).await;
     }
 
@@ -104,14 +143,11 @@ impl Server {
 
     fn spawn(
         &self,
-        (stream, peer): (TcpStream, HttpPeer),
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: HttpPeer,
         slot: OwnedSemaphorePermit,
         open: &GracefulShutdown,
     ) {
-        let socket = socket2::SockRef::from(&stream);
-        // Without either the connection works, only slower or longer than it should.
-        let _ = socket.set_tcp_nodelay(true);
-        let _ = socket.set_tcp_user_timeout(Some(HTTP_STALL_TIMEOUT));
         let router = self.router.clone();
         let service = service_fn(move |request| answer(router.clone(), peer, request));
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
@@ -123,6 +159,13 @@ impl Server {
             drop(slot);
         });
     }
+}
+
+/// Without either the connection works, only slower or longer than it should.
+pub(super) fn set_options(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_user_timeout(Some(HTTP_STALL_TIMEOUT));
 }
 
 async fn answer(

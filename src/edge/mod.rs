@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
@@ -19,6 +21,8 @@ use crate::time::Now;
 pub mod accept;
 pub mod access;
 pub mod api_keys;
+pub mod certificate;
+pub mod certificates;
 pub mod commands;
 pub mod control;
 pub mod control_json;
@@ -33,12 +37,14 @@ mod metrics;
 mod opening;
 pub mod operator_json;
 mod page;
+mod rewound;
 mod router;
 pub mod snapshot;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
+pub use listen::Handed;
 use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
@@ -157,7 +163,7 @@ impl Rate {
     }
 }
 
-/// Serves HTTP on `listeners` until `shutdown`, then lets requests in flight finish for a moment.
+/// Serves HTTP on `listeners`, and on what `handed` brings from ports shared with TURN, until `shutdown`, then lets requests in flight finish for a moment.
 ///
 /// The listeners are bound by the caller, so that all ports are open before the first answer.
 ///
@@ -165,8 +171,9 @@ impl Rate {
 /// Only where the runtime cannot take a listener over; an error of one connection ends that one.
 pub async fn serve(
     listeners: Vec<TcpListener>,
+    handed: mpsc::Receiver<Handed>,
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    listen::serve(listeners, edge, shutdown).await
+    listen::serve(listeners, handed, edge, shutdown).await
 }

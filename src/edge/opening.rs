@@ -3,10 +3,17 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
+use super::certificates::ALPN_HTTP;
+use super::listen::{self, Handed, Stream};
+use super::rewound::Rewound;
 use crate::plane::handle::{FinishedStream, Handle};
 use crate::turn::fact::Transport;
 use crate::wire::channel_data::ChannelRange;
@@ -18,6 +25,10 @@ use crate::wire::message::HEADER_BYTES;
 pub(crate) struct Opening {
     /// Who takes the finished streams.
     pub(crate) shard: Handle,
+    /// Where TLS is spoken before anything else.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Who takes what wants HTTP; `None`: nobody.
+    pub(crate) http: Option<mpsc::Sender<Handed>>,
 }
 
 /// What a connection wants.
@@ -44,17 +55,49 @@ pub(crate) async fn open(
 ) -> io::Result<()> {
     // The address the client connected to, where the door is a wildcard.
     let server = stream.local_addr()?;
+    listen::set_options(&stream);
     let mut received = Vec::new();
-    match wish(&mut stream, &mut received).await? {
-        Wish::Turn => {}
-        Wish::Http => return Err(io::Error::other("HTTP is not served here")),
-        Wish::Tls => return Err(io::Error::other("TLS is not spoken here")),
-        Wish::Garbage => return Err(io::Error::other("no protocol begins like this")),
-    }
-    let socket = stream.into_std()?;
-    let transport = Transport::Tcp;
-    let finished = FinishedStream { socket, tls: None, transport, client, server, received };
+    let finished = if let Some(config) = &opening.tls {
+        let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
+        let agreed = stream.get_ref().1.alpn_protocol().map(|name| name == ALPN_HTTP);
+        let wish = match agreed {
+            Some(true) => Wish::Http,
+            Some(false) | None => wish(&mut stream, &mut received).await?,
+        };
+        if wish == Wish::Http && agreed != Some(false) {
+            return opening.hand_to_http(Rewound::new(received, stream), client);
+        }
+        wants_turn(wish)?;
+        let (stream, tls) = stream.into_inner();
+        let (socket, tls) = (stream.into_std()?, Some(Box::new(tls)));
+        FinishedStream { socket, tls, transport: Transport::Tls, client, server, received }
+    } else {
+        let wish = wish(&mut stream, &mut received).await?;
+        if wish == Wish::Http {
+            return opening.hand_to_http(Rewound::new(received, stream), client);
+        }
+        wants_turn(wish)?;
+        let (socket, tls) = (stream.into_std()?, None);
+        FinishedStream { socket, tls, transport: Transport::Tcp, client, server, received }
+    };
     opening.shard.take_stream(finished).map_err(io::Error::other)
+}
+
+impl Opening {
+    fn hand_to_http(&self, stream: impl Stream + 'static, peer: SocketAddr) -> io::Result<()> {
+        let http = self.http.as_ref().ok_or_else(|| io::Error::other("no HTTP at this port"))?;
+        let handed = Handed { stream: Box::new(stream), peer };
+        http.try_send(handed).map_err(|_| io::Error::other("too many HTTP connections"))
+    }
+}
+
+fn wants_turn(wish: Wish) -> io::Result<()> {
+    match wish {
+        Wish::Turn => Ok(()),
+        Wish::Http => Err(io::Error::other("HTTP after ALPN for TURN")),
+        Wish::Tls => Err(io::Error::other("TLS is not spoken here")),
+        Wish::Garbage => Err(io::Error::other("no protocol begins like this")),
+    }
 }
 
 /// Reads until the first bytes say what is wanted: for TURN a whole header, so that who only

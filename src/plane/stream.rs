@@ -142,11 +142,13 @@ impl Stream {
             self.unsent = Vec::new();
             *dropped += self.queue.drop_old(now);
             let Scratch { wire, plain } = scratch;
-            plain.clear();
-            self.queue.take(STREAM_WRITE_BYTES, plain);
             let bytes: &[u8] = match &mut self.tls {
-                None => plain,
-                Some(tls) => match encrypt(tls, plain, wire) {
+                None => {
+                    plain.clear();
+                    while plain.len() < STREAM_WRITE_BYTES && self.queue.pop(plain) {}
+                    plain
+                }
+                Some(tls) => match encrypt(tls, &mut self.queue, plain, wire) {
                     Ok(()) => wire,
                     Err(_) => return Flushed::Broken,
                 },
@@ -165,7 +167,8 @@ impl Stream {
     pub(super) fn say_goodbye(&mut self, scratch: &mut Scratch) {
         if let (Some(tls), true) = (&mut self.tls, self.unsent.is_empty()) {
             tls.send_close_notify();
-            if encrypt(tls, &[], &mut scratch.wire).is_ok() {
+            scratch.wire.clear();
+            if take_encrypted(tls, &mut scratch.wire).is_ok() {
                 let _ = write_once(&self.socket, &scratch.wire);
             }
         }
@@ -216,10 +219,28 @@ fn decrypt(
     }
 }
 
-/// Replaces `wire` by what has to be sent for `plain`, and for TLS itself.
-fn encrypt(tls: &mut ServerConnection, plain: &[u8], wire: &mut Vec<u8>) -> io::Result<()> {
+/// Replaces `wire` by what is to be sent next: of the queue, and for TLS itself.
+///
+/// Each message is a record of its own, because some clients take what they read at once for one
+/// message.
+fn encrypt(
+    tls: &mut ServerConnection,
+    queue: &mut SendQueue,
+    plain: &mut Vec<u8>,
+    wire: &mut Vec<u8>,
+) -> io::Result<()> {
     wire.clear();
-    tls.writer().write_all(plain)?;
+    let mut bytes = 0;
+    plain.clear();
+    while bytes < STREAM_WRITE_BYTES && queue.pop(plain) {
+        tls.writer().write_all(plain)?;
+        bytes += plain.len();
+        plain.clear();
+    }
+    take_encrypted(tls, wire)
+}
+
+fn take_encrypted(tls: &mut ServerConnection, wire: &mut Vec<u8>) -> io::Result<()> {
     while tls.wants_write() {
         tls.write_tls(wire)?;
     }

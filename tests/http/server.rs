@@ -75,6 +75,7 @@ impl Server {
             draining: false,
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
+            tls: None,
         }));
         let names = options.ice.issued.clone();
         let (issued_in, health_in) = (issued.clone(), health.clone());
@@ -87,7 +88,8 @@ impl Server {
         );
         let runtime = Runtime::new().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = runtime.spawn(edge::serve(vec![listener], edge, async {
+        let (_, nothing_handed) = tokio::sync::mpsc::channel(1);
+        let serving = runtime.spawn(edge::serve(vec![listener], nothing_handed, edge, async {
             let _ = stopped.await;
         }));
         let (runtime, stop, serving) = (Some(runtime), Some(stop), Some(serving));

@@ -11,5 +11,8 @@ mod stream_client;
 mod turn_client;
 
 mod framing;
+mod one_port;
 mod relaying;
 mod slow;
+mod tls;
+mod tls_client;

@@ -28,7 +28,7 @@ fn next_indication(client: &mut StreamClient) -> (SocketAddr, Vec<u8>) {
     (peer, message.attribute(AttributeType::DATA).unwrap().to_vec())
 }
 
-fn check_both_ways(server: SocketAddr, mut client: StreamClient) {
+pub(crate) fn check_both_ways(server: SocketAddr, mut client: StreamClient) {
     let peer = UdpSocket::bind((server.ip(), 0)).unwrap();
     let at = peer.local_addr().unwrap();
     assert_eq!(client.binding(), client.local());

@@ -8,6 +8,7 @@ use turnbell::time::Now;
 use crate::daemon::{CONFIG, Daemon, PASSWORD, USER, eventually};
 use crate::relaying::daemon;
 use crate::stream_client::{StreamClient, binding, new_id};
+use crate::tls_client;
 use crate::turn_client::TurnClient;
 
 /// Resident memory, KiB.
@@ -20,12 +21,23 @@ fn rss_kib(daemon: &Daemon) -> u64 {
 #[test] // security.md D8
 fn a_client_that_does_not_read_loses_the_oldest_data_and_still_hears_its_answers() {
     let daemon = daemon();
+    let client = StreamClient::connect(daemon.tcp());
+    check_slow_reader(&daemon, client);
+}
+
+#[test] // security.md D8
+fn a_client_that_does_not_read_its_tls_loses_whole_frames_and_the_connection_lives() {
+    let daemon = tls_client::daemon();
+    let client = tls_client::client(&daemon, daemon.tls(), &tls_client::TLS_1_3);
+    check_slow_reader(&daemon, client);
+}
+
+fn check_slow_reader(daemon: &Daemon, mut client: StreamClient) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut client = StreamClient::connect(daemon.tcp());
     socket2::SockRef::from(&client.socket).set_recv_buffer_size(4096).unwrap();
     let relayed = client.allocate(USER, PASSWORD).unwrap();
     client.bind_channel(0x4000, peer.local_addr().unwrap()).unwrap();
-    let before = rss_kib(&daemon);
+    let before = rss_kib(daemon);
     let bystander = TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
     bystander.permit(peer.local_addr().unwrap().ip()).unwrap();
     // 20 MB that nobody reads. A datagram of the bystander now and then paces them: what the relay
@@ -40,7 +52,7 @@ fn a_client_that_does_not_read_loses_the_oldest_data_and_still_hears_its_answers
             assert!(bystander.receive().is_some(), "others are served meanwhile");
         }
     }
-    let grown = rss_kib(&daemon).saturating_sub(before);
+    let grown = rss_kib(daemon).saturating_sub(before);
     assert!(grown < 3 * 1024, "{grown} KiB more for one slow client");
     // It begins to read: its request is answered, and what it finds is in order, with a gap.
     let (id, bytes) = client.request(turnbell::wire::message::Method::REFRESH, |writer| writer);

@@ -48,6 +48,7 @@ pub(crate) struct Daemon {
     output: Output,
     udp: Vec<SocketAddr>,
     tcp: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
 }
 
@@ -91,13 +92,13 @@ impl Daemon {
 
     /// Starts and does not wait for anything.
     pub(crate) fn launch(directory: Arc<TempDir>, prepare: impl FnOnce(&mut Command)) -> Self {
-        let (udp, tcp, http) = (Vec::new(), Vec::new(), Vec::new());
+        let [udp, tcp, tls, http] = [const { Vec::new() }; 4];
         for state in STATES {
             // Of a run that was killed; this one would remove it a moment later.
             let _ = std::fs::remove_file(directory.path().join(state).join("addresses.json"));
         }
         let (child, output) = spawn(directory.path(), prepare);
-        Self { directory, child, output, udp, tcp, http }
+        Self { directory, child, output, udp, tcp, tls, http }
     }
 
     /// Waits until it has written down where it listens.
@@ -111,7 +112,7 @@ impl Daemon {
             let addresses = json[key].as_array().unwrap().iter();
             addresses.map(|address| address.as_str().unwrap().parse().unwrap()).collect()
         };
-        (self.udp, self.tcp, self.http) = (list("udp"), list("tcp"), list("http"));
+        [self.udp, self.tcp, self.tls, self.http] = ["udp", "tcp", "tls", "http"].map(list);
     }
 
     /// Its directory, to start another one in.
@@ -142,6 +143,16 @@ impl Daemon {
     /// The first TCP listener for TURN.
     pub(crate) fn tcp(&self) -> SocketAddr {
         self.tcp[0]
+    }
+
+    /// The first TLS listener.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.tls[0]
+    }
+
+    /// The first one over IPv6.
+    pub(crate) fn tls6(&self) -> SocketAddr {
+        *self.tls.iter().find(|address| address.is_ipv6()).expect("an IPv6 listener")
     }
 
     /// The first one over IPv6.

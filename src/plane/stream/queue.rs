@@ -12,8 +12,10 @@ use crate::limits::{STREAM_QUEUE_AGE_MAX, STREAM_QUEUE_BYTES_MAX};
 /// The queue of one stream.
 #[derive(Debug, Default)]
 pub(super) struct SendQueue {
+    /// Answers one after the other; `answer_bytes` says where each ends.
     answers: VecDeque<u8>,
-    /// Frames one after the other; `frames` says where each ends.
+    answer_bytes: VecDeque<usize>,
+    /// Frames likewise.
     relayed: VecDeque<u8>,
     frames: VecDeque<Queued>,
 }
@@ -29,10 +31,6 @@ struct Queued {
 pub(super) struct Full;
 
 impl SendQueue {
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes() == 0
-    }
-
     fn bytes(&self) -> usize {
         self.answers.len() + self.relayed.len()
     }
@@ -47,6 +45,7 @@ impl SendQueue {
             return Err(Full);
         }
         self.answers.extend(answer);
+        self.answer_bytes.push_back(answer.len());
         Ok(dropped)
     }
 
@@ -75,18 +74,19 @@ impl SendQueue {
         dropped
     }
 
-    /// Moves answers and whole frames behind `out` until it holds `bytes` or a little more.
-    pub(super) fn take(&mut self, bytes: usize, out: &mut Vec<u8>) {
-        let answers = self.answers.len().min(bytes.saturating_sub(out.len()));
-        out.extend(self.answers.drain(..answers));
-        // What is begun is finished before anything else: an answer is not torn by a frame.
-        while self.answers.is_empty() && out.len() < bytes {
-            let Some(frame) = self.frames.pop_front() else { break };
+    /// Moves the next answer or frame behind `out`, whole; `false` if there is none.
+    pub(super) fn pop(&mut self, out: &mut Vec<u8>) -> bool {
+        if let Some(bytes) = self.answer_bytes.pop_front() {
+            out.extend(self.answers.drain(..bytes));
+        } else if let Some(frame) = self.frames.pop_front() {
             out.extend(self.relayed.drain(..frame.bytes));
+        } else {
+            return false;
         }
-        if self.is_empty() && self.relayed.capacity() > KEPT_BYTES {
+        if self.bytes() == 0 && self.relayed.capacity() + self.answers.capacity() > KEPT_BYTES {
             *self = Self::default();
         }
+        true
     }
 
     fn make_room(&mut self, needed: usize) -> usize {
@@ -119,7 +119,8 @@ mod tests {
 
     fn taken(queue: &mut SendQueue) -> Vec<u8> {
         let mut out = Vec::new();
-        queue.take(usize::MAX, &mut out);
+        while queue.pop(&mut out) {}
+        assert_eq!(queue.bytes(), 0);
         out
     }
 
@@ -130,22 +131,20 @@ mod tests {
         assert_eq!(queue.push_answer(b"answer"), Ok(0));
         assert_eq!(queue.push_relayed(now, b"two."), 0);
         assert_eq!(taken(&mut queue), b"answerone.two.");
-        assert!(queue.is_empty());
     }
 
     #[test]
-    fn frames_are_taken_whole_and_answers_are_not_torn() {
+    fn answers_and_frames_are_taken_whole_and_one_at_a_time() {
         let (mut queue, now) = (SendQueue::default(), Now::read().mono);
         queue.push_relayed(now, b"12345678");
-        queue.push_relayed(now, b"abcdefgh");
         queue.push_answer(b"answer").unwrap();
-        let mut out = Vec::new();
-        queue.take(4, &mut out);
-        assert_eq!(out, b"answ", "nothing comes between the halves of an answer");
-        out.clear();
-        queue.take(4, &mut out);
-        assert_eq!(out, b"er12345678", "a frame that is begun is whole");
-        assert_eq!(taken(&mut queue), b"abcdefgh");
+        queue.push_answer(b"another").unwrap();
+        for expected in [&b"answer"[..], b"another", b"12345678"] {
+            let mut out = Vec::new();
+            assert!(queue.pop(&mut out));
+            assert_eq!(out, expected);
+        }
+        assert!(!queue.pop(&mut Vec::new()));
     }
 
     #[test]

@@ -9,16 +9,15 @@ use toml::Spanned;
 use super::checker::Checker;
 use super::load::HandedFiles;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer, RawQuota, RawTls};
+use super::raw::{List, Raw, RawAuth, RawHttp, RawQuota, RawTls};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, Ice, IceLogin,
-    IcePolicy, IcePosition, IceServer, LogFormat, Quota, STUNS_PORT, Tls, ice_url, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, LogFormat, Quota,
+    STUNS_PORT, Tls, secrets,
 };
-use crate::auth::secret::Secret;
 use crate::limits::{
-    ADVERTISE_MAX, ALTERNATES_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX,
-    RELAY_ADDRESSES_MAX, SECRETS_MAX, STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
+    ADVERTISE_MAX, ALTERNATES_MAX, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
+    STATIC_USERS_MAX,
 };
 
 /// Fills `config`, which holds the defaults, with what was typed.
@@ -299,94 +298,6 @@ impl Checker<'_> {
             );
         }
         http
-    }
-
-    fn ice(&mut self, default: Ice, raw: RawIce) -> Ice {
-        if raw.server.len() > ICE_SERVERS_MAX {
-            let text =
-                format!("there are {}, at most {ICE_SERVERS_MAX} make sense", raw.server.len());
-            self.refuse(raw.server[ICE_SERVERS_MAX].span(), "ice.server", &text);
-        }
-        let ice = Ice {
-            ttl: self.text("ice.ttl", raw.ttl, default.ttl, |t| {
-                value::duration(t, &(TTL_MIN..=TTL_MAX))
-            }),
-            policy: self.choice(
-                "ice.policy",
-                raw.policy,
-                default.policy,
-                &[("all", IcePolicy::All), ("relay", IcePolicy::Relay)],
-            ),
-            stun: self.switch(raw.stun, default.stun),
-            servers: raw.server.into_iter().filter_map(|server| self.ice_server(server)).collect(),
-        };
-        let foreign: usize = ice.servers.iter().map(|server| server.urls.len()).sum();
-        let all = foreign + 1 + usize::from(ice.stun);
-        if foreign > 0 && all > ICE_URLS_WARN {
-            self.warnings.push(format!(
-                "ice.server: a client is handed {all} URLs; with more than {ICE_URLS_WARN} \
-                 browsers take long to gather candidates"
-            ));
-        }
-        ice
-    }
-
-    fn ice_server(&mut self, raw: Spanned<RawIceServer>) -> Option<IceServer> {
-        let place = raw.span();
-        let raw = raw.into_inner();
-        let before = self.problems.len();
-        let urls = self.list("ice.server.urls", raw.urls, 1..=ICE_URLS_WARN, ice_url::parse);
-        let username = raw.username.map(Spanned::into_inner);
-        let credential = raw.credential.map(|text| Secret::new(text.into_inner()));
-        let secret = raw.secret.map(|text| Secret::new(text.into_inner()));
-        let position = self.choice(
-            "ice.server.position",
-            raw.position,
-            IcePosition::After,
-            &[("before", IcePosition::Before), ("after", IcePosition::After)],
-        );
-        let login = match (username, credential, secret) {
-            (None, None, None) => Ok(IceLogin::None),
-            (Some(username), Some(credential), None) => {
-                Ok(IceLogin::Fixed { username, credential })
-            }
-            (None, None, Some(secret)) => Ok(IceLogin::Shared(secret)),
-            (_, _, Some(_)) => {
-                Err("has `secret` and also `username` or `credential`; keep one way")
-            }
-            (Some(_), None, None) => Err("has `username` but no `credential`"),
-            (None, Some(_), None) => Err("has `credential` but no `username`"),
-        };
-        let login = match login {
-            Ok(login) => login,
-            Err(why) => {
-                self.refuse(place, "ice.server", why);
-                return None;
-            }
-        };
-        let Some(urls) = urls else {
-            if self.problems.len() == before {
-                self.refuse(
-                    place,
-                    "ice.server",
-                    "needs `urls`, such as [\"stun:stun.example.org\"]",
-                );
-            }
-            return None;
-        };
-        let has_turn = urls.iter().any(|url| url.is_turn);
-        if has_turn && login == IceLogin::None {
-            self.refuse(
-                place.clone(),
-                "ice.server",
-                "turn: and turns: need `username` and `credential`, or `secret`; browsers throw \
-                 the whole configuration away without",
-            );
-        }
-        if !has_turn && login != IceLogin::None {
-            self.refuse(place, "ice.server", "stun: takes no credential; remove it");
-        }
-        Some(IceServer { urls: urls.into_iter().map(|url| url.url).collect(), login, position })
     }
 
     fn warn_of_overlap(&mut self, config: &Config) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod checker;
+mod ice;
 mod ice_url;
 mod load;
 mod places;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use crate::auth::secret::Secret;
 use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, TTL_MAX, TTL_MIN};
 
+pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
 pub use load::{HandedFiles, PLACES};
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
@@ -199,64 +201,6 @@ pub struct Http {
     pub local_without_key: bool,
     /// Requests a second with one API key.
     pub rate_per_key: u32,
-}
-
-/// `[ice]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ice {
-    /// Lifetime of a credential whose request names none.
-    pub ttl: Duration,
-    /// `iceTransportPolicy`.
-    pub policy: IcePolicy,
-    /// Whether our own `stun:` URL is handed out, too.
-    pub stun: bool,
-    /// Other people's servers, in the order written.
-    pub servers: Vec<IceServer>,
-}
-
-/// `iceTransportPolicy` of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IcePolicy {
-    /// Every candidate.
-    All,
-    /// Relayed candidates only.
-    Relay,
-}
-
-/// `[[ice.server]]`: somebody else's STUN or TURN server (P12).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IceServer {
-    /// `stun:`, `turn:` and `turns:` URLs, syntax checked.
-    pub urls: Vec<String>,
-    /// How its credential is made.
-    pub login: IceLogin,
-    /// Where it stands in the answer.
-    pub position: IcePosition,
-}
-
-/// How the credential of a foreign server is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IceLogin {
-    /// None: plain STUN.
-    None,
-    /// The same for everybody.
-    Fixed {
-        /// As it is handed out.
-        username: String,
-        /// As it is handed out.
-        credential: Secret<String>,
-    },
-    /// Issued for each request from a shared secret, `"<expiry>:<user>"` and HMAC-SHA1.
-    Shared(Secret<String>),
-}
-
-/// Where a foreign server stands in `iceServers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IcePosition {
-    /// Before ours.
-    Before,
-    /// After ours.
-    After,
 }
 
 /// `[record]`

@@ -6,6 +6,7 @@
 
 mod drain;
 pub(crate) mod explain;
+mod guard;
 mod live;
 pub(crate) mod parts;
 pub mod plan;
@@ -216,6 +217,7 @@ impl Daemon {
             issued: Arc::clone(&secrets.issued),
             live: sessions,
             health,
+            tell: guard::tell_shards(handle.clone()),
             reload,
             drain: drain_on,
             explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
@@ -329,6 +331,7 @@ fn start_shard(
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),
         channel_range: parts::channel_range(config),
+        guard: guard::options(config, store)?,
     });
     let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
     let store = store.clone();

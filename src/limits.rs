@@ -56,6 +56,80 @@ pub const AUTH_FAILURE_FACTS_PER_S: u32 = 10;
 /// Authentication failures turned into facts at once.
 pub const AUTH_FAILURE_FACTS_BURST: u32 = 100;
 
+// Answers to those who have proven nothing (the shield).
+
+/// Answers a second of each kind to one source, by default; more are not sent.
+pub const SHIELD_PER_SOURCE_DEFAULT: u32 = 200;
+/// Most that can be asked for in the config.
+pub const SHIELD_PER_SOURCE_MAX: u32 = 100_000;
+/// Seconds of that rate which a source gets at once.
+pub const SHIELD_BURST_S: u32 = 10;
+/// Bits a second to all sources together, headers counted, by default; more are not sent.
+pub const SHIELD_TOTAL_BITS_DEFAULT: u64 = 20_000_000;
+/// Milliseconds of that rate which are sent at once.
+pub const SHIELD_TOTAL_BURST_MS: u64 = 500;
+/// Sets of the table of sources.
+pub const SHIELD_SETS: usize = 8192;
+/// Sources of one set; one more and the least used one is forgotten. 512 KiB in all.
+pub const SHIELD_WAYS: usize = 4;
+
+// Rates of what is relayed (only where the config sets some).
+
+/// Length of the windows in which a total is shared out and leased to a shard (R1).
+pub const RATE_WINDOW: Duration = Duration::from_millis(10);
+/// Windows after his last datagram for which a user still counts among those who share.
+pub const RATE_ACTIVE_WINDOWS: u64 = 25;
+/// Windows of his share that a user can save up; what he sends faster than that counts as over it.
+pub const RATE_SAVED_WINDOWS: u64 = 25;
+/// Windows of the total that can be saved up while demand is below it.
+pub const RATE_POOL_WINDOWS: u64 = 5;
+/// What a user can save up however small his share is: two datagrams of full size, bytes.
+pub const RATE_SAVED_BYTES_MIN: u64 = 3000;
+/// The same in datagrams.
+pub const RATE_SAVED_PACKETS_MIN: u64 = 4;
+/// Milliseconds of its rate that an allocation or a user can save up.
+pub const RATE_BURST_MS: u64 = 250;
+
+// Peers.
+
+/// Peer ports whose services answer a small request with more, or that nobody relays media to
+/// (mail, DNS, NTP, SNMP, SSDP, mDNS, memcached ...); data for them is discarded, by default.
+pub const REFLECTION_PORTS_DEFAULT: &[RangeInclusive<u16>] = &[
+    0..=0,
+    7..=7,
+    17..=17,
+    19..=19,
+    25..=25,
+    53..=53,
+    69..=69,
+    111..=111,
+    123..=123,
+    137..=139,
+    161..=161,
+    389..=389,
+    427..=427,
+    520..=520,
+    623..=623,
+    1900..=1900,
+    3283..=3283,
+    3702..=3702,
+    5353..=5353,
+    11_211..=11_211,
+];
+/// Ports and ranges of ports in that list.
+pub const REFLECTION_PORTS_MAX: usize = 256;
+
+// Revoked users.
+
+/// Users whose credentials are refused; one more is an error that says so.
+pub const REVOCATIONS_MAX: usize = 10_000;
+/// How long a revocation lasts if nobody says: the longest life of a credential issued here, and
+/// the clock skew that is forgiven.
+pub const REVOCATION_DEFAULT: Duration =
+    Duration::from_secs(TTL_MAX.as_secs() + CREDENTIAL_SKEW_S as u64);
+/// Longest that can be asked for, but for "until it is undone".
+pub const REVOCATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 // Ports and quotas (defaults; the config may say otherwise within these).
 
 /// Allocations of one user; the next is 486.
@@ -256,6 +330,11 @@ pub const ICE_SERVERS_MAX: usize = 16;
 pub const ICE_URLS_WARN: usize = 4;
 
 const _: () = assert!(CHANNELS_PER_ALLOCATION_MAX <= 0x1000, "0x4000..=0x4FFF are 4096 numbers");
+const _: () = assert!(SHIELD_SETS.is_power_of_two());
+const _: () = assert!(
+    SHIELD_PER_SOURCE_MAX as u64 * SHIELD_BURST_S as u64 * 1000 <= u32::MAX as u64,
+    "thousandths of answers are counted in 32 bits"
+);
 const _: () = assert!(PEERS_PER_REQUEST_MAX <= PERMISSIONS_PER_ALLOCATION_MAX);
 const _: () =
     assert!(NEW_PEERS_BURST as usize >= PEERS_PER_REQUEST_MAX, "one request fits a burst");

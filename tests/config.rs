@@ -599,6 +599,73 @@ fn an_alternate_server_is_an_address_with_a_port() {
 }
 
 #[test]
+fn the_shield_has_defaults_and_ranges() {
+    let shield = accepted("").shield;
+    assert_eq!((shield.answers_per_source, shield.answers_total), (200, 20_000_000));
+    let shield = accepted("[shield]\nanswers_per_source = 1\nanswers_total = \"64kbit\"").shield;
+    assert_eq!((shield.answers_per_source, shield.answers_total), (1, 64_000));
+    assert_eq!(accepted("shield.answers_per_source = 100000").shield.answers_per_source, 100_000);
+    for count in [0, 100_001] {
+        check_refused(
+            &format!("shield.answers_per_source = {count}"),
+            &["`shield.answers_per_source`: must be from 1 to 100000"],
+        );
+    }
+    check_refused("shield.answers_total = \"20\"", &["shield.answers_total", "such as \"20Mbit\""]);
+    check_refused(
+        "shield.answers_total = 20",
+        &["`shield.answers_total`: must be a text in quotes"],
+    );
+}
+
+#[test]
+fn reflection_ports_are_ports_and_ranges() {
+    let ports = |text: &str| accepted(&format!("reflection_ports = \"{text}\"")).reflection_ports;
+    assert_eq!(ports(""), []);
+    assert_eq!(ports("0 53  137-139 65535"), [0..=0, 53..=53, 137..=139, 65_535..=65_535]);
+    let many = |count: usize| "7 ".repeat(count);
+    assert_eq!(ports(&many(256)).len(), 256);
+    for text in ["53,123", "65536", "-1", "139-137", "1-", "x", "0x35", &many(257)] {
+        check_refused(
+            &format!("reflection_ports = \"{text}\""),
+            &["`reflection_ports`", "such as \"53 123 137-139\""],
+        );
+    }
+}
+
+#[test]
+fn rates_have_units_and_are_off_by_default() {
+    assert_eq!(accepted("").rates, turnbell::config::Rates::default());
+    let rates = accepted(
+        "[rate]\nper_allocation = [\"100Mbit\", \"10kpps\"]\nper_user = [\"5kpps\"]\ntotal = [\"1Gbit\"]",
+    )
+    .rates;
+    let of = |rate: turnbell::config::Rate| (rate.bits, rate.packets);
+    assert_eq!(of(rates.per_allocation), (Some(100_000_000), Some(10_000)));
+    assert_eq!(of(rates.per_user), (None, Some(5000)));
+    assert_eq!(of(rates.total), (Some(1_000_000_000), None));
+    for key in ["per_allocation", "per_user", "total"] {
+        check_refused(
+            &format!("rate.{key} = [\"20\"]"),
+            &[&format!("`rate.{key}`"), "\"20Mbit\" or \"5kpps\""],
+        );
+        check_refused(
+            &format!("rate.{key} = [\"1Mbit\", \"2Mbit\"]"),
+            &[&format!("`rate.{key}`"), "one rate in bits and one in packets"],
+        );
+    }
+}
+
+#[test]
+fn expiry_is_judged_at_allocate_or_strictly() {
+    use turnbell::config::CredentialExpiry;
+    assert_eq!(accepted("").auth.expiry, CredentialExpiry::Allocate);
+    assert_eq!(accepted("auth.expiry = \"allocate\"").auth.expiry, CredentialExpiry::Allocate);
+    assert_eq!(accepted("auth.expiry = \"strict\"").auth.expiry, CredentialExpiry::Strict);
+    check_refused("auth.expiry = \"never\"", &["`auth.expiry`", "\"allocate\"", "\"strict\""]);
+}
+
+#[test]
 fn http_at_a_port_with_tls_is_https_and_nothing_is_warned_about() {
     let shared = |list: &str| {
         accepted(&format!(

@@ -11,6 +11,7 @@ mod conformance {
     mod authentication;
     mod channel;
     mod drain;
+    mod expiry_rule;
     mod facts;
     mod framing;
     mod general;
@@ -20,9 +21,13 @@ mod conformance {
     mod nonce;
     mod password_algorithm;
     mod permission;
+    mod rates;
+    mod reflection;
     mod refresh;
     mod replace;
+    mod revoke;
     mod send_data;
+    mod shield;
     mod stop;
     mod stream;
     mod user_hash;

@@ -381,3 +381,60 @@ fn ip(text: &str) -> IpAddr {
 fn at(text: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip(text), port)
 }
+
+#[test] // decisions R16
+fn data_for_a_reflection_port_is_refused_and_a_permission_is_not() {
+    let policy = PeerPolicy::new(PeerPolicyOptions::default());
+    let refused: Vec<u16> =
+        (0..=u16::MAX).filter(|port| peer(&policy, outside(), *port).is_err()).collect();
+    assert_eq!(
+        refused,
+        [
+            0, 7, 17, 19, 25, 53, 69, 111, 123, 137, 138, 139, 161, 389, 427, 520, 623, 1900, 3283,
+            3702, 5353, 11211
+        ]
+    );
+    assert_eq!(peer(&policy, outside(), 53), Err(Denied::ReflectionPort));
+    assert_eq!(peer(&policy, outside(), 0), Err(Denied::PortZero));
+    assert!(address(&policy, outside()).is_ok());
+}
+
+#[test]
+fn reflection_ports_are_what_the_operator_says() {
+    let of = |ports: &[std::ops::RangeInclusive<u16>]| {
+        let policy = PeerPolicy::new(PeerPolicyOptions {
+            reflection_ports: ports.to_vec(),
+            ..PeerPolicyOptions::default()
+        });
+        (1..=u16::MAX).filter(|port| peer(&policy, outside(), *port).is_err()).collect::<Vec<_>>()
+    };
+    assert!(of(&[]).is_empty());
+    assert_eq!(of(&[65_535..=65_535, 8..=9, 1..=2, 2..=3, 9..=9]), [1, 2, 3, 8, 9, 65_535]);
+}
+
+#[test]
+fn a_relayed_address_of_ours_reflects_nothing_whatever_its_port() {
+    let advertised = ip("192.88.100.1");
+    let policy = PeerPolicy::new(PeerPolicyOptions {
+        advertised_relay: vec![advertised],
+        relay_ports: 1024..=65_535,
+        ..PeerPolicyOptions::default()
+    });
+    assert_eq!(peer(&policy, advertised, 11_211), Ok(Route::InProcess));
+    assert_eq!(peer(&policy, advertised, 53), Err(Denied::NotARelayPort));
+    // Where the operator opened the way through the kernel beside it, that one stays closed.
+    let policy = PeerPolicy::new(PeerPolicyOptions {
+        advertised_relay: vec![advertised],
+        relay_ports: 1024..=65_535,
+        allow_private: vec![advertised.into()],
+        ..PeerPolicyOptions::default()
+    });
+    assert_eq!(peer(&policy, advertised, 11_211), Ok(Route::InProcess));
+    assert_eq!(peer(&policy, advertised, 11_212), Ok(Route::InProcessElseKernel));
+    assert_eq!(peer(&policy, advertised, 53), Err(Denied::ReflectionPort));
+}
+
+/// An address that no rule is about.
+fn outside() -> IpAddr {
+    ip("11.0.0.1")
+}

@@ -66,6 +66,18 @@ impl Kind {
         }
     }
 
+    /// All clients of the laboratory are one source. A build from before the shield does not know
+    /// the key.
+    fn shield_setting(&self) -> &'static str {
+        const KEY: &[u8] = b"answers_per_source";
+        let knows = match self {
+            Self::OtherTurnbell(binary) => fs::read(binary)
+                .is_ok_and(|bytes| bytes.windows(KEY.len()).any(|found| found == KEY)),
+            Self::Turnbell | Self::Coturn(_) => true,
+        };
+        if knows { "shield.answers_per_source = 100000\n" } else { "" }
+    }
+
     /// Config or options: as shipped but for addresses, the account and the raised limits.
     pub(crate) fn settings(&self, net: Net) -> String {
         let relay = net.relay();
@@ -73,8 +85,9 @@ impl Kind {
             Self::Turnbell | Self::OtherTurnbell(_) => format!(
                 "state_directory = \"state\"\nrelay_addresses = [\"{relay}\"]\n\
                  allow_private_peers = [\"{}/32\"]\nauth.users = [\"{USERNAME}:{PASSWORD}\"]\n\
-                 quota.per_user = 16000\nquota.per_source = 16000\n",
+                 quota.per_user = 16000\nquota.per_source = 16000\n{}",
                 net.peer(),
+                self.shield_setting(),
             ),
             Self::Coturn(_) => format!(
                 "-n\n--lt-cred-mech\n--user={USERNAME}:{PASSWORD}\n--realm=turnbell\n\

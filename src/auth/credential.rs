@@ -125,6 +125,8 @@ pub enum AuthFailure {
         /// Seconds between the expiry and the request.
         ago_s: i64,
     },
+    /// Everything is right, but the operator revoked the user.
+    Revoked,
     /// No active secret (or not the account's password) makes this MESSAGE-INTEGRITY.
     WrongIntegrity,
     /// REALM is not the one this server answers for.
@@ -140,6 +142,7 @@ impl AuthFailure {
         match self {
             Self::NoSuchUser => "no_such_user",
             Self::Expired { .. } => "expired",
+            Self::Revoked => "revoked",
             Self::WrongIntegrity => "wrong_integrity",
             Self::UnknownRealm => "unknown_realm",
             Self::StaleNonce => "stale_nonce",
@@ -152,6 +155,7 @@ impl std::fmt::Display for AuthFailure {
         match self {
             Self::NoSuchUser => f.write_str("no such user"),
             Self::Expired { ago_s } => write!(f, "expired {ago_s} s ago"),
+            Self::Revoked => f.write_str("revoked by the operator"),
             Self::WrongIntegrity => f.write_str("wrong password or secret"),
             Self::UnknownRealm => f.write_str("unknown realm"),
             Self::StaleNonce => f.write_str("stale nonce"),

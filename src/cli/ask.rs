@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, drain, explain, key, log, print_config, reload, sessions, status};
+use super::{credential, drain, explain, key, log, print_config, reload, revoke, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::{self, Opened, Plan, parts};
@@ -90,6 +90,9 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Credential { urls, username, credential, ttl, expires_at } => {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
+        Response::Revoked { user, closed, until_at } => revoke::revoked(user, *closed, *until_at),
+        Response::RevokeUndone { user } => revoke::undone(user),
+        Response::RevokedUsers(users) => revoke::listed(users),
         Response::Status(health) => status::shown(health),
         Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
         Response::Peer(explained) => explain::shown(explained),
@@ -103,9 +106,11 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
 fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let directory = &config.state_directory;
     let needs_record = match request {
-        Request::KeyAdd { .. } | Request::Credential { .. } => false,
+        Request::KeyAdd { .. } | Request::Credential { .. } | Request::Revoke { .. } => false,
         Request::KeyList {}
         | Request::KeyRevoke { .. }
+        | Request::RevokeUndo { .. }
+        | Request::RevokeList {}
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
         Request::ExplainPeer { peer } => return explained(config, peer),
@@ -128,6 +133,9 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::KeyRevoke { .. }
         | Request::Sessions { .. }
         | Request::Log { .. }
+        | Request::Revoke { .. }
+        | Request::RevokeUndo { .. }
+        | Request::RevokeList {}
         | Request::Status {}
         | Request::Reload { .. }
         | Request::Drain { .. }
@@ -227,10 +235,14 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         Request::KeyAdd { .. } => "the key is on record and good from the next start on",
         Request::KeyRevoke { .. } => "the key is revoked on record",
         Request::ExplainPeer { .. } | Request::Config {} => "this is what the config says",
+        Request::Revoke { .. } | Request::RevokeUndo { .. } => {
+            "this is on record and holds from the next start on"
+        }
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }
         | Request::Log { .. }
+        | Request::RevokeList {}
         | Request::Status {}
         | Request::Reload { .. }
         | Request::Drain { .. } => "this is what is on record",

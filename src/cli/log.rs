@@ -138,6 +138,7 @@ fn why(code: &str, expired_ago_s: Option<i64>) -> String {
     let known = [
         AuthFailure::NoSuchUser,
         AuthFailure::Expired { ago_s: expired_ago_s.unwrap_or(0) },
+        AuthFailure::Revoked,
         AuthFailure::WrongIntegrity,
         AuthFailure::UnknownRealm,
         AuthFailure::StaleNonce,

@@ -10,6 +10,7 @@ mod key;
 mod log;
 mod print_config;
 mod reload;
+mod revoke;
 mod run;
 mod sessions;
 mod status;
@@ -49,6 +50,8 @@ enum Command {
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
+    /// End what a user has and refuse his credentials; --undo lets him in again
+    Revoke(revoke::Revoke),
     /// Say whether the daemon runs, relays, and writes its record
     Status(status::Status),
     /// List who is connected, and with --all who was
@@ -74,6 +77,7 @@ Examples:
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
   turnbell explain peer 172.17.0.3              may clients reach it, and why
+  turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell log --user alice --since 2h          why did that call fail?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
@@ -91,6 +95,10 @@ impl Cli {
             Some(Command::CheckConfig(command)) => command.run(named),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::Revoke(command)) => {
+                let config = find(named)?;
+                command.question(&config).ask(&config)
+            }
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
             Some(Command::Explain(command)) => command.question().ask(&find(named)?),
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,status,sessions,log,reload,drain,explain,explain peer,print-config";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,log,reload,drain,explain,explain peer,print-config";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -9,11 +9,11 @@ use toml::Spanned;
 use super::checker::Checker;
 use super::load::HandedFiles;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawQuota, RawTls};
+use super::raw::{List, Raw, RawAuth, RawHttp, RawTls};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, ChannelNumbers, Config, DefaultRelayFamily, Http, LogFormat, Quota,
-    STUNS_PORT, Tls, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http,
+    LogFormat, STUNS_PORT, Tls, secrets,
 };
 use crate::limits::{
     ADVERTISE_MAX, ALTERNATES_MAX, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
@@ -93,8 +93,16 @@ pub(super) fn convert(
     if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
         config.alternate = found;
     }
+    config.reflection_ports = at.text(
+        "reflection_ports",
+        raw.reflection_ports,
+        config.reflection_ports,
+        value::reflection_ports,
+    );
     config.auth = at.auth(raw.auth);
     config.quota = at.quota(&config, raw.quota);
+    config.shield = at.shield(config.shield, raw.shield);
+    config.rates = at.rates(raw.rate);
     config.http = at.http(config.http, raw.http, &config.listen_tls);
     config.ice = at.ice(config.ice, raw.ice);
     config.record.retention_days = at.number(
@@ -242,6 +250,12 @@ impl Checker<'_> {
         auth.users = self
             .list("auth.users", raw.users, 0..=STATIC_USERS_MAX, secrets::static_user)
             .unwrap_or_default();
+        auth.expiry = self.choice(
+            "auth.expiry",
+            raw.expiry,
+            auth.expiry,
+            &[("allocate", CredentialExpiry::Allocate), ("strict", CredentialExpiry::Strict)],
+        );
         let mut names: Vec<&str> = auth.users.iter().map(|user| user.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -249,22 +263,6 @@ impl Checker<'_> {
             self.refuse(place.unwrap_or(0..0), "auth.users", &text);
         }
         auth
-    }
-
-    fn quota(&mut self, config: &Config, raw: RawQuota) -> Quota {
-        let default = Quota::of_range(&config.relay_ports);
-        let ports = u32::from(*config.relay_ports.end() - *config.relay_ports.start()) + 1;
-        // Each relay address has the whole range, so more than one range can be asked for.
-        let most = ports.saturating_mul(u32::try_from(RELAY_ADDRESSES_MAX).unwrap_or(1));
-        let or = |found: u32, default: u32| if found == 0 { default } else { found };
-        Quota {
-            per_user: self.number("quota.per_user", raw.per_user, default.per_user, 1..=most),
-            per_source: or(
-                self.number("quota.per_source", raw.per_source, 0, 0..=most),
-                default.per_source,
-            ),
-            total: or(self.number("quota.total", raw.total, 0, 0..=most), default.total),
-        }
     }
 
     fn http(&mut self, default: Http, raw: RawHttp, listen_tls: &[SocketAddr]) -> Http {

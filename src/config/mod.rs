@@ -2,11 +2,13 @@
 
 mod check;
 mod checker;
+mod guard;
 mod ice;
 mod ice_url;
 mod load;
 mod places;
 mod problem;
+mod rate;
 mod raw;
 pub mod secrets;
 mod settings;
@@ -21,8 +23,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, TTL_MAX, TTL_MIN};
+use crate::limits::{
+    ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN,
+};
 
+pub use guard::{CredentialExpiry, Rate, Rates, Shield};
 pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
 pub use load::{HandedFiles, PLACES};
 pub use places::{Place, Places};
@@ -62,12 +67,18 @@ pub struct Config {
     pub deny_peers: Vec<IpNet>,
     /// Servers that clients are sent to while this one drains.
     pub alternate: Vec<Alternate>,
+    /// Peer ports that no data is sent to.
+    pub reflection_ports: Vec<RangeInclusive<u16>>,
     /// The certificate; `None`: no TLS.
     pub tls: Option<Tls>,
     /// Who may allocate.
     pub auth: Auth,
     /// How much one of them may take.
     pub quota: Quota,
+    /// How much is answered to those who have proven nothing.
+    pub shield: Shield,
+    /// How fast may be relayed.
+    pub rates: Rates,
     /// The HTTP side.
     pub http: Http,
     /// What `GET /ice` answers.
@@ -168,6 +179,8 @@ pub struct Auth {
     pub secrets_of_files: usize,
     /// Static accounts.
     pub users: Vec<StaticUser>,
+    /// What a credential's expiry ends.
+    pub expiry: CredentialExpiry,
 }
 
 /// A static account.
@@ -261,9 +274,12 @@ impl Config {
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),
+            reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
             tls: None,
             auth: Auth::default(),
             quota: Quota::of_range(&(49_152..=65_535)),
+            shield: Shield::default(),
+            rates: Rates::default(),
             http: Http {
                 listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                 cors_origins: Vec::new(),

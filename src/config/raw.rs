@@ -35,9 +35,12 @@ pub(super) struct Raw {
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,
+    pub(super) reflection_ports: Text,
     pub(super) tls: RawTls,
     pub(super) auth: RawAuth,
     pub(super) quota: RawQuota,
+    pub(super) shield: RawShield,
+    pub(super) rate: RawRate,
     pub(super) http: RawHttp,
     pub(super) ice: RawIce,
     pub(super) record: RawRecord,
@@ -57,6 +60,7 @@ pub(super) struct RawAuth {
     pub(super) secrets: List,
     pub(super) secret_files: List,
     pub(super) users: List,
+    pub(super) expiry: Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -65,6 +69,21 @@ pub(super) struct RawQuota {
     pub(super) per_user: Number,
     pub(super) per_source: Number,
     pub(super) total: Number,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawShield {
+    pub(super) answers_per_source: Number,
+    pub(super) answers_total: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRate {
+    pub(super) per_allocation: List,
+    pub(super) per_user: List,
+    pub(super) total: List,
 }
 
 #[derive(Deserialize, Default)]
@@ -141,6 +160,8 @@ pub(super) fn known_keys() -> Vec<String> {
         ("tls", fields_of::<RawTls>("tls.")),
         ("auth", fields_of::<RawAuth>("auth.")),
         ("quota", fields_of::<RawQuota>("quota.")),
+        ("shield", fields_of::<RawShield>("shield.")),
+        ("rate", fields_of::<RawRate>("rate.")),
         ("http", fields_of::<RawHttp>("http.")),
         ("ice", fields_of::<RawIce>("ice.")),
         ("ice.server", fields_of::<RawIceServer>("ice.server.")),

@@ -100,7 +100,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Secrets and passwords that stand in samples, images and tutorials.
 fn is_sample(secret: &str) -> bool {
-    const WHOLE: [&str; 22] = [
+    const WHOLE: [&str; 28] = [
         "north",
         "south",
         "secret",
@@ -123,9 +123,15 @@ fn is_sample(secret: &str) -> bool {
         "0123456789abcdef",
         "1234567890abcdef",
         "12345678",
+        "deadbeef",
+        "abcdefghijklmnopqrstuvwxyz",
+        "openrelayproject",
+        "muazkh",
+        "n0tarealpassw0rd",
+        "letmein",
     ];
     // Nothing random holds one of these words.
-    const INSIDE: [&str; 16] = [
+    const INSIDE: [&str; 21] = [
         "changeme",
         "changeit",
         "changethis",
@@ -142,6 +148,11 @@ fn is_sample(secret: &str) -> bool {
         "staticauthsecret",
         "examplesecret",
         "secretkeyhere",
+        "secretgoeshere",
+        "yourchosen",
+        "generatedsecret",
+        "somesecret",
+        "notasecret",
     ];
     let plain: String =
         secret.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
@@ -194,6 +205,10 @@ mod tests {
             "secret secret secret",
             "0123456789abcdef0123456789abcdef",
             "your_static_auth_secret",
+            "deadbeefdeadbeefdeadbeef",
+            "abcdefghijklmnopqrstuvwxyz",
+            "<yourChosen/GeneratedSecret>",
+            "put-some-secret-in-here",
         ] {
             let refusal = check(sample).expect_err(sample).0;
             assert!(refusal.contains("well-known sample"), "{sample}: {refusal}");

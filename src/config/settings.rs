@@ -1,8 +1,9 @@
 //! Every key with its value as a person may see it, and what a reload can do about it.
 
 use super::{
-    AddressPrivacy, Advertise, Alternate, ChannelNumbers, Config, DefaultRelayFamily, External,
-    Host, IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, value,
+    AddressPrivacy, Advertise, Alternate, ChannelNumbers, Config, CredentialExpiry,
+    DefaultRelayFamily, External, Host, IceLogin, IcePolicy, IcePosition, IceServer, LogFormat,
+    Rate, value,
 };
 use crate::auth::secret::Secret;
 
@@ -124,6 +125,7 @@ impl Config {
                 Reload,
                 Value::List(self.alternate.iter().map(alternate).collect()),
             ),
+            setting("reflection_ports", Reload, text(ports(&self.reflection_ports))),
             setting("tls.cert", Restart, path(self.tls.as_ref().map(|tls| &tls.cert))),
             setting("tls.key", Restart, path(self.tls.as_ref().map(|tls| &tls.key))),
             setting("auth.secrets", Reload, hidden(typed.to_vec(), "secret")),
@@ -141,9 +143,19 @@ impl Config {
                 let shown = counted(self.auth.users.len(), "account");
                 Value::Hidden { shown, held: held.collect() }
             }),
+            setting("auth.expiry", Restart, text(expiry(self.auth.expiry))),
             setting("quota.per_user", Reload, Value::Number(self.quota.per_user.into())),
             setting("quota.per_source", Reload, Value::Number(self.quota.per_source.into())),
             setting("quota.total", Reload, Value::Number(self.quota.total.into())),
+            setting(
+                "shield.answers_per_source",
+                Restart,
+                Value::Number(self.shield.answers_per_source.into()),
+            ),
+            setting("shield.answers_total", Restart, text(bits(self.shield.answers_total))),
+            setting("rate.per_allocation", Restart, rate(self.rates.per_allocation)),
+            setting("rate.per_user", Restart, rate(self.rates.per_user)),
+            setting("rate.total", Restart, rate(self.rates.total)),
         ]
     }
 
@@ -184,6 +196,8 @@ impl Config {
         new.relay_ports = old.relay_ports.clone();
         new.external.clone_from(&old.external);
         new.channel_numbers = old.channel_numbers;
+        new.auth.expiry = old.auth.expiry;
+        (new.shield, new.rates) = (old.shield, old.rates);
         new.http.listen.clone_from(&old.http.listen);
         new.log.format = old.log.format;
         for Setting { key, takes, value: _ } in old.settings() {
@@ -282,6 +296,40 @@ fn size(bytes: u64) -> String {
     match units.iter().find(fits) {
         Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
         None => bytes.to_string(),
+    }
+}
+
+fn ports(ports: &[std::ops::RangeInclusive<u16>]) -> String {
+    let shown = |range: &std::ops::RangeInclusive<u16>| {
+        let (first, last) = (range.start(), range.end());
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    ports.iter().map(shown).collect::<Vec<_>>().join(" ")
+}
+
+fn expiry(expiry: CredentialExpiry) -> &'static str {
+    match expiry {
+        CredentialExpiry::Allocate => "allocate",
+        CredentialExpiry::Strict => "strict",
+    }
+}
+
+fn rate(rate: Rate) -> Value {
+    let packets = rate.packets.map(|packets| {
+        if packets.is_multiple_of(1000) {
+            format!("{}kpps", packets / 1000)
+        } else {
+            format!("{packets}pps")
+        }
+    });
+    Value::List(rate.bits.map(bits).into_iter().chain(packets).collect())
+}
+
+fn bits(bits: u64) -> String {
+    let units = [(1_000_000_000, "Gbit"), (1_000_000, "Mbit"), (1000, "kbit")];
+    match units.iter().find(|(size, _)| bits.is_multiple_of(*size)) {
+        Some((size, unit)) => format!("{}{unit}", bits / size),
+        None => format!("{bits}bit"),
     }
 }
 

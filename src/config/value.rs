@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Advertise, Alternate, External, Host};
-use crate::limits::{AMPLIFICATION_MAX, REALM_BYTES_MAX};
+use crate::limits::{AMPLIFICATION_MAX, REALM_BYTES_MAX, REFLECTION_PORTS_MAX};
 
 /// Why a text is no value of its kind: what is allowed, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,27 @@ pub(super) fn relay_ports(text: &str) -> Parsed<RangeInclusive<u16>> {
             "must be two ports, lower first, within 1024-65535, such as \"49152-65535\"",
         ),
     }
+}
+
+/// `19 53 137-139`: ports and ranges of ports; none is legal.
+pub(super) fn reflection_ports(text: &str) -> Parsed<Vec<RangeInclusive<u16>>> {
+    let port = |text: &str| digits(text).and_then(|port| u16::try_from(port).ok());
+    let range = |word: &str| match word.split_once('-') {
+        Some((low, high)) => {
+            Some(port(low)?..=port(high)?).filter(|range: &RangeInclusive<u16>| !range.is_empty())
+        }
+        None => port(word).map(|port| port..=port),
+    };
+    let ranges: Option<Vec<_>> = text.split_ascii_whitespace().map(range).collect();
+    ranges.filter(|ranges| ranges.len() <= REFLECTION_PORTS_MAX).map_or_else(
+        || {
+            Refusal::new(format!(
+                "must be at most {REFLECTION_PORTS_MAX} ports or ranges of ports with blanks \
+                 between them, lower first, such as \"53 123 137-139\""
+            ))
+        },
+        Ok,
+    )
 }
 
 /// `0.0.0.0:3478`, `[::]:3478`. Port 0 is legal: the kernel chooses one.

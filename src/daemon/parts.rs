@@ -121,6 +121,7 @@ pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]
         relay_ports: config.relay_ports.clone(),
         deny: config.deny_peers.clone(),
         allow_private: config.allow_private_peers.clone(),
+        reflection_ports: config.reflection_ports.clone(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_peer};
+use super::revoke::TellShards;
 use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
@@ -66,6 +67,8 @@ pub struct Running {
     pub live: LiveSessions,
     /// How it is.
     pub health: HealthProbe,
+    /// Who revokes users in it.
+    pub tell: TellShards,
     /// Another config.
     pub reload: Reload,
     /// No new allocations, and the end; says how many there are.
@@ -90,6 +93,9 @@ impl Commands {
                 self.log(user, kind.as_deref(), since_at, rows(limit))
             }
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
+            Request::Revoke { user, for_s } => self.revoke(now, user, for_s),
+            Request::RevokeUndo { user } => self.undo_revoke(user),
+            Request::RevokeList {} => self.revoked(now),
             Request::Status {} => self.status(),
             Request::Reload { handed } => self.reload(handed.as_ref()),
             Request::Drain { limit_s } => self.drain(limit_s),
@@ -281,6 +287,7 @@ impl From<StoreError> for ErrorWord {
     fn from(why: StoreError) -> Self {
         match why {
             StoreError::KeyExists(_) | StoreError::KeyName => wrong("name", why.to_string()),
+            StoreError::RevocationsFull => failed("revocations_full", why.to_string()),
             StoreError::KeysFull => failed("keys_full", why.to_string()),
             StoreError::Newer { .. }
             | StoreError::Corrupt { .. }

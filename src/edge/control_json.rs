@@ -60,6 +60,21 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ttl: Option<u64>,
     },
+    /// Ends what a user has and refuses his credentials.
+    Revoke {
+        /// User by which quotas count.
+        user: String,
+        /// How long, seconds; until it is undone without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_s: Option<u64>,
+    },
+    /// Lets a revoked user in again.
+    RevokeUndo {
+        /// User by which quotas count.
+        user: String,
+    },
+    /// Lists who is revoked.
+    RevokeList {},
     /// Asks how the daemon is.
     Status {},
     /// Reads the config again.
@@ -122,6 +137,24 @@ pub enum Response {
         /// Its end, Unix seconds.
         expires_at: i64,
     },
+    /// To `revoke`.
+    Revoked {
+        /// Who.
+        user: String,
+        /// Allocations that ended; absent where no daemon runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closed: Option<usize>,
+        /// Until when; absent: until it is undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_at: Option<i64>,
+    },
+    /// To `revoke_undo`.
+    RevokeUndone {
+        /// Who.
+        user: String,
+    },
+    /// To `revoke_list`, oldest first.
+    RevokedUsers(Vec<RevokedUser>),
     /// To `status`.
     Status(Health),
     /// To `reload`.
@@ -139,6 +172,18 @@ pub enum Response {
     Config(ConfigWord),
     /// Instead of all of these.
     Error(ErrorWord),
+}
+
+/// A user whose credentials are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedUser {
+    /// User by which quotas count.
+    pub user: String,
+    /// Since when.
+    pub revoked_at: i64,
+    /// Until when; absent: until it is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_at: Option<i64>,
 }
 
 /// An API key without its text.

@@ -37,6 +37,7 @@ mod metrics;
 mod opening;
 pub mod operator_json;
 mod page;
+pub mod revoke;
 mod rewound;
 mod router;
 pub mod snapshot;

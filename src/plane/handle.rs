@@ -28,6 +28,8 @@ pub(super) enum Question {
     Statistics(SyncSender<Statistics>),
     /// What the operator wants; the answer is what it closed.
     Command(Command, SyncSender<Closed>),
+    /// A user to be revoked or let in again.
+    Tell(Command, SyncSender<Option<usize>>),
     /// End everything; the answer comes when it has ended.
     Stop(SyncSender<()>),
 }
@@ -142,6 +144,15 @@ impl Handle {
     /// Sets new quotas. What is held above them stays held and only stops growing.
     pub fn set_quota(&self, limits: QuotaLimits) {
         self.ledger.set_quota(limits);
+    }
+
+    /// Has a user revoked or let in again; says how many allocations ended by it, or `None` if
+    /// there are as many revocations as can be held, and nothing was done.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn tell(&self, patience: Duration, command: Command) -> Result<Option<usize>, NoAnswer> {
+        self.ask(patience, |answer| Question::Tell(command, answer))
     }
 
     /// Ends every allocation, which writes its last fact, and the shard.

@@ -199,6 +199,10 @@ impl Shard {
                     self.drain(now);
                     let _ = answer.try_send(Closed::between(&before, self.relay.counters()));
                 }
+                Ok(Question::Tell(command, answer)) => {
+                    let _ = answer.try_send(self.relay.carry_out(now, command));
+                    self.drain(now);
+                }
                 Ok(Question::Stop(answer)) => {
                     self.relay.handle(now, Input::Command(Command::Stop));
                     self.drain(now);

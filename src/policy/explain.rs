@@ -34,6 +34,11 @@ impl Denied {
                 "it is an address this daemon relays on, but the port lies outside of `relay_ports`"
                     .to_owned()
             }
+            Self::ReflectionPort => {
+                "the port is one of `reflection_ports`, whose services answer a small question with \
+                 much; permissions are not refused for it"
+                    .to_owned()
+            }
             Self::OperatorDeny => "the config closes it".to_owned(),
             Self::PortZero => "nothing can be sent to port 0".to_owned(),
         }
@@ -103,6 +108,7 @@ mod tests {
             ("198.51.100.7:80", "outside of `relay_ports`"),
             ("1.2.3.4:5000", "the config closes it"),
             ("1.1.1.1:0", "port 0"),
+            ("1.1.1.1:53", "one of `reflection_ports`"),
             ("1.1.1.1:5000", "reached through the network"),
             ("198.51.100.7:50000", "inside the process"),
         ] {

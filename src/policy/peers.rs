@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::ranges::{self, AddressSet};
-use crate::limits::RELAY_PORTS_DEFAULT;
+use crate::limits::{REFLECTION_PORTS_DEFAULT, RELAY_PORTS_DEFAULT};
 
 /// The rules about peers as one immutable snapshot; a reload makes a new one.
 ///
@@ -24,6 +24,8 @@ pub struct PeerPolicy {
     // Both ascending.
     listeners: Box<[SocketAddr]>,
     wildcard_ports: Box<[u16]>,
+    // Ascending, and no two overlap.
+    reflection_ports: Box<[RangeInclusive<u16>]>,
 }
 
 /// What a [`PeerPolicy`] is made from. Every address may be given v4-mapped.
@@ -47,6 +49,9 @@ pub struct PeerPolicyOptions {
     pub deny: Vec<IpNet>,
     /// Opened by the operator (`allow_private_peers`): any row of the table, own addresses too.
     pub allow_private: Vec<IpNet>,
+    /// Ports outside that no data is sent to, in any order: what answers there would answer
+    /// somebody who never asked. A permission carries no port, so it is none of its business.
+    pub reflection_ports: Vec<RangeInclusive<u16>>,
 }
 
 /// A peer address that policy lets a permission be installed for.
@@ -92,6 +97,8 @@ pub enum Denied {
     NotARelayPort,
     /// The operator closed it.
     OperatorDeny,
+    /// What listens on such a port serves attackers to hit others with.
+    ReflectionPort,
     /// Nothing can be sent to port 0.
     PortZero,
 }
@@ -108,6 +115,7 @@ impl PeerPolicy {
             relay_ports,
             deny,
             allow_private,
+            reflection_ports,
         } = options;
         let (wildcard, specific): (Vec<SocketAddr>, Vec<SocketAddr>) =
             listeners.into_iter().map(fold_port).partition(|at| at.ip().is_unspecified());
@@ -130,6 +138,7 @@ impl PeerPolicy {
             relay_ports,
             listeners: closed.into(),
             wildcard_ports: wildcard_ports.into(),
+            reflection_ports: merged(reflection_ports),
         }
     }
 
@@ -191,7 +200,18 @@ impl PeerPolicy {
             }
             Route::InProcessElseKernel => Route::Kernel,
         };
+        // A live relayed address of ours reflects nothing, whatever its port.
+        let route = match route {
+            Route::Kernel if self.is_reflection_port(port) => return Err(Denied::ReflectionPort),
+            Route::InProcessElseKernel if self.is_reflection_port(port) => Route::InProcess,
+            Route::Kernel | Route::InProcess | Route::InProcessElseKernel => route,
+        };
         Ok(AllowedPeer { address, port, route })
+    }
+
+    fn is_reflection_port(&self, port: u16) -> bool {
+        let at = self.reflection_ports.partition_point(|range| *range.end() < port);
+        self.reflection_ports.get(at).is_some_and(|range| range.contains(&port))
     }
 
     fn is_listener(&self, address: AllowedAddress, port: u16) -> bool {
@@ -202,7 +222,7 @@ impl PeerPolicy {
 }
 
 impl Default for PeerPolicyOptions {
-    /// No own address, no listener, nothing opened; the default relay range.
+    /// No own address, no listener, nothing opened; the default relay range and reflection ports.
     fn default() -> Self {
         Self {
             advertised_relay: Vec::new(),
@@ -212,6 +232,7 @@ impl Default for PeerPolicyOptions {
             relay_ports: RELAY_PORTS_DEFAULT,
             deny: Vec::new(),
             allow_private: Vec::new(),
+            reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
         }
     }
 }
@@ -266,6 +287,7 @@ impl Denied {
             Self::OwnAddress => "own address",
             Self::OwnListener => "own listener",
             Self::NotARelayPort => "not a relay port",
+            Self::ReflectionPort => "reflection port",
             Self::OperatorDeny => "closed by the operator",
             Self::PortZero => "port zero",
         }
@@ -280,6 +302,20 @@ pub fn fold(ip: IpAddr) -> IpAddr {
 
 fn fold_port(at: SocketAddr) -> SocketAddr {
     SocketAddr::new(fold(at.ip()), at.port())
+}
+
+fn merged(mut ranges: Vec<RangeInclusive<u16>>) -> Box<[RangeInclusive<u16>]> {
+    ranges.sort_unstable_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<u16>> = Vec::new();
+    for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+        match merged.last_mut() {
+            Some(last) if range.start() <= last.end() => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            Some(_) | None => merged.push(range),
+        }
+    }
+    merged.into()
 }
 
 // A network of one or two addresses has neither (RFC 3021).

@@ -44,4 +44,92 @@ impl TokenBucket {
     }
 }
 
+/// Lets `per_s` units a second through in the long run, of things that are judged before their
+/// size is known, or that are larger than what is there: whoever finds it above zero passes, and
+/// its whole size is charged, on credit where it must be.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    // Billionths of a unit, as above; below zero by one charge at the most.
+    level: i128,
+    filled_at: Option<Instant>,
+    per_s: u64,
+    depth: u64,
+}
+
+impl Meter {
+    /// A full meter; at most `depth` units are ever saved up.
+    #[must_use]
+    pub fn new(per_s: u64, depth: u64) -> Self {
+        Self { level: i128::from(depth) * UNIT, filled_at: None, per_s, depth }
+    }
+
+    /// Whether anything may pass.
+    pub fn is_open(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.level > 0
+    }
+
+    /// Whether half of what can be saved up is there.
+    pub fn is_half_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.level * 2 > i128::from(self.depth) * UNIT
+    }
+
+    /// Takes the size of what passed.
+    pub fn charge(&mut self, units: u64) {
+        self.level -= i128::from(units) * UNIT;
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let since = *self.filled_at.get_or_insert(now);
+        if now <= since {
+            return;
+        }
+        let gained = now.duration_since(since).as_nanos().saturating_mul(u128::from(self.per_s));
+        let gained = i128::try_from(gained).unwrap_or(i128::MAX);
+        self.level = self.level.saturating_add(gained).min(i128::from(self.depth) * UNIT);
+        self.filled_at = Some(now);
+    }
+}
+
+const UNIT: i128 = 1_000_000_000;
+
 const _: () = assert!(size_of::<TokenBucket>() <= 32);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::time::Now;
+
+    #[test]
+    fn a_meter_lets_the_rate_through_whatever_the_sizes() {
+        for size in [1, 100, 1500, 65_507] {
+            let start = Now::read().mono;
+            let mut meter = Meter::new(125_000, 31_250);
+            let mut passed = 0;
+            for ms in 0..20_000 {
+                while meter.is_open(start + Duration::from_millis(ms)) {
+                    meter.charge(size);
+                    passed += size;
+                }
+            }
+            let most = 20 * 125_000 + 31_250 + size;
+            assert!((most - 2 * size - 1000..=most).contains(&passed), "{passed} of {size}");
+        }
+    }
+
+    #[test]
+    fn a_meter_saves_up_no_more_than_its_depth() {
+        let start = Now::read().mono;
+        let mut meter = Meter::new(10, 5);
+        let mut drain = |s| {
+            let now = start + Duration::from_secs(s);
+            std::iter::from_fn(|| meter.is_open(now).then(|| meter.charge(1))).count()
+        };
+        assert_eq!((drain(0), drain(0), drain(3600), drain(3600)), (5, 0, 5, 0));
+        // A clock that goes back adds nothing.
+        assert_eq!(drain(1), 0);
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::{keys, schema};
+use super::{keys, revocations, schema};
 use crate::limits::{CORRUPT_FILES_MAX, RECORD_CHECK_BYTES_MAX, RECORD_LOCK_WAIT};
 use crate::time::Now;
 
@@ -111,7 +111,8 @@ impl Database {
         Ok(Self { connection, path, identity })
     }
 
-    /// Moves a damaged database aside and starts a new one, with the keys that can still be read.
+    /// Moves a damaged database aside and starts a new one, with the keys and
+    /// revoked users that can still be read.
     ///
     /// # Errors
     /// `CorruptAgain`, or why the files cannot be moved or made.
@@ -119,10 +120,11 @@ impl Database {
         let path = directory.join(FILE_NAME);
         let aside = move_aside(&path, now)?;
         let database = Self::open(directory)?;
-        let keys = salvage_keys(&aside, &database.connection);
+        let (keys, revocations) = salvage(&aside, &database.connection, now);
         tracing::error!(
-            database = %path.display(), aside = %aside.display(), detail, keys,
-            "the record was damaged; it is moved aside and a new one started with its keys"
+            database = %path.display(), aside = %aside.display(), detail, keys, revocations,
+            "the record was damaged; it is moved aside and a new one started with its keys and \
+             revoked users"
         );
         Ok(database)
     }
@@ -244,16 +246,23 @@ fn move_aside(path: &Path, now: Now) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-/// Copies what can be read of the keys, so that a damaged log does not lock every caller of `/ice`
-/// out. Returns how many.
-fn salvage_keys(aside: &Path, to: &Connection) -> usize {
-    let found = connect_read_only(aside).and_then(|from| keys::list(&from)).unwrap_or_default();
+/// Copies what can be read of keys and revoked users, so that a damaged log neither locks every
+/// caller of `/ice` out nor lets anybody in. Returns how many of each.
+fn salvage(aside: &Path, to: &Connection, now: Now) -> (usize, usize) {
+    let from = connect_read_only(aside);
+    let keys = from.as_ref().ok().and_then(|from| keys::list(from).ok()).unwrap_or_default();
+    let revoked = from.as_ref().ok().and_then(|from| revocations::list(from, now).ok());
+    drop(from);
     // A connection that only reads leaves the index of the log behind, and a log if there was none.
     let _ = fs::remove_file(beside(aside, "-shm"));
     if fs::metadata(beside(aside, "-wal")).is_ok_and(|log| log.len() == 0) {
         let _ = fs::remove_file(beside(aside, "-wal"));
     }
-    found.iter().filter(|key| keys::insert(to, key).is_ok()).count()
+    let revoked = revoked.unwrap_or_default();
+    (
+        keys.iter().filter(|key| keys::insert(to, key).is_ok()).count(),
+        revoked.iter().filter(|row| revocations::insert(to, row).is_ok()).count(),
+    )
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -84,3 +84,14 @@ pub struct KeyRow {
     /// Milliseconds since 1970; `None` while the key opens doors.
     pub revoked_at_unix_ms: Option<i64>,
 }
+
+/// A user whose credentials are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationRow {
+    /// User by which quotas count.
+    pub user: String,
+    /// Milliseconds since 1970.
+    pub at_unix_ms: i64,
+    /// Milliseconds since 1970; `None`: until it is undone.
+    pub until_unix_ms: Option<i64>,
+}

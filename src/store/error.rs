@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, TEXT_BYTES_MAX};
+use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, REVOCATIONS_MAX, TEXT_BYTES_MAX};
 
 /// A failure of the record. Its text is a sentence for a person, with the cure.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,9 @@ pub enum StoreError {
     /// A key's name is longer than is stored.
     #[error("a key's name must have 1 to {TEXT_BYTES_MAX} bytes")]
     KeyName,
+    /// There are too many revoked users.
+    #[error("{REVOCATIONS_MAX} users are revoked, no more can be: undo some, or change the secret")]
+    RevocationsFull,
     /// There are too many keys.
     #[error("there are {API_KEYS_MAX} keys: revoked ones count, none can be added")]
     KeysFull,
@@ -122,6 +125,7 @@ impl StoreError {
             | Self::OldSqlite(_) => true,
             Self::Closed
             | Self::Busy
+            | Self::RevocationsFull
             | Self::Unconfirmed
             | Self::KeyExists(_)
             | Self::KeyName

@@ -91,7 +91,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
 
 /// Runs `change` in a transaction that is synced to disk: a person was told "done", and a revoked
 /// key that comes back with the power is a hole.
-fn durably<T>(
+pub(super) fn durably<T>(
     database: &mut Database,
     change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, StoreError> {

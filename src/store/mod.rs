@@ -11,6 +11,7 @@ mod privacy;
 mod query;
 mod queue;
 mod retention;
+mod revocations;
 mod rows;
 mod run;
 mod schema;
@@ -24,7 +25,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 pub use database::FILE_NAME;
-pub use entry::{Entry, IssuedBy, KeyRow};
+pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
 pub use privacy::AddressPrivacy;
 pub use query::{LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow};
@@ -185,6 +186,34 @@ impl Store {
     /// What the disk says.
     pub fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         self.query(keys::list)
+    }
+
+    /// Stores that a user is revoked. `Ok`: it is on disk. Waits up to RECORD_ORDER_TIMEOUT.
+    ///
+    /// # Errors
+    /// `RevocationsFull`, `Busy`, `Closed`, `Unconfirmed`, or what the disk says.
+    pub fn revoke(&self, row: RevocationRow, now: Now) -> Result<(), StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.queue.order(Order::Revoke { row, now, reply })?;
+        wait_for(&answer)
+    }
+
+    /// Forgets that a user is revoked. `Ok(true)`: that is on disk; `Ok(false)`: he is not.
+    ///
+    /// # Errors
+    /// `Busy`, `Closed`, `Unconfirmed`, or what the disk says.
+    pub fn undo_revoke(&self, user: &str) -> Result<bool, StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.queue.order(Order::UndoRevoke { user: user.into(), reply })?;
+        wait_for(&answer)
+    }
+
+    /// Users who are revoked, oldest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn revocations(&self, now: Now) -> Result<Vec<RevocationRow>, StoreError> {
+        self.query(|connection| revocations::list(connection, now))
     }
 
     /// Allocations, newest first.

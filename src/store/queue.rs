@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Keeping;
-use super::entry::{Entry, KeyRow};
+use super::entry::{Entry, KeyRow, RevocationRow};
 use super::error::StoreError;
 use super::rows::Written;
 use crate::limits::{RECORD_BATCH_DELAY, RECORD_BATCH_ROWS, RECORD_ORDERS_MAX, RECORD_QUEUED_MAX};
@@ -31,6 +31,8 @@ pub enum StoreState {
 pub(super) enum Order {
     AddKey { key: KeyRow, reply: SyncSender<Result<(), StoreError>> },
     RevokeKey { id_or_name: String, now: Now, reply: SyncSender<Result<bool, StoreError>> },
+    Revoke { row: RevocationRow, now: Now, reply: SyncSender<Result<(), StoreError>> },
+    UndoRevoke { user: String, reply: SyncSender<Result<bool, StoreError>> },
 }
 
 /// `accepted == stored + dropped + queued`, at every moment at which the lock is free.

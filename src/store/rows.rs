@@ -261,6 +261,7 @@ fn expired_ago_s(cause: AuthFailure) -> Option<i64> {
     match cause {
         AuthFailure::Expired { ago_s } => Some(ago_s),
         AuthFailure::NoSuchUser
+        | AuthFailure::Revoked
         | AuthFailure::WrongIntegrity
         | AuthFailure::UnknownRealm
         | AuthFailure::StaleNonce => None,

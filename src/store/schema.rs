@@ -10,7 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     version TEXT NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE allocations (
     lifetime_s INTEGER NOT NULL,
     started_at_ms INTEGER NOT NULL,
     ended_at_ms INTEGER,
-    end_reason TEXT,                    -- client, expired, shutdown, crash, unrecorded
+    end_reason TEXT,                    -- client, expired, credential_expired, revoked, shutdown, crash, unrecorded
     packets_to_peers INTEGER NOT NULL DEFAULT 0,
     bytes_to_peers INTEGER NOT NULL DEFAULT 0,
     packets_to_client INTEGER NOT NULL DEFAULT 0,
@@ -83,7 +84,15 @@ CREATE TABLE api_keys (
     revoked_at_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX api_keys_active_name ON api_keys (name) WHERE revoked_at_ms IS NULL;
-"];
+",
+    "
+CREATE TABLE revocations (
+    user TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    until_ms INTEGER                    -- NULL: until it is undone
+) STRICT;
+",
+];
 
 /// The `user_version` of a file this program has brought up to date.
 const VERSION: i64 = MIGRATIONS.len() as i64;

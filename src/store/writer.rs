@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::queue::{Order, Queue};
 use super::retention::Retention;
 use super::rows::{Context, FailureMinute, write};
-use super::{Keeping, Options, keys, run};
+use super::{Keeping, Options, keys, revocations, run};
 use crate::limits::{
     RECORD_BATCH_ROWS, RECORD_BATCH_TRIES, RECORD_CLOSE_TRIES, RECORD_RETRY_MAX, RECORD_RETRY_MIN,
     RECORD_TEND_INTERVAL,
@@ -237,6 +237,14 @@ impl Writer {
             }
             Order::RevokeKey { id_or_name, now, reply } => {
                 let done = self.change(now, |database| keys::revoke(database, &id_or_name, now));
+                let _ = reply.try_send(done);
+            }
+            Order::Revoke { row, now, reply } => {
+                let done = self.change(now, |database| revocations::add(database, &row, now));
+                let _ = reply.try_send(done);
+            }
+            Order::UndoRevoke { user, reply } => {
+                let done = self.change(now, |database| revocations::remove(database, &user));
                 let _ = reply.try_send(done);
             }
         }

@@ -80,7 +80,7 @@ impl Relay {
                 username: (*request.username).into(),
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
-                lifetime: granted_lifetime(lifetime),
+                lifetime: self.guard.lifetime(now, &request.who, granted_lifetime(lifetime)),
                 is_abandoned: false,
             },
         );
@@ -132,7 +132,7 @@ impl Relay {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
             Why::TotalQuota | Why::Ports | Why::Bind => Reject::InsufficientCapacity,
         });
-        let bytes = match relayed.and_then(|relay| self.relayed_address(relay, &pending)) {
+        let bytes = match relayed.and_then(|relay| self.relayed_address(now, relay, &pending)) {
             Ok((relay, relayed)) => self.open(now, pending, relay, relayed),
             Err(reject) => {
                 self.counters.reject(&reject);
@@ -145,15 +145,17 @@ impl Relay {
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
-    /// The address of a socket that was opened, unless the relay stopped while it was; then the
-    /// socket is closed again.
+    /// The address of a socket that was opened, unless the relay stopped or the user was revoked
+    /// while it was; then the socket is closed again.
     fn relayed_address(
         &mut self,
+        now: Now,
         relay: RelayPort,
         pending: &Pending,
     ) -> Result<(RelayPort, SocketAddr), Reject> {
         let address = self.relay_addresses.transport_address(relay);
-        if let Some(address) = address.filter(|_| !self.is_stopping) {
+        let is_revoked = self.guard.revocations.holds(now, &pending.who.user);
+        if let Some(address) = address.filter(|_| !self.is_stopping && !is_revoked) {
             return Ok((relay, address));
         }
         self.give_back(relay, pending);
@@ -227,6 +229,7 @@ impl Relay {
         self.counters.successes += 1;
         let (tuple, expires_at) = (allocation.tuple, allocation.expires_at);
         let slot = self.allocations.insert(allocation);
+        self.guard.opened(slot, &self.allocations[slot].who.user);
         self.slot_by_tuple.insert(tuple, slot);
         self.slot_by_relay.insert(relay, slot);
         self.expiry.insert(expires_at, slot);

@@ -50,7 +50,8 @@ impl Relay {
         let algorithm = password_algorithm(&message, nonce)?;
         // Steps 4 and 5: name and integrity.
         let name = self.known(now, tuple, name);
-        let who = match self.find_key(now, tuple, &message, algorithm, name.as_bytes(), realm) {
+        let found = self.find_key(now, tuple, &message, algorithm, name.as_bytes(), realm);
+        let who = match found.and_then(|who| self.guard.admit(now, who)) {
             Ok(who) => who,
             Err(cause) => {
                 self.authentication_failed(now, tuple, &name, cause);

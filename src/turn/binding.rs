@@ -4,6 +4,7 @@ use super::contract::Output;
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use super::reply::{Reject, UnknownAttributes, response};
+use crate::policy::shield::AnswerKind;
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
 use crate::wire::message::{Class, Message};
@@ -13,10 +14,14 @@ impl Relay {
         if let Some(list) = UnknownAttributes::of(message) {
             return self.reject(now, tuple, message, &Reject::UnknownAttributes(list), None);
         }
+        let Some(answerable) = self.may_answer(now, tuple, message, AnswerKind::Binding) else {
+            return;
+        };
         self.counters.bindings += 1;
         let bytes = response(message, Class::SuccessResponse)
             .xor_address(AttributeType::XOR_MAPPED_ADDRESS, tuple.client)
             .finish(None, message.has_fingerprint());
+        self.answered(tuple, answerable, bytes.len());
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 }

@@ -9,6 +9,7 @@ use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::relayed_address::RelayPort;
 use super::replace::Replacement;
+use super::revocation::Revocation;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelNumber;
 
@@ -49,6 +50,14 @@ pub enum Command {
     Drain(Arc<[Alternate]>),
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
+    /// Closes every allocation of a user with reason `revoked` and refuses his credentials from
+    /// then on.
+    Revoke(Revocation),
+    /// Lets him in again.
+    Restore {
+        /// User by which quotas count.
+        user: Box<str>,
+    },
 }
 
 /// Ties an answer to its question.
@@ -208,6 +217,11 @@ discards! {
     TooLong = "too_long", "With its header it would not fit a datagram.";
     NewPeersPaced = "new_peers_paced", "Too many new peer addresses at once; the retransmission is welcome.";
     AllocationInProgress = "allocation_in_progress", "A second Allocate while the first one's socket is being opened.";
+    OverAllocationRate = "over_allocation_rate", "More than one allocation may relay.";
+    OverUserRate = "over_user_rate", "More than one user may relay.";
+    OverTotalRate = "over_total_rate", "More than everybody may relay, and more than this user's share.";
+    ShieldSource = "shield_source", "This source was sent all the answers it gets without a nonce of ours.";
+    ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     MalformedStream = "malformed_stream", "A stream that says what is no message; it is closed.";
     SlowStream = "slow_stream", "A client does not read its stream fast enough.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";

@@ -2,6 +2,7 @@
 
 use super::contract::Discard;
 use super::fact::{Traffic, Transport};
+use super::relay::Relay;
 use super::reply::Reject;
 use crate::auth::credential::AuthFailure;
 
@@ -104,8 +105,24 @@ impl Counters {
     }
 }
 
-const CAUSES: [&str; 5] =
-    ["no_such_user", "expired", "wrong_integrity", "unknown_realm", "stale_nonce"];
+impl Relay {
+    /// Counters and what is live, for whoever shows them.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let mut live = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|way| (way, 0));
+        let mut traffic = self.counters.traffic_of_ended;
+        for (_, allocation) in &self.allocations {
+            traffic += allocation.traffic;
+            for (way, count) in &mut live {
+                *count += u64::from(*way == allocation.tuple.transport);
+            }
+        }
+        Statistics { counters: self.counters.clone(), live, traffic }
+    }
+}
+
+const CAUSES: [&str; 6] =
+    ["no_such_user", "expired", "wrong_integrity", "unknown_realm", "stale_nonce", "revoked"];
 
 fn index(cause: AuthFailure) -> usize {
     match cause {
@@ -114,6 +131,7 @@ fn index(cause: AuthFailure) -> usize {
         AuthFailure::WrongIntegrity => 2,
         AuthFailure::UnknownRealm => 3,
         AuthFailure::StaleNonce => 4,
+        AuthFailure::Revoked => 5,
     }
 }
 
@@ -129,6 +147,7 @@ mod tests {
             AuthFailure::WrongIntegrity,
             AuthFailure::UnknownRealm,
             AuthFailure::StaleNonce,
+            AuthFailure::Revoked,
         ] {
             let mut counters = Counters::default();
             counters.auth_failure(cause);

@@ -70,6 +70,10 @@ pub enum EndReason {
     Client,
     /// Its lifetime ran out without a refresh.
     Expired,
+    /// The credential that made it expired, and the config says that this ends it.
+    CredentialExpired,
+    /// The operator revoked the user.
+    Revoked,
     /// The TCP or TLS connection it was made over is gone (RFC 8656 §7.2).
     Disconnected,
     /// The daemon stopped.
@@ -83,6 +87,8 @@ impl EndReason {
         match self {
             Self::Client => "client",
             Self::Expired => "expired",
+            Self::CredentialExpired => "credential_expired",
+            Self::Revoked => "revoked",
             Self::Disconnected => "disconnected",
             Self::Shutdown => "shutdown",
         }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::allocation::Allocation;
 use super::contract::{Discard, Forward, Header};
 use super::five_tuple::FiveTuple;
+use super::rates::Direction;
 use super::relay::Relay;
 use super::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
 use crate::policy::peers::{AllowedPeer, Route};
@@ -91,6 +92,9 @@ impl Relay {
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
         }
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
+        }
         to_peer(&self.relay_addresses, allocation, peer, range)
     }
 
@@ -141,6 +145,7 @@ impl Relay {
         if peer.port() == 0 {
             return Err(Discard::BadSource);
         }
+        self.guard.may_relay(now, slot, Direction::ToClient, range.len())?;
         let header = allocation
             .channels
             .number(now, peer)

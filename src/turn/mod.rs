@@ -8,11 +8,14 @@ pub mod drain;
 pub mod expiry;
 pub mod fact;
 pub mod five_tuple;
+pub mod guard;
 pub mod permission;
+pub mod rates;
 pub mod relay;
 pub mod relayed_address;
 pub mod replace;
 pub mod reply;
+pub mod revocation;
 
 mod allocate;
 mod authentication;

@@ -28,7 +28,8 @@ impl Relay {
             self.close(now, slot, EndReason::Client);
             return Ok(request.finish(response.u32(AttributeType::LIFETIME, 0)));
         }
-        allocation.expires_at = now.mono + granted_lifetime(lifetime);
+        let lifetime = self.guard.lifetime(now, &request.who, granted_lifetime(lifetime));
+        allocation.expires_at = now.mono + lifetime;
         self.expiry.insert(allocation.expires_at, slot);
         // A client that refreshes is a good moment to drop what it let expire.
         allocation.permissions.forget_expired(now);

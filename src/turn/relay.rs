@@ -11,11 +11,12 @@ use slab::Slab;
 
 use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
-use super::counters::{Counters, Statistics};
+use super::counters::Counters;
 use super::drain::Alternate;
 use super::expiry::Expiry;
-use super::fact::{EndReason, Fact, Transport};
+use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
+use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use crate::auth::credential::Verifier;
@@ -23,6 +24,7 @@ use crate::auth::nonce::NonceKey;
 use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
 use crate::policy::peers::PeerPolicy;
 use crate::policy::rate::TokenBucket;
+use crate::policy::shield::AnswerKind;
 use crate::time::Now;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelRange;
@@ -52,6 +54,8 @@ pub struct Options {
     pub default_family: DefaultFamily,
     /// Which channel numbers may be bound.
     pub channel_range: ChannelRange,
+    /// What it does about abuse.
+    pub guard: GuardOptions,
 }
 
 /// The TURN server of one shard.
@@ -67,6 +71,7 @@ pub struct Relay {
     pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
     pub(super) expiry: Expiry,
+    pub(super) guard: Guard,
     /// Allocates whose socket is being opened; by token, so that the order is fixed.
     pub(super) pending: BTreeMap<Token, super::allocate::Pending>,
     pub(super) outputs: VecDeque<Output>,
@@ -84,8 +89,15 @@ impl Relay {
     /// An empty relay.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { verifier, policy, nonce_key, relay_addresses, default_family, channel_range } =
-            options;
+        let Options {
+            verifier,
+            policy,
+            nonce_key,
+            relay_addresses,
+            default_family,
+            channel_range,
+            guard,
+        } = options;
         Self {
             verifier,
             policy,
@@ -97,6 +109,7 @@ impl Relay {
             slot_by_tuple: HashMap::new(),
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
+            guard: Guard::new(guard),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -123,10 +136,13 @@ impl Relay {
             Input::Command(Command::Stop) => self.stop(now),
             Input::Command(Command::Drain(alternates)) => self.drain(alternates),
             Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
+            Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
+            Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {
-                    let tuple = self.allocations[slot].tuple;
-                    self.close(now, slot, EndReason::Expired);
+                    let Allocation { who, tuple, .. } = &self.allocations[slot];
+                    let (reason, tuple) = (self.guard.end_reason(now, who), *tuple);
+                    self.close(now, slot, reason);
                     self.close_stream(tuple);
                 }
             }
@@ -148,20 +164,6 @@ impl Relay {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// Counters and what is live, for whoever shows them.
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
-        let mut live = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|way| (way, 0));
-        let mut traffic = self.counters.traffic_of_ended;
-        for (_, allocation) in &self.allocations {
-            traffic += allocation.traffic;
-            for (way, count) in &mut live {
-                *count += u64::from(*way == allocation.tuple.transport);
-            }
-        }
-        Statistics { counters: self.counters.clone(), live, traffic }
     }
 
     /// Counts a datagram that the plane could not deliver after all.
@@ -287,8 +289,16 @@ impl Relay {
         reject: &Reject,
         seal: Option<&Seal>,
     ) {
+        let answerable = match seal {
+            Some(_) => Answerable::Proven,
+            None => match self.may_answer(now, tuple, message, AnswerKind::Error) {
+                Some(answerable) => answerable,
+                None => return,
+            },
+        };
         self.counters.reject(reject);
         let bytes = self.error_response(now, tuple, message, reject, seal);
+        self.answered(tuple, answerable, bytes.len());
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
@@ -317,6 +327,7 @@ impl Relay {
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
+        self.guard.closed(slot, &allocation.who.user);
         self.slot_by_relay.remove(&allocation.relay);
         self.counters.traffic_of_ended += allocation.traffic;
         self.outputs.push_back(Output::CloseRelaySocket {
@@ -358,7 +369,7 @@ impl Relay {
         }
     }
 
-    fn close_stream(&mut self, tuple: FiveTuple) {
+    pub(super) fn close_stream(&mut self, tuple: FiveTuple) {
         if tuple.is_stream() {
             self.outputs.push_back(Output::CloseStream { tuple });
         }

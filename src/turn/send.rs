@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::contract::{Discard, Forward};
 use super::five_tuple::FiveTuple;
 use super::forward::to_peer;
+use super::rates::Direction;
 use super::relay::Relay;
 use crate::time::Now;
 use crate::wire::address::{Family, XorAddress};
@@ -36,6 +37,9 @@ impl Relay {
         // A Send indication never refreshes the permission (§11.2).
         if allocation.permissions.live(now, peer.ip()).is_none() {
             return Forward::Discard(Discard::NoPermission);
+        }
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
         }
         to_peer(&self.relay_addresses, allocation, peer, range)
     }

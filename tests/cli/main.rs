@@ -14,6 +14,7 @@ mod explain;
 mod key;
 mod log;
 mod refusals;
+mod revoke;
 mod sessions;
 mod status;
 mod streams;

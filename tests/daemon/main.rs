@@ -12,6 +12,7 @@ mod network;
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod turn_client;
 
+mod abuse;
 mod broken_record;
 mod commands;
 mod drain;
@@ -20,6 +21,7 @@ mod floods;
 mod log;
 mod metrics;
 mod reload;
+mod shield;
 mod spoofed;
 mod systemd;
 mod too_small;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use turnbell::edge::commands::{Commands, Issuer, Running};
 use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
+use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
 use turnbell::time::Now;
@@ -67,6 +68,7 @@ impl Daemon {
                 issued: http.names.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
+                tell: Arc::new(|_| Told::Done(0)),
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
                 drain: Arc::new(|limit| Ok(limit.as_secs())),
                 explain_peer: Arc::new(|_, _| panic!("not of this test")),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use turnbell::limits::{CORRUPT_FILES_MAX, RECORD_BATCH_ROWS, RECORD_QUEUED_MAX};
-use turnbell::store::{FILE_NAME, Store, StoreError, StoreState};
+use turnbell::store::{FILE_NAME, RevocationRow, Store, StoreError, StoreState};
 use turnbell::time::Now;
 
 use crate::support::{
@@ -89,7 +89,7 @@ fn a_path_that_is_a_directory_degrades_until_it_is_gone() {
     until_stored(&store);
     close(&store, writer);
     let version: i64 = ask(directory.path(), "PRAGMA user_version");
-    assert_eq!(version, 1);
+    assert!(version > 0, "the tables are there");
 }
 
 #[test]
@@ -143,10 +143,12 @@ fn a_file_that_is_no_database_is_moved_aside_and_a_new_one_started() {
 }
 
 #[test] // K5
-fn a_damaged_database_is_moved_aside_and_its_keys_are_carried_over() {
+fn a_damaged_database_is_moved_aside_and_its_keys_and_revocations_are_carried_over() {
     let directory = tempfile::tempdir().unwrap();
     let (store, writer) = open(directory.path());
     store.add_key(key("kept")).unwrap();
+    let revoked = RevocationRow { user: "mallory".into(), at_unix_ms: 1, until_unix_ms: None };
+    store.revoke(revoked.clone(), Now::read()).unwrap();
     for number in 1..2_000 {
         store.record(opened(number, 1, "alice"));
     }
@@ -155,6 +157,7 @@ fn a_damaged_database_is_moved_aside_and_its_keys_are_carried_over() {
     let (store, writer) = open(directory.path());
     assert_eq!(store.health().state, StoreState::Ok);
     assert_eq!(store.keys().unwrap(), [key("kept")]);
+    assert_eq!(store.revocations(Now::read()).unwrap(), [revoked]);
     assert_eq!(sessions(&store).len(), 0);
     close(&store, writer);
     assert_eq!(moved_aside(directory.path()).len(), 1);

@@ -4,6 +4,7 @@
 mod crash;
 mod faults;
 mod keys;
+mod revocations;
 mod space;
 mod support;
 

@@ -11,8 +11,12 @@ use turnbell::auth::credential::{Issued, User, Verifier, issue};
 use turnbell::auth::nonce::NonceKey;
 use turnbell::auth::secret::Secret;
 use turnbell::auth::user_hash::IssuedNames;
+use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
+use turnbell::policy::shield::ShieldOptions;
 use turnbell::time::Now;
+use turnbell::turn::guard::{ExpiryRule, GuardOptions};
+use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
 use turnbell::wire::address::Family;
@@ -39,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) policy: PeerPolicyOptions,
     /// The second of two secrets; [`SECRET`] makes the credentials of every test.
     pub(crate) secret: String,
+    pub(crate) guard: GuardOptions,
     /// Users whose credentials were issued here, so that USERHASH is recognised, with their expiry.
     pub(crate) issued: Vec<(&'static str, i64)>,
 }
@@ -58,6 +63,16 @@ impl Default for Setup {
                 ..PeerPolicyOptions::default()
             },
             secret: SECRET.to_owned(),
+            guard: GuardOptions {
+                shield: ShieldOptions {
+                    answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
+                    bits_total: SHIELD_TOTAL_BITS_DEFAULT,
+                    seed: [7, 7],
+                },
+                rates: RateOptions::default(),
+                expiry: ExpiryRule::Allocate,
+                revoked: Vec::new(),
+            },
             issued: Vec::new(),
         }
     }
@@ -76,6 +91,7 @@ impl Setup {
             relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
             default_family: self.default_family,
             channel_range: ChannelRange::Rfc8656,
+            guard: self.guard.clone(),
         }
     }
 

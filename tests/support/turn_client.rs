@@ -51,6 +51,18 @@ impl TurnClient {
         username: &str,
         password: &str,
     ) -> Result<Self, u16> {
+        let mut client = Self::challenged(socket, server, username, password);
+        client.allocate_now()?;
+        Ok(client)
+    }
+
+    /// Has a nonce, and nothing else yet.
+    pub(crate) fn challenged(
+        socket: UdpSocket,
+        server: SocketAddr,
+        username: &str,
+        password: &str,
+    ) -> Self {
         let first = request(Method::ALLOCATE, server).finish(None, false);
         let answer = exchange(&socket, server, &first);
         let challenge = Message::parse(&answer).unwrap();
@@ -63,12 +75,18 @@ impl TurnClient {
             password.as_bytes(),
         );
         let username = username.to_owned();
-        let mut client = Self { socket, server, username, realm, nonce, key, relayed: server };
-        let answer = client.ask(Method::ALLOCATE, |writer| with_family(writer, server))?;
+        Self { socket, server, username, realm, nonce, key, relayed: server }
+    }
+
+    /// # Errors
+    /// The code of the error response.
+    pub(crate) fn allocate_now(&mut self) -> Result<(), u16> {
+        let server = self.server;
+        let answer = self.ask(Method::ALLOCATE, |writer| with_family(writer, server))?;
         let success = Message::parse(&answer).unwrap();
         let relayed = success.attribute(AttributeType::XOR_RELAYED_ADDRESS).unwrap();
-        client.relayed = XorAddress::decode(relayed, &success.transaction_id()).unwrap();
-        Ok(client)
+        self.relayed = XorAddress::decode(relayed, &success.transaction_id()).unwrap();
+        Ok(())
     }
 
     /// # Errors

@@ -33,6 +33,13 @@ deny_peers = ["203.0.113.0/24"]
 alternate = ["203.0.113.9:5349/turn2.example.org"]
 auth.secrets = ["a{SECRET}"]
 auth.secret_files = ["secret.txt"]
+reflection_ports = "0 137-139"
+auth.expiry = "strict"
+shield.answers_per_source = 7
+shield.answers_total = "64kbit"
+rate.per_allocation = ["100Mbit", "10kpps"]
+rate.per_user = ["11pps"]
+rate.total = ["1Gbit"]
 auth.users = ["alice:correct-horse"]
 quota = {{ per_user = 1, per_source = 2, total = 3 }}
 [http]
@@ -88,6 +95,10 @@ fn the_keys_that_differ_are_told_with_both_values_and_nothing_secret() {
     assert_eq!(value("auth.secrets"), ("0 secrets", "1 secret"));
     assert_eq!(value("auth.secret_files"), ("[]", "[\"secret.txt\"] (1 secret)"));
     assert_eq!(value("auth.users"), ("0 accounts", "1 account"));
+    assert_eq!(value("rate.per_allocation"), ("[]", "[\"100Mbit\", \"10kpps\"]"));
+    assert_eq!(value("rate.per_user"), ("[]", "[\"11pps\"]"));
+    assert_eq!(value("shield.answers_total"), ("\"20Mbit\"", "\"64kbit\""));
+    assert_eq!(value("reflection_ports").1, "\"0 137-139\"");
     assert_eq!(value("record.bytes_max"), ("\"1GiB\"", "\"512MiB\""));
     assert_eq!(value("ice.server"), ("[]", "[\"turn:turn.example.net as \\\"u\\\" (after)\"]"));
     let all = format!("{told:?} {:?}", new.settings());

@@ -1,0 +1,91 @@
+//! Users who are not welcome any more, however right their credentials are.
+
+use std::collections::HashMap;
+
+use super::allocation::Allocation;
+use super::contract::{Command, Input};
+use super::fact::EndReason;
+use super::relay::Relay;
+use crate::limits::REVOCATIONS_MAX;
+use crate::time::Now;
+
+/// A user whose credentials are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// User by which quotas count.
+    pub user: Box<str>,
+    /// Until then, milliseconds since 1970; `None`: until it is undone.
+    pub until_unix_ms: Option<i64>,
+}
+
+/// All of them, at most [`REVOCATIONS_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct Revocations {
+    until_by_user: HashMap<Box<str>, i64>,
+}
+
+impl Revocations {
+    pub(super) fn new(list: Vec<Revocation>) -> Self {
+        let mut revocations = Self::default();
+        for revocation in list.into_iter().take(REVOCATIONS_MAX) {
+            revocations.add(revocation);
+        }
+        revocations
+    }
+
+    pub(super) fn holds(&self, now: Now, user: &str) -> bool {
+        // Most servers revoke nobody.
+        !self.until_by_user.is_empty()
+            && self.until_by_user.get(user).is_some_and(|until| now.unix_ms < *until)
+    }
+
+    fn add(&mut self, revocation: Revocation) {
+        let until = revocation.until_unix_ms.unwrap_or(i64::MAX);
+        self.until_by_user.insert(revocation.user, until);
+    }
+
+    /// Makes room by forgetting those whose time is over.
+    fn has_room(&mut self, now: Now, user: &str) -> bool {
+        if self.until_by_user.len() >= REVOCATIONS_MAX {
+            self.until_by_user.retain(|_, until| now.unix_ms < *until);
+        }
+        self.until_by_user.len() < REVOCATIONS_MAX || self.until_by_user.contains_key(user)
+    }
+}
+
+impl Relay {
+    /// Ends every allocation of a user and refuses his credentials from here on.
+    pub(super) fn revoke(&mut self, now: Now, revocation: Revocation) {
+        let of_user = |(slot, allocation): (usize, &Allocation)| {
+            (allocation.who.user == revocation.user).then_some(slot)
+        };
+        let slots: Vec<usize> = self.allocations.iter().filter_map(of_user).collect();
+        for slot in slots {
+            let Allocation { tuple, expires_at, .. } = self.allocations[slot];
+            self.expiry.remove(expires_at, slot);
+            self.close(now, slot, EndReason::Revoked);
+            self.close_stream(tuple);
+        }
+        if self.guard.revocations.has_room(now, &revocation.user) {
+            self.guard.revocations.add(revocation);
+        }
+    }
+
+    /// Handles a command and says how many allocations ended by it; `None`, and nothing is done, if
+    /// it is a revocation that would not be remembered.
+    pub fn carry_out(&mut self, now: Now, command: Command) -> Option<usize> {
+        if let Command::Revoke(revocation) = &command
+            && !self.guard.revocations.has_room(now, &revocation.user)
+        {
+            return None;
+        }
+        let before = self.allocation_count();
+        self.handle(now, Input::Command(command));
+        Some(before - self.allocation_count())
+    }
+
+    /// Lets a user in again.
+    pub(super) fn restore(&mut self, user: &str) {
+        self.guard.revocations.until_by_user.remove(user);
+    }
+}

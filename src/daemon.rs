@@ -4,20 +4,22 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod drain;
+pub(crate) mod explain;
 mod guard;
+mod live;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
 mod pulse;
+mod signals;
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::auth::nonce::NonceKey;
@@ -27,17 +29,19 @@ use crate::edge::Edge;
 use crate::edge::accept;
 use crate::edge::api_keys::ApiKeys;
 use crate::edge::certificates::Certificates;
-use crate::edge::commands::{LiveSessions, Running};
+use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::edge::ice_urls::UrlSources;
+use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
-use crate::ops::interfaces::InterfaceAddress;
+use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
 use crate::plane::ledger::{Ledger, ShardIndex};
 use crate::plane::shard;
 use crate::plane::udp::Listener;
+use crate::policy::peers::PeerPolicy;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
 use crate::turn::relay::{Options as RelayOptions, Relay};
@@ -46,9 +50,13 @@ use crate::turn::relayed_address::RelayAddresses;
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
+use drain::Draining;
+use live::{InEffect, Live};
+use signals::Signals;
+
 pub use plan::{Impossible, Plan};
 use ports::Ports;
-pub(crate) use ports::{bind_tcp, has_ipv6};
+pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -113,14 +121,14 @@ pub struct Daemon {
     handle: Handle,
     shard: JoinHandle<io::Result<()>>,
     runtime: tokio::runtime::Runtime,
-    terminate: Signal,
-    interrupt: Signal,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
     doors: tokio::task::JoinHandle<io::Result<()>>,
     control: tokio::task::JoinHandle<io::Result<()>>,
     record: WriterHandle,
-    state: StateDirectory,
+    state: Arc<StateDirectory>,
+    live: Arc<Live>,
+    signals: Signals,
 }
 
 impl Daemon {
@@ -129,7 +137,7 @@ impl Daemon {
     /// # Errors
     /// One sentence or more with what is wrong and which setting cures it.
     pub fn start(config: Config) -> Result<Self, DaemonError> {
-        let state = StateDirectory::open(&config.state_directory)?;
+        let state = Arc::new(StateDirectory::open(&config.state_directory)?);
         // What a run that was killed left: nobody listens there any more.
         let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         let here = crate::ops::interfaces::all()
@@ -137,7 +145,8 @@ impl Daemon {
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
-        parts::raise_file_limit(&config, &mut warnings);
+        parts::raise_file_limit();
+        warnings.extend(parts::too_small(&config, &Kernel::read()));
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
         let certificates = parts::certificates(&config)?;
@@ -156,7 +165,9 @@ impl Daemon {
         opened.warnings.extend(urls.turns_problem(Now::read()));
 
         let (store, record) = Store::open(parts::store_options(&config));
-        let (handle, shard) = start_shard(&config, &opened, &secrets, &here, udp, &store)?;
+        let policy = Arc::new(parts::policy(&config, &opened, &here));
+        let (handle, shard) =
+            start_shard(&config, &opened, &secrets, Arc::clone(&policy), udp, &store)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("edge")
@@ -164,25 +175,55 @@ impl Daemon {
             .build()
             .map_err(|source| system("starting the runtime of the edge", source))?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
-        let (terminate, interrupt) = {
+        let signals = {
             let _inside = runtime.enter();
-            let catch = |kind| signal(kind).map_err(|source| system("catching signals", source));
-            (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?)
+            Signals::catch().map_err(|source| system("catching signals", source))?
         };
         let keys = Arc::new(ApiKeys::default());
         parts::load_keys(&store, &keys);
-        let health = pulse::health_probe(handle.clone(), store.clone(), urls.clone());
+        let draining = Draining::default();
+        let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
+        let health = pulse::health_probe(
+            handle.clone(),
+            store.clone(),
+            Arc::clone(&issuer),
+            Arc::clone(&draining.begun),
+        );
         let edge = Edge::new(
-            parts::edge_options(&config, urls.clone(), &secrets),
+            parts::edge_options(&config, urls, &secrets),
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
+            pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
         );
         let asked = handle.clone();
-        let live: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
-        let tell = guard::tell_shards(handle.clone());
-        let running = Running { keys, issued: Arc::clone(&secrets.issued), live, health, tell };
-        let commands = parts::commands(&config, urls, &secrets, store, running);
+        let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
+        let live = Arc::new(Live {
+            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened)),
+            opened: opened.clone(),
+            state: Arc::clone(&state),
+            handle: handle.clone(),
+            edge: Arc::clone(&edge),
+            issuer: Arc::clone(&issuer),
+            store: store.clone(),
+            draining,
+            certificates: certificates.clone(),
+            issued: Arc::clone(&secrets.issued),
+        });
+        let (reload, drain_on) = (live.on_command(), live.on_drain());
+        let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
+        let running = Running {
+            keys,
+            issued: Arc::clone(&secrets.issued),
+            live: sessions,
+            health,
+            tell: guard::tell_shards(handle.clone()),
+            reload,
+            drain: drain_on,
+            explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
+            config: Arc::new(move || telling.config_word()),
+        };
+        let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
         let control = runtime.spawn(control.serve(Arc::new(commands), async move {
@@ -210,14 +251,14 @@ impl Daemon {
             handle,
             shard,
             runtime,
-            terminate,
-            interrupt,
             stop_edge,
             edge,
             doors,
             control,
             record,
             state,
+            live,
+            signals,
         })
     }
 
@@ -227,26 +268,13 @@ impl Daemon {
         &self.opened
     }
 
-    /// Waits for SIGTERM or SIGINT, or for the relay thread to end by itself.
+    /// Waits for SIGTERM or SIGINT, for the end of a drain (SIGUSR1), or for the relay thread to end by itself.
     ///
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
     pub fn wait(&mut self) -> Result<(), DaemonError> {
-        let Self { runtime, terminate, interrupt, shard, .. } = self;
-        runtime.block_on(async {
-            let mut look = tokio::time::interval(SHARD_LOOK);
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => return Ok(()),
-                    _ = interrupt.recv() => return Ok(()),
-                    _ = look.tick() => {
-                        if shard.is_finished() {
-                            return Err(DaemonError::ShardDied("see the log above".to_owned()));
-                        }
-                    }
-                }
-            }
-        })
+        let Self { runtime, signals, shard, live, .. } = self;
+        runtime.block_on(signals.wait(live, || shard.is_finished()))
     }
 
     /// Stops in order; every allocation gets its end in the record.
@@ -280,9 +308,6 @@ impl Daemon {
     }
 }
 
-/// How often it is looked whether the relay thread still runs.
-const SHARD_LOOK: Duration = Duration::from_millis(200);
-
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
 }
@@ -291,7 +316,7 @@ fn start_shard(
     config: &Config,
     opened: &Opened,
     secrets: &parts::Secrets,
-    here: &[InterfaceAddress],
+    policy: Arc<PeerPolicy>,
     listeners: Vec<Listener>,
     store: &Store,
 ) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {
@@ -301,7 +326,7 @@ fn start_shard(
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
     let relay = Relay::new(RelayOptions {
         verifier: Arc::new(parts::verifier(config, secrets)),
-        policy: Arc::new(parts::policy(config, opened, here)),
+        policy,
         nonce_key: NonceKey::new(key, Now::read()),
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),

@@ -312,8 +312,8 @@ pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(15);
 pub const CONTROL_REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows in an answer on the control socket where the request names no limit.
 pub const CONTROL_ROWS_DEFAULT: usize = 100;
-/// Longest request line on the control socket, bytes.
-pub const CONTROL_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Longest request line on the control socket, bytes: a config with its secret files fits.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Shortest lifetime of an issued credential.
 pub const TTL_MIN: Duration = Duration::from_secs(60);
 /// Longest lifetime of an issued credential.
@@ -334,6 +334,14 @@ pub const SECRET_BYTES_MIN: usize = 16;
 pub const SECRET_BYTES_MAX: usize = 512;
 /// Hosts `/ice` URLs may name.
 pub const ADVERTISE_MAX: usize = 8;
+/// Servers that clients may be sent to while this one drains.
+pub const ALTERNATES_MAX: usize = 8;
+/// How long a drain lasts where nobody says; what is on then is ended.
+pub const DRAIN_LIMIT_DEFAULT: Duration = Duration::from_secs(3600);
+/// Longest a drain may last.
+pub const DRAIN_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Seconds named in `Retry-After` while draining: by then another node, or this one, may answer.
+pub const DRAIN_RETRY_AFTER_S: u64 = 30;
 /// Foreign servers in `/ice`.
 pub const ICE_SERVERS_MAX: usize = 16;
 /// URLs one client is handed before start-up warns that gathering gets slow.
@@ -359,6 +367,10 @@ const _: () = assert!(RECORD_QUEUED_MAX >= RECORD_BATCH_ROWS);
 const _: () = assert!(
     RETENTION_BATCH_ROWS > RECORD_BATCH_ROWS,
     "a step after each transaction deletes faster than rows come"
+);
+const _: () = assert!(
+    CONTROL_REQUEST_BYTES_MAX as u64 > 3 * CONFIG_BYTES_MAX,
+    "a config is handed over whole; a control character takes six bytes in JSON, text about one"
 );
 const _: () = assert!(USER_BYTES_MAX <= TEXT_BYTES_MAX, "a user's name is stored whole");
 const _: () = assert!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use turnbell::config::{
     AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy,
-    IcePosition, Source,
+    IcePosition, Places, Source,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -35,7 +35,8 @@ fn check_refused(text: &str, parts: &[&str]) {
 
 #[test]
 fn the_shipped_file_says_the_defaults() {
-    assert_eq!(accepted(SHIPPED), accepted(""));
+    let defaults = Config { places: Places::default(), ..accepted(SHIPPED) };
+    assert_eq!(defaults, accepted(""));
 }
 
 #[test]
@@ -119,6 +120,7 @@ default_relay_family = "client"
 channel_numbers = "rfc5766"
 allow_private_peers = ["127.0.0.1", "10.0.0.0/8"]
 deny_peers = ["0.0.0.0/0"]
+alternate = ["203.0.113.9:5349/TURN2.example.org", "[2001:db8::9]:3478"]
 [auth]
 secrets = ["{SECRET}"]
 users = ["alice:correct:horse"]
@@ -170,6 +172,8 @@ format = "text"
     assert_eq!(config.channel_numbers, ChannelNumbers::Rfc5766);
     assert_eq!(config.allow_private_peers[0], "127.0.0.1/32".parse().unwrap());
     assert_eq!(config.deny_peers[0].prefix_len(), 0);
+    assert_eq!(config.alternate[0].domain.as_deref(), Some("turn2.example.org"));
+    assert_eq!(config.alternate[1].server, "[2001:db8::9]:3478".parse().unwrap());
     assert_eq!(config.auth.secrets[0].expose(), SECRET);
     assert_eq!(config.auth.users[0].name, "alice");
     assert_eq!(config.auth.users[0].password.expose(), "correct:horse");
@@ -578,6 +582,22 @@ fn a_file_that_cannot_be_read_is_an_error_and_not_the_default() {
     assert!(Config::load(&file).is_ok());
     std::fs::write(&file, comment(1024 * 1024 + 1)).unwrap();
     assert!(Config::load(&file).unwrap_err().to_string().contains("larger than 1048576"));
+}
+
+#[test]
+fn an_alternate_server_is_an_address_with_a_port() {
+    for wrong in [
+        "turn2.example.org:3478",
+        "203.0.113.9",
+        "203.0.113.9:0",
+        "0.0.0.0:3478",
+        "203.0.113.9:1/-x",
+    ] {
+        check_refused(&format!("alternate = [{wrong:?}]"), &["`alternate`", "address and port"]);
+    }
+    let nine: Vec<String> = (1..=9).map(|n| format!("\"203.0.113.{n}:3478\"")).collect();
+    check_refused(&format!("alternate = [{}]", nine.join(", ")), &["0 to 8 entries, found 9"]);
+    accepted(&format!("alternate = [{}]", nine[..8].join(", ")));
 }
 
 #[test]

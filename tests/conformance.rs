@@ -10,6 +10,7 @@ mod conformance {
     mod amplification;
     mod authentication;
     mod channel;
+    mod drain;
     mod dual;
     mod expiry_rule;
     mod facts;
@@ -25,6 +26,7 @@ mod conformance {
     mod rates;
     mod reflection;
     mod refresh;
+    mod replace;
     mod reservation;
     mod revoke;
     mod send_data;

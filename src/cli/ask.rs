@@ -2,18 +2,21 @@
 //! code and the same answer (R9).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{credential, key, log, revoke, sessions, status};
+use super::{credential, drain, explain, key, log, print_config, reload, revoke, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
-use crate::daemon::{Plan, parts};
+use crate::daemon::{self, Opened, Plan, parts};
 use crate::edge::commands::{Commands, Issuer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
+use crate::edge::operator_json::parse_peer;
+use crate::edge::snapshot::Snapshot;
 use crate::ops::interfaces;
 use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE, give_to_owner};
 use crate::store::{FILE_NAME, Store, StoreError};
@@ -91,6 +94,10 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::RevokeUndone { user } => revoke::undone(user),
         Response::RevokedUsers(users) => revoke::listed(users),
         Response::Status(health) => status::shown(health),
+        Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
+        Response::Peer(explained) => explain::shown(explained),
+        Response::Config(config) => print_config::shown(config),
+        Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
 }
@@ -106,14 +113,21 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::RevokeList {}
         | Request::Sessions { .. }
         | Request::Log { .. } => true,
-        Request::Status {} => bail!(not_running(config)),
+        Request::ExplainPeer { peer } => return explained(config, peer),
+        Request::Config {} => {
+            let relay = Plan::of(config, &interfaces::all()?)?.relay;
+            return Ok(Response::Config(daemon::explain::in_effect(config, &relay, config)));
+        }
+        Request::Status {} | Request::Reload { .. } | Request::Drain { .. } => {
+            bail!(not_running(config))
+        }
     };
     // Looking at nothing must not leave an empty record behind.
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
         bail!("{}, and there is no record in it yet", not_running(config));
     }
     let issuer = match request {
-        Request::Credential { .. } => Some(issuer(config)?),
+        Request::Credential { .. } => Some(Arc::new(Snapshot::new(issuer(config)?))),
         Request::KeyAdd { .. }
         | Request::KeyList {}
         | Request::KeyRevoke { .. }
@@ -122,7 +136,11 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Revoke { .. }
         | Request::RevokeUndo { .. }
         | Request::RevokeList {}
-        | Request::Status {} => None,
+        | Request::Status {}
+        | Request::Reload { .. }
+        | Request::Drain { .. }
+        | Request::ExplainPeer { .. }
+        | Request::Config {} => None,
     };
     let opened = Store::open_for_commands(parts::store_options(config));
     // Whatever came of it: files of root would keep a daemon that is not root out.
@@ -136,6 +154,24 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         super::note("this could not be put on record; the disk may be full");
     }
     Ok(response)
+}
+
+/// By the rules that a daemon would start with.
+fn explained(config: &Config, peer: &str) -> anyhow::Result<Response> {
+    let (ip, port) = parse_peer(peer).context("the command line was checked")?;
+    let here = interfaces::all()?;
+    let plan = Plan::of(config, &here)?;
+    let opened = Opened {
+        udp: config.listen.clone(),
+        tcp: config.listen_tcp.clone(),
+        tls: config.listen_tls.clone(),
+        https: Vec::new(),
+        http: config.http.listen.clone(),
+        relay_addresses: plan.relay,
+        warnings: Vec::new(),
+    };
+    let policy = parts::policy(config, &opened, &here);
+    Ok(Response::Peer(daemon::explain::explain_peer(config, &policy, ip, port)))
 }
 
 fn unopened(directory: &Path, error: StoreError) -> anyhow::Error {
@@ -198,6 +234,7 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
     let meaning = match request {
         Request::KeyAdd { .. } => "the key is on record and good from the next start on",
         Request::KeyRevoke { .. } => "the key is revoked on record",
+        Request::ExplainPeer { .. } | Request::Config {} => "this is what the config says",
         Request::Revoke { .. } | Request::RevokeUndo { .. } => {
             "this is on record and holds from the next start on"
         }
@@ -206,7 +243,9 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Sessions { .. }
         | Request::Log { .. }
         | Request::RevokeList {}
-        | Request::Status {} => "this is what is on record",
+        | Request::Status {}
+        | Request::Reload { .. }
+        | Request::Drain { .. } => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

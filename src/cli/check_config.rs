@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::banner::Banner;
 use crate::config::{Config, secrets};
-use crate::daemon::{Plan, bind_tcp, has_ipv6, parts};
+use crate::daemon::{Plan, bind_tcp, has_ipv6, parts, small_buffer};
 use crate::ops::interfaces::{self, InterfaceAddress};
+use crate::ops::kernel::Kernel;
 use crate::ops::port_holder::{Protocol, bind_failure};
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::SECRET_FILE;
@@ -40,6 +41,10 @@ fn meaning(config: &Config) -> anyhow::Result<String> {
     plan.warnings.extend(generated_secret(config)?);
     plan.warnings.extend(taken_ports(config, &here));
     plan.warnings.extend(missing_turns(config, &plan.relay)?);
+    plan.warnings.extend(parts::too_small(config, &Kernel::read()));
+    // A socket of its own: the configured ones may be held by the daemon that runs.
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+    plan.warnings.extend(listener.ok().as_ref().and_then(small_buffer));
     let at_tls = |at: &SocketAddr| at.port() != 0 && config.listen_tls.contains(at);
     let (https, http): (Vec<_>, Vec<_>) = config.http.listen.iter().copied().partition(at_tls);
     let banner = Banner {

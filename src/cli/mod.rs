@@ -4,8 +4,12 @@ mod ask;
 pub mod banner;
 mod check_config;
 mod credential;
+mod drain;
+mod explain;
 mod key;
 mod log;
+mod print_config;
+mod reload;
 mod revoke;
 mod run;
 mod sessions;
@@ -52,6 +56,14 @@ enum Command {
     Status(status::Status),
     /// List who is connected, and with --all who was
     Sessions(sessions::Sessions),
+    /// Read the config again without a restart: live calls do not notice
+    Reload(reload::Reload),
+    /// Say whether clients may reach a peer, and which rule decides
+    Explain(explain::Explain),
+    /// Show what is in effect, and where each value came from
+    PrintConfig(print_config::PrintConfig),
+    /// Go out of service without cutting a call: no new allocations, then the end
+    Drain(drain::Drain),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -59,10 +71,12 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
-  turnbell check-config --config new.toml       before a restart
+  turnbell check-config --config new.toml       before a reload or a restart
+  turnbell reload                               after a change of the config
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
+  turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell log --user alice --since 2h          why did that call fail?
 
@@ -87,6 +101,14 @@ impl Cli {
             }
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
+            Some(Command::Explain(command)) => command.question().ask(&find(named)?),
+            Some(Command::PrintConfig(command)) => command.question().ask(&find(named)?),
+            Some(Command::Drain(command)) => command.question().ask(&find(named)?),
+            Some(Command::Reload(command)) => {
+                let config =
+                    find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
+                command.question(&config)?.ask(&config)
+            }
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -151,7 +173,7 @@ mod tests {
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,log";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,log,reload,drain,explain,explain peer,print-config";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -24,13 +24,14 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, relay, record, tls } = health;
+    let Health { ok, draining, relay, record, tls } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
     };
     let relay = if *ok {
-        format!("well, {allocations}")
+        let draining = if *draining { ", draining: no new ones, then the end" } else { "" };
+        format!("well, {allocations}{draining}")
     } else {
         format!("NOT WELL, {} of {} shards make progress", relay.shards_alive, relay.shards)
     };
@@ -61,6 +62,7 @@ mod tests {
     fn what_is_wrong_catches_the_eye() {
         let mut health = Health {
             ok: true,
+            draining: false,
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 1 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,

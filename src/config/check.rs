@@ -7,25 +7,32 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::checker::Checker;
+use super::load::HandedFiles;
 use super::ports::RawListen;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp, RawIce, RawIceServer};
+use super::raw::{List, Raw, RawAuth, RawHttp};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http, Ice,
-    IceLogin, IcePolicy, IcePosition, IceServer, LogFormat, ice_url, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http,
+    LogFormat, secrets,
 };
-use crate::auth::secret::Secret;
 use crate::limits::{
-    ADVERTISE_MAX, ICE_SERVERS_MAX, ICE_URLS_WARN, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
-    STATIC_USERS_MAX, TTL_MAX, TTL_MIN,
+    ADVERTISE_MAX, ALTERNATES_MAX, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
+    STATIC_USERS_MAX,
 };
 
 /// Fills `config`, which holds the defaults, with what was typed.
 ///
-/// `text` is the file, for line numbers; `directory` is where its relative paths start.
-pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path) -> Checked {
-    let mut at = Checker { text, directory, problems: Vec::new(), warnings: Vec::new() };
+/// `text` is the file, for line numbers; `directory` is where its relative paths start; `handed` are
+/// files that need not be read.
+pub(super) fn convert(
+    mut config: Config,
+    raw: Raw,
+    text: &str,
+    directory: &Path,
+    handed: &HandedFiles,
+) -> Checked {
+    let mut at = Checker { text, directory, handed, problems: Vec::new(), warnings: Vec::new() };
     config.realm = at.text("realm", raw.realm, config.realm, value::realm);
     config.state_directory =
         at.text("state_directory", raw.state_directory, config.state_directory, |text| {
@@ -73,6 +80,9 @@ pub(super) fn convert(mut config: Config, raw: Raw, text: &str, directory: &Path
         &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
+    if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
+        config.alternate = found;
+    }
     config.reflection_ports = at.text(
         "reflection_ports",
         raw.reflection_ports,
@@ -169,13 +179,20 @@ impl Checker<'_> {
                 .into_iter()
                 .flatten(),
         );
-        let directory = self.directory;
+        let (directory, handed) = (self.directory, self.handed);
         let place = raw.secret_files.as_ref().map(Spanned::span);
         let files = self.list("auth.secret_files", raw.secret_files, 0..=SECRETS_MAX, |text| {
-            let read = secrets::read_file(&directory.join(text)).map_err(Refusal)?;
-            Ok((read.secrets, read.warning))
+            let path = directory.join(text);
+            let read = match handed.get(text) {
+                Some(held) => secrets::parse_file(&path, held),
+                None => secrets::read_file(&path),
+            };
+            let read = read.map_err(Refusal)?;
+            Ok((text.to_owned(), read.secrets, read.warning))
         });
-        for (found, warning) in files.into_iter().flatten() {
+        for (file, found, warning) in files.into_iter().flatten() {
+            auth.secret_files.push(file);
+            auth.secrets_of_files += found.len();
             auth.secrets.extend(found);
             self.warnings.extend(warning);
         }
@@ -239,94 +256,6 @@ impl Checker<'_> {
             );
         }
         http
-    }
-
-    fn ice(&mut self, default: Ice, raw: RawIce) -> Ice {
-        if raw.server.len() > ICE_SERVERS_MAX {
-            let text =
-                format!("there are {}, at most {ICE_SERVERS_MAX} make sense", raw.server.len());
-            self.refuse(raw.server[ICE_SERVERS_MAX].span(), "ice.server", &text);
-        }
-        let ice = Ice {
-            ttl: self.text("ice.ttl", raw.ttl, default.ttl, |t| {
-                value::duration(t, &(TTL_MIN..=TTL_MAX))
-            }),
-            policy: self.choice(
-                "ice.policy",
-                raw.policy,
-                default.policy,
-                &[("all", IcePolicy::All), ("relay", IcePolicy::Relay)],
-            ),
-            stun: self.switch(raw.stun, default.stun),
-            servers: raw.server.into_iter().filter_map(|server| self.ice_server(server)).collect(),
-        };
-        let foreign: usize = ice.servers.iter().map(|server| server.urls.len()).sum();
-        let all = foreign + 1 + usize::from(ice.stun);
-        if foreign > 0 && all > ICE_URLS_WARN {
-            self.warnings.push(format!(
-                "ice.server: a client is handed {all} URLs; with more than {ICE_URLS_WARN} \
-                 browsers take long to gather candidates"
-            ));
-        }
-        ice
-    }
-
-    fn ice_server(&mut self, raw: Spanned<RawIceServer>) -> Option<IceServer> {
-        let place = raw.span();
-        let raw = raw.into_inner();
-        let before = self.problems.len();
-        let urls = self.list("ice.server.urls", raw.urls, 1..=ICE_URLS_WARN, ice_url::parse);
-        let username = raw.username.map(Spanned::into_inner);
-        let credential = raw.credential.map(|text| Secret::new(text.into_inner()));
-        let secret = raw.secret.map(|text| Secret::new(text.into_inner()));
-        let position = self.choice(
-            "ice.server.position",
-            raw.position,
-            IcePosition::After,
-            &[("before", IcePosition::Before), ("after", IcePosition::After)],
-        );
-        let login = match (username, credential, secret) {
-            (None, None, None) => Ok(IceLogin::None),
-            (Some(username), Some(credential), None) => {
-                Ok(IceLogin::Fixed { username, credential })
-            }
-            (None, None, Some(secret)) => Ok(IceLogin::Shared(secret)),
-            (_, _, Some(_)) => {
-                Err("has `secret` and also `username` or `credential`; keep one way")
-            }
-            (Some(_), None, None) => Err("has `username` but no `credential`"),
-            (None, Some(_), None) => Err("has `credential` but no `username`"),
-        };
-        let login = match login {
-            Ok(login) => login,
-            Err(why) => {
-                self.refuse(place, "ice.server", why);
-                return None;
-            }
-        };
-        let Some(urls) = urls else {
-            if self.problems.len() == before {
-                self.refuse(
-                    place,
-                    "ice.server",
-                    "needs `urls`, such as [\"stun:stun.example.org\"]",
-                );
-            }
-            return None;
-        };
-        let has_turn = urls.iter().any(|url| url.is_turn);
-        if has_turn && login == IceLogin::None {
-            self.refuse(
-                place.clone(),
-                "ice.server",
-                "turn: and turns: need `username` and `credential`, or `secret`; browsers throw \
-                 the whole configuration away without",
-            );
-        }
-        if !has_turn && login != IceLogin::None {
-            self.refuse(place, "ice.server", "stun: takes no credential; remove it");
-        }
-        Some(IceServer { urls: urls.into_iter().map(|url| url.url).collect(), login, position })
     }
 
     fn warn_of_overlap(&mut self, config: &Config) {

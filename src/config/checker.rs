@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use super::load::HandedFiles;
 use super::problem::{Problem, line_of};
 use super::raw::{List, Number, Switch, Text, is_secret};
 use super::suggest;
@@ -17,6 +18,8 @@ pub(super) struct Checker<'a> {
     pub(super) text: &'a str,
     /// Where relative paths of the file start.
     pub(super) directory: &'a Path,
+    /// Files of secrets whose text is known, by their path as written.
+    pub(super) handed: &'a HandedFiles,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
 }

@@ -1,14 +1,19 @@
 //! Finds and reads the file: `--config`, `./turnbell.toml`, `/etc/turnbell/turnbell.toml`, none.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::places::Places;
 use super::problem::{ConfigError, Problem};
 use super::{Config, Source, check, default_state_directory, raw};
 use crate::limits::CONFIG_BYTES_MAX;
 
 /// Where the config is looked for when none is named, in this order.
 pub const PLACES: [&str; 2] = ["turnbell.toml", "/etc/turnbell/turnbell.toml"];
+
+/// Text of secret files by their path as the config has it.
+pub type HandedFiles = BTreeMap<String, String>;
 
 impl Config {
     /// Reads `named`, or else the first file of [`PLACES`] that exists, or else the built-in
@@ -37,6 +42,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(path, &Self::read(path)?)
+    }
+
+    /// Reads the text of one file, to be checked later.
+    ///
+    /// # Errors
+    /// If it cannot be read, is too large, or no text.
+    pub fn read(path: &Path) -> Result<String, ConfigError> {
         let mut bytes = Vec::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -45,9 +58,8 @@ impl Config {
             let text = format!("is larger than {CONFIG_BYTES_MAX} bytes; this is no config file");
             return Err(ConfigError::whole(path, text));
         }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| ConfigError::whole(path, "is not UTF-8 text".to_owned()))?;
-        Self::parse(path, &text)
+        String::from_utf8(bytes)
+            .map_err(|_| ConfigError::whole(path, "is not UTF-8 text".to_owned()))
     }
 
     /// Checks `text` as if it stood in the file `path`, which need not exist.
@@ -55,15 +67,23 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::parse_handed(path, text, &HandedFiles::new())
+    }
+
+    /// The same, where the text of some secret files is known already.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse_handed(path: &Path, text: &str, files: &HandedFiles) -> Result<Self, ConfigError> {
         let (raw, mut problems) = raw::parse(text);
         let directory = path.parent().unwrap_or_else(|| Path::new(""));
-        let checked = check::convert(Self::default_for(path), raw, text, directory);
+        let checked = check::convert(Self::default_for(path), raw, text, directory, files);
         // A server that lost a misspelt key seems to lack what is only misspelt.
         let misspelt = problems.iter().any(|problem| problem.key.starts_with("ice.server."));
         let follows = |problem: &Problem| misspelt && problem.key == "ice.server";
         problems.extend(checked.problems.into_iter().filter(|problem| !follows(problem)));
         if problems.is_empty() {
-            Ok(checked.config)
+            Ok(Self { places: Places::of(text), ..checked.config })
         } else {
             Err(ConfigError::several(path, problems))
         }

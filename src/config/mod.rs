@@ -3,13 +3,16 @@
 mod check;
 mod checker;
 mod guard;
+mod ice;
 mod ice_url;
 mod load;
+mod places;
 mod ports;
 mod problem;
 mod rate;
 mod raw;
 pub mod secrets;
+mod settings;
 mod suggest;
 mod value;
 
@@ -21,11 +24,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::secret::Secret;
-use crate::limits::{ALLOCATIONS_PER_USER_DEFAULT, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN};
+use crate::limits::{
+    ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN,
+};
 
 pub use guard::{CredentialExpiry, Rate, Rates, Shield};
-pub use load::PLACES;
+pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
+pub use load::{HandedFiles, PLACES};
+pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
+pub use settings::{Change, Setting, Takes, Value, changes};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +68,8 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
+    /// Servers that clients are sent to while this one drains.
+    pub alternate: Vec<Alternate>,
     /// Peer ports that no data is sent to.
     pub reflection_ports: Vec<RangeInclusive<u16>>,
     /// The certificate; `None`: no TLS.
@@ -82,6 +92,8 @@ pub struct Config {
     pub log: Log,
     /// Sentences for a person: legal, but probably not what was meant.
     pub warnings: Vec<String>,
+    /// Where the file says what.
+    pub places: Places,
 }
 
 /// Where a configuration came from.
@@ -109,6 +121,15 @@ pub struct Advertise {
     pub host: Host,
     /// Port; `None`: the listener's.
     pub port: Option<u16>,
+}
+
+/// Another TURN server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alternate {
+    /// Its transport address; the protocol carries no name for it.
+    pub server: SocketAddr,
+    /// The name in its certificate, for clients over TLS.
+    pub domain: Option<String>,
 }
 
 /// A name or an address.
@@ -155,6 +176,10 @@ pub struct Auth {
     /// Shared secrets from `secrets` and `secret_files`, in that order: the first issues, all
     /// verify. Empty: the one in the state directory, generated at first start.
     pub secrets: Vec<Secret<String>>,
+    /// Files that the last ones of them came from, as they were written.
+    pub secret_files: Vec<String>,
+    /// How many of them came from files.
+    pub secrets_of_files: usize,
     /// Static accounts.
     pub users: Vec<StaticUser>,
     /// What a credential's expiry ends.
@@ -192,64 +217,6 @@ pub struct Http {
     pub local_without_key: bool,
     /// Requests a second with one API key.
     pub rate_per_key: u32,
-}
-
-/// `[ice]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ice {
-    /// Lifetime of a credential whose request names none.
-    pub ttl: Duration,
-    /// `iceTransportPolicy`.
-    pub policy: IcePolicy,
-    /// Whether our own `stun:` URL is handed out, too.
-    pub stun: bool,
-    /// Other people's servers, in the order written.
-    pub servers: Vec<IceServer>,
-}
-
-/// `iceTransportPolicy` of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IcePolicy {
-    /// Every candidate.
-    All,
-    /// Relayed candidates only.
-    Relay,
-}
-
-/// `[[ice.server]]`: somebody else's STUN or TURN server (P12).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IceServer {
-    /// `stun:`, `turn:` and `turns:` URLs, syntax checked.
-    pub urls: Vec<String>,
-    /// How its credential is made.
-    pub login: IceLogin,
-    /// Where it stands in the answer.
-    pub position: IcePosition,
-}
-
-/// How the credential of a foreign server is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IceLogin {
-    /// None: plain STUN.
-    None,
-    /// The same for everybody.
-    Fixed {
-        /// As it is handed out.
-        username: String,
-        /// As it is handed out.
-        credential: Secret<String>,
-    },
-    /// Issued for each request from a shared secret, `"<expiry>:<user>"` and HMAC-SHA1.
-    Shared(Secret<String>),
-}
-
-/// Where a foreign server stands in `iceServers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IcePosition {
-    /// Before ours.
-    Before,
-    /// After ours.
-    After,
 }
 
 /// `[record]`
@@ -310,6 +277,7 @@ impl Config {
             channel_numbers: ChannelNumbers::Rfc8656,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
+            alternate: Vec::new(),
             reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
             tls: None,
             auth: Auth::default(),
@@ -335,6 +303,7 @@ impl Config {
             },
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
+            places: Places::default(),
         }
     }
 }
@@ -361,6 +330,14 @@ impl Config {
 /// A sentence with the allowed range.
 pub fn parse_ttl(text: &str) -> Result<Duration, String> {
     value::duration(text, &(TTL_MIN..=TTL_MAX)).map_err(|refusal| refusal.0)
+}
+
+/// Reads how long a drain may last.
+///
+/// # Errors
+/// A sentence with the allowed range.
+pub fn parse_drain_limit(text: &str) -> Result<Duration, String> {
+    value::duration(text, &(Duration::from_secs(1)..=DRAIN_LIMIT_MAX)).map_err(|refusal| refusal.0)
 }
 
 impl Quota {

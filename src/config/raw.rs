@@ -35,6 +35,7 @@ pub(super) struct Raw {
     pub(super) channel_numbers: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
+    pub(super) alternate: List,
     pub(super) reflection_ports: Text,
     pub(super) tls: RawTls,
     pub(super) auth: RawAuth,

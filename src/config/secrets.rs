@@ -33,6 +33,18 @@ pub fn read_file(path: &Path) -> Result<SecretFile, String> {
         Ok::<u32, std::io::Error>(mode)
     };
     let mode = read().map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let warning = (mode & 0o007 != 0).then(|| {
+        format!("{shown} can be read by everybody (mode {:04o}); chmod 600 {shown}", mode & 0o7777)
+    });
+    Ok(SecretFile { warning, ..parse_file(path, &text)? })
+}
+
+/// Takes the secrets out of the text of a file that was read already.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn parse_file(path: &Path, text: &str) -> Result<SecretFile, String> {
+    let shown = path.display();
     let mut secrets = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -48,10 +60,7 @@ pub fn read_file(path: &Path) -> Result<SecretFile, String> {
     if secrets.len() > SECRETS_MAX {
         return Err(format!("{shown} holds {} secrets, at most {SECRETS_MAX}", secrets.len()));
     }
-    let warning = (mode & 0o007 != 0).then(|| {
-        format!("{shown} can be read by everybody (mode {:04o}); chmod 600 {shown}", mode & 0o7777)
-    });
-    Ok(SecretFile { secrets, warning })
+    Ok(SecretFile { secrets, warning: None })
 }
 
 /// Refuses what can be guessed.

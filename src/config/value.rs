@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Advertise, External, Host};
+use super::{Advertise, Alternate, External, Host};
 use crate::limits::{AMPLIFICATION_MAX, REALM_BYTES_MAX, REFLECTION_PORTS_MAX};
 
 /// Why a text is no value of its kind: what is allowed, and what to write.
@@ -183,6 +183,25 @@ pub(super) fn advertise(text: &str) -> Parsed<Advertise> {
 
 const ADVERTISE: &str = "must be a host name or an address without scheme, with a port or without, \
                          such as \"turn.example.org\" or \"turn.example.org:3478\"";
+
+/// `203.0.113.9:3478`, or with the name in its certificate, `203.0.113.9:5349/turn2.example.org`.
+pub(super) fn alternate(text: &str) -> Parsed<Alternate> {
+    const ALLOWED: &str = "must be the address and port of another TURN server, and for TLS the name \
+                           in its certificate: \"203.0.113.9:3478\" or \
+                           \"203.0.113.9:5349/turn2.example.org\"";
+    let (server, domain) =
+        text.split_once('/').map_or((text, None), |(server, domain)| (server, Some(domain)));
+    let domain = match domain.map(dns_name) {
+        Some(None) => return Refusal::new(ALLOWED),
+        Some(Some(name)) => Some(name),
+        None => None,
+    };
+    let Ok(server) = server.parse::<SocketAddr>() else { return Refusal::new(ALLOWED) };
+    if server.port() == 0 || server.ip().is_unspecified() || is_many(server.ip()) {
+        return Refusal::new(ALLOWED);
+    }
+    Ok(Alternate { server, domain })
+}
 
 /// A network, and the sentence about bits that say nothing (`10.0.0.5/8`).
 pub(super) fn network(text: &str) -> Parsed<(IpNet, Option<String>)> {

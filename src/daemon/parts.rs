@@ -11,12 +11,14 @@ use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
-use crate::config::{self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition};
+use crate::config::{
+    self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition, Source,
+};
 use crate::edge::access::Access;
 use crate::edge::api_keys::ApiKeys;
 use crate::edge::certificate::CertificateFiles;
 use crate::edge::certificates::Certificates;
-use crate::edge::commands::{Commands, Issuer, Running};
+use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
 use crate::edge::{Options as EdgeOptions, Recorder};
@@ -24,6 +26,7 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, STREAMS_MAX, STREAMS_OPENING_MAX,
 };
 use crate::ops::interfaces::InterfaceAddress;
+use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::StateDirectory;
 use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
@@ -39,6 +42,13 @@ pub(super) struct Secrets {
     active: Vec<Secret<String>>,
     /// What the edge notes and the relay looks up.
     pub(super) issued: Arc<IssuedNames>,
+}
+
+impl Secrets {
+    /// The same, with the names that were issued before.
+    pub(super) fn noted_in(self, issued: &Arc<IssuedNames>) -> Self {
+        Self { issued: Arc::clone(issued), ..self }
+    }
 }
 
 /// The active secrets; one is made at the first start if the config names none.
@@ -57,22 +67,35 @@ pub(super) fn secrets(
     Ok(Secrets { active: file.secrets, issued })
 }
 
-/// One descriptor per allocation, and some for everything else; the soft limit is raised as far as
-/// the hard one lets it.
-pub(super) fn raise_file_limit(config: &Config, warnings: &mut Vec<String>) {
-    const OTHERS: u64 = (HTTP_CONNECTIONS_MAX + STREAMS_MAX + STREAMS_OPENING_MAX + 128) as u64;
-    let needed = u64::from(config.quota.total) + OTHERS;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if soft < hard {
+/// Raises the soft limit of descriptors as far as the hard one lets it.
+pub(super) fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // What comes of it is judged by `too_small`, which looks at the hard limit.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    if hard < needed {
-        warnings.push(format!(
+}
+
+/// What this process or the kernel allows too little of for the configured size.
+pub(crate) fn too_small(config: &Config, kernel: &Kernel) -> Vec<String> {
+    // One descriptor per allocation, and some for everything else.
+    const OTHERS: u64 = (HTTP_CONNECTIONS_MAX + STREAMS_MAX + STREAMS_OPENING_MAX + 128) as u64;
+    let needed = u64::from(config.quota.total) + OTHERS;
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
+    let files = (hard < needed).then(|| {
+        format!(
             "{hard} open files are allowed, {needed} may be needed for {} allocations; raise \
              LimitNOFILE in the unit (ulimit -n in a shell) or lower quota.total",
             config.quota.total
-        ));
-    }
+        )
+    });
+    let kernel = match &config.source {
+        // Somebody tries it out: one call, on a machine that nobody prepared.
+        Source::Embedded => Vec::new(),
+        Source::File(_) => kernel.warnings(&config.relay_ports, config.quota.total),
+    };
+    files.into_iter().chain(kernel).collect()
 }
 
 pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
@@ -80,7 +103,7 @@ pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
 }
 
-pub(super) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
+pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
     let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
     let others = here
         .iter()
@@ -122,6 +145,12 @@ pub(super) fn quota_limits(config: &Config) -> QuotaLimits {
     QuotaLimits { per_user, per_source, total }
 }
 
+/// What the record keeps.
+pub(super) fn keeping(config: &Config) -> store::Keeping {
+    let store::Options { retention_days, bytes_max, addresses, .. } = store_options(config);
+    store::Keeping { retention_days, bytes_max, addresses }
+}
+
 /// What the record is told; the daemon and a command without one open it alike.
 pub(crate) fn store_options(config: &Config) -> store::Options {
     store::Options {
@@ -153,16 +182,9 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
     }
 }
 
-/// What the control socket carries out.
-pub(super) fn commands(
-    config: &Config,
-    urls: UrlSources,
-    secrets: &Secrets,
-    store: Store,
-    running: Running,
-) -> Commands {
-    let issuer = issuer(config, issuing(secrets), urls);
-    Commands { store, issuer: Some(issuer), daemon: Some(running) }
+/// What the running daemon issues with.
+pub(super) fn issuer_of(config: &Config, urls: UrlSources, secrets: &Secrets) -> Issuer {
+    issuer(config, issuing(secrets), urls)
 }
 
 /// What a credential is issued with by hand; the daemon and a command without one issue alike.

@@ -146,13 +146,17 @@ fn bind_udp(
     if errors.is_empty() && listeners.is_empty() {
         errors.push("nothing to listen on: set \"listen\" to an address of this machine".into());
     }
-    if let Some(small) = listeners.iter().find(|l| l.is_receive_buffer_small()) {
-        warnings.push(format!(
-            "the kernel gives {} KiB of receive buffer to {}, busy servers lose packets with that; \
-             scripts/install sets net.core.rmem_max, or: sysctl -w net.core.rmem_max=4194304",
-            small.receive_buffer_bytes() / 1024,
-            small.local(),
-        ));
-    }
+    warnings.extend(listeners.iter().find_map(small_buffer));
     listeners
+}
+
+/// That the kernel cut the receive buffer of a listener; they are all treated alike.
+pub(crate) fn small_buffer(listener: &Listener) -> Option<String> {
+    listener.is_receive_buffer_small().then(|| {
+        format!(
+            "the kernel gives {} KiB of receive buffer to a listener, busy servers lose packets with \
+             that; scripts/install sets net.core.rmem_max, or: sysctl -w net.core.rmem_max=4194304",
+            listener.receive_buffer_bytes() / 1024,
+        )
+    })
 }

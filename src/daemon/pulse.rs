@@ -1,13 +1,17 @@
 //! Whether the daemon is well: what `/healthz` and the service manager's watchdog are told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::edge::HealthProbe;
+use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
 use crate::edge::json::{Health, RecordHealth, RelayHealth, TlsHealth};
-use crate::limits::TURN_IDLE_MAX;
-use crate::ops::systemd;
+use crate::edge::snapshot::Snapshot;
+use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
+use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
+use crate::ops::metrics::{self, Ports, Reading};
+use crate::ops::{process, systemd};
 use crate::plane::handle::Handle;
 use crate::store::{Store, StoreState};
 use crate::time::Now;
@@ -31,7 +35,13 @@ impl Pulse {
 }
 
 /// Reads relay and record for `/healthz`. The record's state is shown but does not decide.
-pub(super) fn health_probe(handle: Handle, store: Store, urls: UrlSources) -> HealthProbe {
+/// `issuer`: its URLs say whether `turns:` is handed out.
+pub(super) fn health_probe(
+    handle: Handle,
+    store: Store,
+    issuer: Arc<Snapshot<Issuer>>,
+    draining: Arc<AtomicBool>,
+) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
         let alive = pulse
@@ -45,13 +55,39 @@ pub(super) fn health_probe(handle: Handle, store: Store, urls: UrlSources) -> He
         };
         Health {
             ok: alive,
+            draining: draining.load(Ordering::Relaxed),
             relay: RelayHealth {
                 shards: 1,
                 shards_alive: usize::from(alive),
                 allocations: handle.allocation_count(),
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
-            tls: tls_health(Now::read(), &urls),
+            tls: tls_health(Now::read(), &issuer.read().urls),
+        }
+    })
+}
+
+/// Reads everything that `/metrics` shows.
+pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -> MetricsProbe {
+    Arc::new(move |format| {
+        let health = health();
+        let ports = handle.port_count();
+        let reading = Reading {
+            version: env!("CARGO_PKG_VERSION"),
+            shards: (health.relay.shards as u64, health.relay.shards_alive as u64),
+            draining: health.draining,
+            relay: handle.statistics(ANSWER_PATIENCE).ok(),
+            ports: Ports {
+                free: ports.free as u64,
+                resting: ports.resting as u64,
+                used: ports.used as u64,
+            },
+            record: store.health(),
+            process: process::read(),
+        };
+        match format {
+            MetricsFormat::Plain => metrics::plain(reading),
+            MetricsFormat::OpenMetrics => metrics::open_metrics(reading),
         }
     })
 }

@@ -59,7 +59,7 @@ impl Edge {
     ///
     /// # Errors
     /// 401: no key and not truly local, or a key that nobody made.
-    pub(crate) fn identify(&self, parts: &Parts) -> Result<Access, ApiError> {
+    pub(crate) fn identify(&self, options: &Options, parts: &Parts) -> Result<Access, ApiError> {
         match presented_key(&parts.headers) {
             Presented::Key(key) => {
                 let hash = ApiKeyHash::of(key);
@@ -67,7 +67,7 @@ impl Edge {
                 Ok(Access::Key { id, hash })
             }
             Presented::Nonsense => Err(bad_key()),
-            Presented::Nothing => match self.locality(parts) {
+            Presented::Nothing => match locality(options, parts) {
                 Ok(()) => Ok(Access::Local),
                 Err(why) => Err(not_local(why)),
             },
@@ -78,37 +78,34 @@ impl Edge {
     ///
     /// # Errors
     /// 401 as [`Self::identify`]; 429 over the key's rate, or over the one of all local requests.
-    pub(crate) fn admit(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
-        let access = self.identify(parts)?;
+    pub(crate) fn admit(
+        &self,
+        now: Now,
+        options: &Options,
+        parts: &Parts,
+    ) -> Result<Access, ApiError> {
+        let access = self.identify(options, parts)?;
         let (taken, who) = match &access {
             Access::Key { hash, .. } => (
-                self.keys.take(now, *hash, self.options.rate_per_key),
+                self.keys.take(now, *hash, options.rate_per_key),
                 "this API key asks for more configs than its rate",
             ),
             Access::Local => {
-                let mut bucket = self.local_bucket.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut rate = self.local_rate.lock().unwrap_or_else(PoisonError::into_inner);
                 (
-                    bucket.take(now.mono, 1),
+                    rate.take(now, options.rate_per_key),
                     "programs on this machine ask for more configs than the rate",
                 )
             }
         };
         if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
     }
-
-    fn locality(&self, parts: &Parts) -> Result<(), NotLocal> {
-        // Without the listener's word there is no source, and nothing is local.
-        let peer = parts.extensions.get::<HttpPeer>().ok_or(NotLocal::Source)?;
-        if self.options.local_without_key {
-            locality(&self.options, peer.0, parts)
-        } else {
-            Err(NotLocal::Source)
-        }
-    }
 }
 
-fn locality(options: &Options, source: SocketAddr, parts: &Parts) -> Result<(), NotLocal> {
-    if !source.ip().to_canonical().is_loopback() {
+fn locality(options: &Options, parts: &Parts) -> Result<(), NotLocal> {
+    // Without the listener's word there is no source, and nothing is local.
+    let source = parts.extensions.get::<HttpPeer>().ok_or(NotLocal::Source)?.0;
+    if !options.local_without_key || !source.ip().to_canonical().is_loopback() {
         return Err(NotLocal::Source);
     }
     if parts.version != Version::HTTP_11 {

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::bucket;
+use super::Rate;
 use crate::auth::api_key::ApiKeyHash;
 use crate::limits::API_KEYS_MAX;
-use crate::policy::rate::TokenBucket;
 use crate::time::Now;
 
 /// The keys that pass. Filled from the record at start, changed by the control socket.
@@ -18,8 +17,7 @@ pub struct ApiKeys {
 #[derive(Debug)]
 struct Key {
     id: Box<str>,
-    /// Made at the first request.
-    bucket: Option<TokenBucket>,
+    rate: Rate,
 }
 
 /// [`API_KEYS_MAX`] keys exist.
@@ -37,7 +35,7 @@ impl ApiKeys {
         if keys.len() >= API_KEYS_MAX && !keys.contains_key(&hash) {
             return Err(KeysFull);
         }
-        keys.insert(hash, Key { id: id.into(), bucket: None });
+        keys.insert(hash, Key { id: id.into(), rate: Rate::default() });
         Ok(())
     }
 
@@ -56,7 +54,7 @@ impl ApiKeys {
     pub(crate) fn take(&self, now: Now, hash: ApiKeyHash, per_s: u32) -> bool {
         let mut keys = self.lock();
         let Some(key) = keys.get_mut(&hash) else { return false };
-        key.bucket.get_or_insert_with(|| bucket(per_s)).take(now.mono, 1)
+        key.rate.take(now, per_s)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyHash, Key>> {
@@ -110,5 +108,17 @@ mod tests {
         assert!(!keys.take(now, of("c"), 1));
         assert!(!keys.take(now.after(Duration::from_millis(999)), of("a"), 1));
         assert!(keys.take(now.after(Duration::from_secs(RETRY_AFTER_S)), of("a"), 1));
+    }
+
+    #[test]
+    fn another_rate_counts_from_the_next_request_on() {
+        let (keys, now) = (ApiKeys::default(), Now::read());
+        keys.insert(of("a"), "a").unwrap();
+        assert!(keys.take(now, of("a"), 1) && keys.take(now, of("a"), 1));
+        assert!(!keys.take(now, of("a"), 1));
+        for _ in 0..6 {
+            assert!(keys.take(now, of("a"), 3));
+        }
+        assert!(!keys.take(now, of("a"), 3));
     }
 }

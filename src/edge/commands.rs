@@ -1,6 +1,7 @@
 //! What the command line can ask: carried out by the daemon behind its control socket, or, while
 //! none runs, by the command itself on the record.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use super::control_json::{Key, LogLine, LogWord, Relayed, Request, Response, Ses
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{ErrorWord, IceRequest};
+use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_peer};
 use super::revoke::TellShards;
+use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::secret::{Secret, hex, random_bytes};
 use crate::auth::user_hash::IssuedNames;
-use crate::limits::{CONTROL_ROWS_DEFAULT, QUERY_ROWS_MAX};
+use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{
     Entry, IssuedBy, KeyRow, LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow, Store,
     StoreError,
@@ -27,12 +30,18 @@ use crate::turn::fact::Traffic;
 /// Asks every shard for its live allocations; `None` if one does not answer in time.
 pub type LiveSessions = Arc<dyn Fn() -> Option<Vec<AllocationView>> + Send + Sync>;
 
+/// Has the daemon read its config again; all that is wrong with it, a line each, if it is refused.
+pub type Reload = Arc<dyn Fn(Option<&Handed>) -> Result<Reloaded, String> + Send + Sync>;
+
+/// Begins to drain for this long at most; says how many allocations are left, or why it cannot.
+pub type Drain = Arc<dyn Fn(Duration) -> Result<u64, String> + Send + Sync>;
+
 /// Everything that commands work on.
 pub struct Commands {
     /// The record.
     pub store: Store,
     /// What `credential` issues with; `None` for who never asks for one.
-    pub issuer: Option<Issuer>,
+    pub issuer: Option<Arc<Snapshot<Issuer>>>,
     /// The daemon, if this is one.
     pub daemon: Option<Running>,
 }
@@ -60,6 +69,14 @@ pub struct Running {
     pub health: HealthProbe,
     /// Who revokes users in it.
     pub tell: TellShards,
+    /// Another config.
+    pub reload: Reload,
+    /// No new allocations, and the end; says how many there are.
+    pub drain: Drain,
+    /// What the rules say about a peer.
+    pub explain_peer: Arc<dyn Fn(IpAddr, Option<u16>) -> ExplainedPeer + Send + Sync>,
+    /// What is in effect.
+    pub config: Arc<dyn Fn() -> ConfigWord + Send + Sync>,
 }
 
 impl Commands {
@@ -80,6 +97,12 @@ impl Commands {
             Request::RevokeUndo { user } => self.undo_revoke(user),
             Request::RevokeList {} => self.revoked(now),
             Request::Status {} => self.status(),
+            Request::Reload { handed } => self.reload(handed.as_ref()),
+            Request::Drain { limit_s } => self.drain(limit_s),
+            Request::ExplainPeer { peer } => self.explain_peer(&peer),
+            Request::Config {} => {
+                self.running().map(|running| Response::Config((running.config)()))
+            }
         };
         done.unwrap_or_else(Response::Error)
     }
@@ -188,7 +211,7 @@ impl Commands {
     }
 
     fn credential(&self, now: Now, request: IceRequest) -> Result<Response, ErrorWord> {
-        let Some(issuer) = &self.issuer else {
+        let Some(issuer) = self.issuer.as_ref().map(|issuer| issuer.read()) else {
             return Err(failed("no_secret", "there is no secret that could issue a credential"));
         };
         let (user, ttl) = checked(request, issuer.ttl_default)?;
@@ -216,10 +239,35 @@ impl Commands {
     }
 
     fn status(&self) -> Result<Response, ErrorWord> {
-        let Some(daemon) = &self.daemon else {
-            return Err(failed("not_running", "no turnbell runs on this state directory"));
-        };
-        Ok(Response::Status((daemon.health)()))
+        Ok(Response::Status((self.running()?.health)()))
+    }
+
+    fn reload(&self, handed: Option<&Handed>) -> Result<Response, ErrorWord> {
+        let reload = &self.running()?.reload;
+        reload(handed).map(Response::Reloaded).map_err(|why| failed("not_reloaded", why))
+    }
+
+    fn drain(&self, limit_s: Option<u64>) -> Result<Response, ErrorWord> {
+        let limit = limit_s.map_or(DRAIN_LIMIT_DEFAULT, Duration::from_secs);
+        if limit > DRAIN_LIMIT_MAX {
+            let most = DRAIN_LIMIT_MAX.as_secs();
+            return Err(wrong("limit_s", format!("limit_s must be at most {most}")));
+        }
+        let drain = &self.running()?.drain;
+        let allocations = drain(limit).map_err(|why| failed("not_draining", why))?;
+        Ok(Response::Draining { allocations, limit_s: limit.as_secs() })
+    }
+
+    fn explain_peer(&self, peer: &str) -> Result<Response, ErrorWord> {
+        let running = self.running()?;
+        let no_peer = "peer must be an address, or an address and a port";
+        let (ip, port) = parse_peer(peer).ok_or_else(|| wrong("peer", no_peer))?;
+        Ok(Response::Peer((running.explain_peer)(ip, port)))
+    }
+
+    fn running(&self) -> Result<&Running, ErrorWord> {
+        let none = || failed("not_running", "no turnbell runs on this state directory");
+        self.daemon.as_ref().ok_or_else(none)
     }
 }
 

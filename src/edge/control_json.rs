@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json::{ErrorWord, Health};
+use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 
 /// `{"cmd":"...", ...}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,25 @@ pub enum Request {
     RevokeList {},
     /// Asks how the daemon is.
     Status {},
+    /// Reads the config again.
+    Reload {
+        /// What the command can read and the daemon perhaps not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handed: Option<Handed>,
+    },
+    /// Ends when nothing is relayed any more.
+    Drain {
+        /// Ends after this long even so, seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit_s: Option<u64>,
+    },
+    /// Asks what the rules say about a peer.
+    ExplainPeer {
+        /// An address, or an address and a port.
+        peer: String,
+    },
+    /// Asks what is in effect.
+    Config {},
 }
 
 /// An object with one member, named after what it answers.
@@ -137,6 +157,19 @@ pub enum Response {
     RevokedUsers(Vec<RevokedUser>),
     /// To `status`.
     Status(Health),
+    /// To `reload`.
+    Reloaded(Reloaded),
+    /// To `drain`.
+    Draining {
+        /// What is still relayed.
+        allocations: u64,
+        /// After so many seconds it ends whatever is on.
+        limit_s: u64,
+    },
+    /// To `explain_peer`.
+    Peer(ExplainedPeer),
+    /// To `config`.
+    Config(ConfigWord),
     /// Instead of all of these.
     Error(ErrorWord),
 }

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::json::{ErrorBody, ErrorWord};
-use crate::limits::RETRY_AFTER_S;
+use crate::limits::{DRAIN_RETRY_AFTER_S, RETRY_AFTER_S};
 
 /// A refusal. The text goes to the person who reads the answer; nothing in it is secret.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct ApiError {
 enum Header {
     Allow(&'static str),
     Bearer,
-    RetryAfter,
+    RetryAfter(u64),
 }
 
 impl ApiError {
@@ -112,7 +112,7 @@ impl ApiError {
     /// 429.
     pub(crate) fn too_many(what: &'static str) -> Self {
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", what);
-        error.header = Some(Header::RetryAfter);
+        error.header = Some(Header::RetryAfter(RETRY_AFTER_S));
         error
     }
 
@@ -133,6 +133,18 @@ impl ApiError {
             "internal",
             "something went wrong here; the log of the daemon says what",
         )
+    }
+
+    /// 503, no new calls here.
+    pub(crate) fn draining() -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "draining",
+            "this relay is being taken out of service and hands out no new configs",
+        );
+        error.hint = Some("ask another node, or this one again in a while");
+        error.header = Some(Header::RetryAfter(DRAIN_RETRY_AFTER_S));
+        error
     }
 
     fn closing(mut self) -> Self {
@@ -163,8 +175,8 @@ impl IntoResponse for ApiError {
             Some(Header::Bearer) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Some(Header::RetryAfter) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+            Some(Header::RetryAfter(seconds)) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
             None => {}
         }

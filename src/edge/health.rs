@@ -1,4 +1,5 @@
-//! `/healthz`: one word for everyone, details for those who may know.
+//! `/healthz`: whether it lives, one word for everyone, details for those who may know. `/readyz`:
+//! whether new calls are welcome.
 
 use std::sync::Arc;
 
@@ -10,18 +11,31 @@ use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Request, StatusCode};
 
 use super::Edge;
-use super::json::HealthWord;
+use super::json::{HealthWord, ReadyWord};
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
     let health = (edge.health)();
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (parts, _) = request.into_parts();
     // A bad key is not worth an error here: a load balancer wants the word.
-    let mut response = if edge.identify(&parts).is_ok() {
+    let mut response = if edge.identify(&edge.options.read(), &parts).is_ok() {
         (status, Json(health)).into_response()
     } else {
-        (status, Json(HealthWord { ok: health.ok })).into_response()
+        (status, Json(HealthWord { ok: health.ok, draining: health.draining })).into_response()
     };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+pub(crate) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
+    let health = (edge.health)();
+    let why = match (health.ok, health.draining) {
+        (false, _) => Some("not_well"),
+        (true, true) => Some("draining"),
+        (true, false) => None,
+    };
+    let status = if why.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = (status, Json(ReadyWord { ready: why.is_none(), why })).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

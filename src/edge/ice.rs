@@ -107,8 +107,9 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, _) = request.into_parts();
-    let access = edge.admit(now, &parts)?;
-    answer(&edge, now, &parts, access, from_query(&parts)?)
+    let options = edge.options.read();
+    let access = edge.admit(now, &options, &parts)?;
+    answer(&edge, &options.ice, now, &parts, access, from_query(&parts)?)
 }
 
 pub(crate) async fn post(
@@ -117,19 +118,20 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    let access = edge.admit(now, &parts)?;
+    let options = edge.options.read();
+    let access = edge.admit(now, &options, &parts)?;
     let request = from_body(&parts.headers, body).await?;
-    answer(&edge, now, &parts, access, request)
+    answer(&edge, &options.ice, now, &parts, access, request)
 }
 
 fn answer(
     edge: &Edge,
+    options: &IceOptions,
     now: Now,
     parts: &Parts,
     access: Access,
     request: IceRequest,
 ) -> Result<Response, ApiError> {
-    let options = &edge.options.ice;
     let (user, ttl_s) = checked(request, options.ttl_default)?;
     let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
     let issued = issue(&options.secret, &user, expires_at);
@@ -140,35 +142,55 @@ fn answer(
         Access::Key { .. } => Vantage::Elsewhere,
         Access::Local => Vantage::ThisMachine,
     };
+    let draining = edge.is_draining();
+    let ice_servers = if draining {
+        options.foreign_servers(&user, &issued)
+    } else {
+        options.servers(now, vantage, &user, &issued)
+    };
+    // Without any, a page would sit there with no relay and no reason.
+    if draining && ice_servers.is_empty() {
+        return Err(ApiError::draining());
+    }
     let config = IceConfig {
-        ice_servers: options.servers(now, vantage, &user, &issued),
+        ice_servers,
         ice_transport_policy: if options.relay_only { "relay" } else { "all" },
         ttl: ttl_s,
         expires_at,
         refresh_after: ttl_s * 4 / 5,
     };
-    (edge.record)(Issuance {
-        at_unix_ms: now.unix_ms,
-        user: user.as_str().into(),
-        username: issued.username.into_boxed_str(),
-        expires_at,
-        ttl_s,
-        access,
-        peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
-    });
+    // While draining no credential of ours was handed out.
+    if !draining {
+        (edge.record)(Issuance {
+            at_unix_ms: now.unix_ms,
+            user: user.as_str().into(),
+            username: issued.username.into_boxed_str(),
+            expires_at,
+            ttl_s,
+            access,
+            peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
+        });
+    }
     let mut response = Json(config).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 impl IceOptions {
+    /// Foreign entries alone, in their order.
+    fn foreign_servers(&self, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let places = [Place::Before, Place::After].into_iter();
+        places.flat_map(|place| self.foreign_at(place, user, issued)).collect()
+    }
+
+    fn foreign_at(&self, place: Place, user: &User, issued: &Issued) -> Vec<IceServer> {
+        let entries = self.foreign.iter().filter(|server| server.place == place);
+        entries.map(|server| server.entry(user, issued.expires_at)).collect()
+    }
+
     /// Foreign entries before, our STUN, our TURN, foreign entries after.
     fn servers(&self, now: Now, vantage: Vantage, user: &User, issued: &Issued) -> Vec<IceServer> {
-        let foreign = |place| {
-            let entries = self.foreign.iter().filter(move |server| server.place == place);
-            entries.map(|server| server.entry(user, issued.expires_at))
-        };
-        let mut servers: Vec<IceServer> = foreign(Place::Before).collect();
+        let mut servers = self.foreign_at(Place::Before, user, issued);
         if let Some(url) = self.urls.stun_url(vantage).filter(|_| self.stun) {
             servers.push(IceServer { urls: vec![url], username: None, credential: None });
         }
@@ -181,7 +203,7 @@ impl IceOptions {
                 credential: Some(issued.credential.expose().clone()),
             });
         }
-        servers.extend(foreign(Place::After));
+        servers.extend(self.foreign_at(Place::After, user, issued));
         servers
     }
 }

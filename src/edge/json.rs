@@ -68,6 +68,18 @@ pub struct ErrorWord {
 #[derive(Debug, Serialize)]
 pub(crate) struct HealthWord {
     pub(crate) ok: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) draining: bool,
+}
+
+/// `/readyz`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReadyWord {
+    /// New calls are welcome.
+    pub(crate) ready: bool,
+    /// `draining` or `not_well`; absent if nothing keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<&'static str>,
 }
 
 /// `/healthz` for those who may know, and `turnbell status`.
@@ -75,6 +87,9 @@ pub(crate) struct HealthWord {
 pub struct Health {
     /// Every shard makes progress. The record does not count: relaying goes on without it.
     pub ok: bool,
+    /// No new allocation is made, and it will end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
     /// What the relay says.
     pub relay: RelayHealth,
     /// What the record says.

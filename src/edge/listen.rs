@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let connections = Arc::new(Semaphore::new(edge.options.connections_max));
+    let connections = Arc::new(Semaphore::new(edge.options.read().connections_max));
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -75,7 +75,7 @@ impl Server {
         // Twice the limit: a head a little over it is refused in JSON (`router::guard`), a head
         // beyond this by hyper with a bare 431.
         http.timer(TokioTimer::new())
-            .header_read_timeout(edge.options.head_timeout)
+            .header_read_timeout(edge.options.read().head_timeout)
             .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
             .half_close(false);
         Self { router: router::router(edge), http, connections }

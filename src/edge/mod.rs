@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
 use crate::policy::rate::TokenBucket;
+use crate::time::Now;
 
 pub mod accept;
 pub mod access;
@@ -31,17 +33,21 @@ pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
+mod metrics;
 mod opening;
+pub mod operator_json;
 mod page;
 mod proxy_header;
 pub mod revoke;
 mod rewound;
 mod router;
+pub mod snapshot;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
 pub use listen::Handed;
+use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -88,13 +94,27 @@ pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
 /// Reads the state of the daemon for `/healthz`.
 pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
+/// Reads what is counted, for `/metrics`. Waits for the relay: called where waiting is allowed.
+pub type MetricsProbe = Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>;
+
+/// How `/metrics` is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsFormat {
+    /// Prometheus' text format 0.0.4, for people and simple tools.
+    Plain,
+    /// OpenMetrics 1.0.0, which a Prometheus server asks for.
+    OpenMetrics,
+}
+
 /// Everything the HTTP side shares between requests.
 pub struct Edge {
-    options: Options,
+    options: Snapshot<Options>,
     keys: Arc<ApiKeys>,
     record: Recorder,
     health: HealthProbe,
-    local_bucket: Mutex<TokenBucket>,
+    metrics: MetricsProbe,
+    local_rate: Mutex<Rate>,
+    draining: AtomicBool,
 }
 
 impl Edge {
@@ -105,15 +125,44 @@ impl Edge {
         keys: Arc<ApiKeys>,
         record: Recorder,
         health: HealthProbe,
+        metrics: MetricsProbe,
     ) -> Arc<Self> {
-        let local_bucket = Mutex::new(bucket(options.rate_per_key));
-        Arc::new(Self { options, keys, record, health, local_bucket })
+        let local_rate = Mutex::new(Rate::default());
+        let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
+        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining })
+    }
+
+    /// Hands out this node's URLs no longer, and is not ready from here on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Answers by other options from the next request on; bounds of connections and times stay.
+    pub fn replace(&self, options: Options) {
+        self.options.replace(options);
     }
 }
 
-/// What one key, or all local requests together, may take.
-fn bucket(per_s: u32) -> TokenBucket {
-    TokenBucket::new(per_s, per_s.saturating_mul(2))
+/// What one key, or all local requests together, may take: so much a second, twice as much at once.
+#[derive(Debug, Default)]
+struct Rate {
+    /// Made at the first request, and anew for another rate.
+    bucket: Option<(u32, TokenBucket)>,
+}
+
+impl Rate {
+    fn take(&mut self, now: Now, per_s: u32) -> bool {
+        let new = || (per_s, TokenBucket::new(per_s, per_s.saturating_mul(2)));
+        let (rate, bucket) = self.bucket.get_or_insert_with(new);
+        if *rate != per_s {
+            (*rate, *bucket) = new();
+        }
+        bucket.take(now.mono, 1)
+    }
 }
 
 /// Serves HTTP on `listeners`, and on what `handed` brings from ports shared with TURN, until `shutdown`, then lets requests in flight finish for a moment.

@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
-use super::{Edge, cors, health, ice, page};
+use super::{Edge, cors, health, ice, metrics, page};
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 /// The whole tree. Layers stand innermost first.
@@ -29,6 +29,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
         .route("/healthz", reading(get(health::get)))
+        .route("/metrics", reading(get(metrics::get)))
+        .route("/readyz", reading(get(health::ready)))
         .route("/favicon.ico", reading(get(page::favicon)))
         .fallback(async || ApiError::not_found())
         .with_state(edge.clone())
@@ -60,7 +62,7 @@ async fn guard(State(edge): State<Arc<Edge>>, request: Request<Body>, next: Next
         return error.into_response();
     }
     let answer = next.run(Request::from_parts(parts, body));
-    tokio::time::timeout(edge.options.request_timeout, answer)
+    tokio::time::timeout(edge.options.read().request_timeout, answer)
         .await
         .unwrap_or_else(|_| ApiError::request_timeout().into_response())
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -11,7 +12,9 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 
 use crate::limits::LOG_FIELD_BYTES_MAX;
 
@@ -26,16 +29,28 @@ pub fn start(level: Level) {
             Audience::File
         },
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from_level(level))
+    let lines = tracing_subscriber::fmt::layer()
         // It would be said on stderr, which is what failed, and that panics.
         .log_internal_errors(false)
         .with_writer(std::io::stderr)
-        .event_format(format)
-        .finish();
+        .event_format(format);
+    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     // A second daemon in one process (tests) keeps the first one's log.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let _ = FILTER.set(handle);
+    }
 }
+
+/// Logs from this level on; does nothing before [`start`].
+pub fn set_level(level: Level) {
+    if let Some(filter) = FILTER.get() {
+        // Fails only where the log itself is gone.
+        let _ = filter.modify(|filter| *filter = LevelFilter::from_level(level));
+    }
+}
+
+static FILTER: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
 /// Who reads the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

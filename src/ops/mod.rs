@@ -1,8 +1,11 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
 pub mod interfaces;
+pub mod kernel;
 pub mod log;
+pub mod metrics;
 pub mod port_holder;
+pub mod process;
 mod reach;
 pub mod relay_choice;
 pub mod state_directory;

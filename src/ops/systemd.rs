@@ -9,6 +9,20 @@ pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
+/// Tells that the config is being read again; [`reloaded`] must follow.
+pub fn reloading() {
+    // systemd 253 wants the time of it; older ones pass over what they do not know.
+    match NotifyState::monotonic_usec_now() {
+        Ok(time) => send(&[NotifyState::Reloading, time]),
+        Err(error) => tracing::warn!(%error, "the service manager is not told of the reload"),
+    }
+}
+
+/// Tells that a reload is over, whatever came of it.
+pub fn reloaded() {
+    send(&[NotifyState::Ready]);
+}
+
 /// Tells that the daemon is stopping in order.
 pub fn stopping() {
     send(&[NotifyState::Stopping]);

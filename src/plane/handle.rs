@@ -11,18 +11,23 @@ use nix::sys::eventfd::EventFd;
 use rustls::ServerConnection;
 
 use super::ledger::{Ledger, PortCount};
+use crate::policy::quota::QuotaLimits;
 use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
-use crate::turn::counters::Counters;
+use crate::turn::counters::{Counters, Statistics};
+use crate::turn::drain::Alternate;
 use crate::turn::fact::Transport;
+use crate::turn::replace::Replacement;
 
 /// What a shard is asked.
 #[derive(Debug)]
 pub(super) enum Question {
     /// The live allocations.
     Allocations(SyncSender<Vec<AllocationView>>),
-    /// What was counted.
-    Counters(SyncSender<Counters>),
+    /// What was counted, and what is live.
+    Statistics(SyncSender<Statistics>),
+    /// What the operator wants; the answer is what it closed.
+    Command(Command, SyncSender<Closed>),
     /// A user to be revoked or let in again.
     Tell(Command, SyncSender<Option<usize>>),
     /// End everything; the answer comes when it has ended.
@@ -38,6 +43,41 @@ pub enum NoAnswer {
     /// It has ended.
     #[error("the relay has stopped")]
     Gone,
+}
+
+/// What a change of rules closed in a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Closed {
+    /// Live permissions.
+    pub permissions: u64,
+    /// Live channel bindings.
+    pub channels: u64,
+}
+
+impl Closed {
+    pub(super) fn between(before: &Counters, after: &Counters) -> Self {
+        Self {
+            permissions: after.permissions_closed - before.permissions_closed,
+            channels: after.channels_closed - before.channels_closed,
+        }
+    }
+}
+
+/// An answer that is on its way. What was asked happens, whether it is waited for or not.
+#[derive(Debug)]
+pub struct Pending<T>(Receiver<T>);
+
+impl<T> Pending<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn wait(self, patience: Duration) -> Result<T, NoAnswer> {
+        self.0.recv_timeout(patience).map_err(|error| match error {
+            RecvTimeoutError::Timeout => NoAnswer::Late,
+            RecvTimeoutError::Disconnected => NoAnswer::Gone,
+        })
+    }
 }
 
 /// A client's connection that is ready for TURN: accepted, its TLS handshake done, its protocol
@@ -77,12 +117,33 @@ impl Handle {
         self.ask(patience, Question::Allocations)
     }
 
-    /// What was counted since start.
+    /// What was counted since start, and what is live.
     ///
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
-    pub fn counters(&self, patience: Duration) -> Result<Counters, NoAnswer> {
-        self.ask(patience, Question::Counters)
+    pub fn statistics(&self, patience: Duration) -> Result<Statistics, NoAnswer> {
+        self.ask(patience, Question::Statistics)
+    }
+
+    /// Has the shard go on with other rules; it will, once this returns without an error.
+    ///
+    /// # Errors
+    /// If the shard is gone or has too many questions before it; nothing changes then.
+    pub fn replace(&self, replacement: Replacement) -> Result<Pending<Closed>, NoAnswer> {
+        self.send(|answer| Question::Command(Command::Replace(replacement), answer))
+    }
+
+    /// Has the shard refuse new allocations; it will, once this returns without an error.
+    ///
+    /// # Errors
+    /// If the shard is gone or has too many questions before it; nothing changes then.
+    pub fn drain(&self, alternates: Arc<[Alternate]>) -> Result<(), NoAnswer> {
+        self.send(|answer| Question::Command(Command::Drain(alternates), answer)).map(|_| ())
+    }
+
+    /// Sets new quotas. What is held above them stays held and only stops growing.
+    pub fn set_quota(&self, limits: QuotaLimits) {
+        self.ledger.set_quota(limits);
     }
 
     /// Has a user revoked or let in again; says how many allocations ended by it, or `None` if
@@ -138,16 +199,20 @@ impl Handle {
         patience: Duration,
         question: impl FnOnce(SyncSender<T>) -> Question,
     ) -> Result<T, NoAnswer> {
-        let (answer, answered): (_, Receiver<T>) = sync_channel(1);
+        self.send(question)?.wait(patience)
+    }
+
+    fn send<T>(
+        &self,
+        question: impl FnOnce(SyncSender<T>) -> Question,
+    ) -> Result<Pending<T>, NoAnswer> {
+        let (answer, answered) = sync_channel(1);
         self.questions.try_send(question(answer)).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Late,
             TrySendError::Disconnected(_) => NoAnswer::Gone,
         })?;
         // The counter of an eventfd cannot be full here; and the shard looks once a second anyway.
         let _ = self.wake.write(1);
-        answered.recv_timeout(patience).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoAnswer::Late,
-            RecvTimeoutError::Disconnected => NoAnswer::Gone,
-        })
+        Ok(Pending(answered))
     }
 }

@@ -250,6 +250,11 @@ impl Ledger {
         self.reserved.store(books.reservations.len(), Ordering::Release);
     }
 
+    /// Sets new quotas; who holds more than them keeps it.
+    pub fn set_quota(&self, limits: QuotaLimits) {
+        self.books().quota.set_limits(limits);
+    }
+
     /// What the ports are used for.
     #[must_use]
     pub fn port_count(&self) -> PortCount {

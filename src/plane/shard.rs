@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::handle::{FinishedStream, Handle, Question};
+use super::handle::{Closed, FinishedStream, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
 use super::slots::Slots;
@@ -195,8 +195,14 @@ impl Shard {
                 Ok(Question::Allocations(answer)) => {
                     let _ = answer.try_send(self.relay.allocations(now));
                 }
-                Ok(Question::Counters(answer)) => {
-                    let _ = answer.try_send(self.relay.counters().clone());
+                Ok(Question::Statistics(answer)) => {
+                    let _ = answer.try_send(self.relay.statistics());
+                }
+                Ok(Question::Command(command, answer)) => {
+                    let before = self.relay.counters().clone();
+                    self.relay.handle(now, Input::Command(command));
+                    self.drain(now);
+                    let _ = answer.try_send(Closed::between(&before, self.relay.counters()));
                 }
                 Ok(Question::Tell(command, answer)) => {
                     let _ = answer.try_send(self.relay.carry_out(now, command));

@@ -1,5 +1,6 @@
 //! May you: pure decisions about peers, quotas and rates.
 
+mod explain;
 pub mod fair;
 pub mod peers;
 pub mod quota;

@@ -12,8 +12,8 @@ use crate::limits::{REFLECTION_PORTS_DEFAULT, RELAY_PORTS_DEFAULT};
 ///
 /// Asked once per CreatePermission address, per ChannelBind and per Send indication. No answer
 /// depends on time or on what is allocated: a browser remembers a 403 for the life of its
-/// allocation.
-#[derive(Debug)]
+/// allocation. Two are equal that judge every peer alike.
+#[derive(Debug, PartialEq, Eq)]
 pub struct PeerPolicy {
     advertised: AddressSet,
     own: AddressSet,

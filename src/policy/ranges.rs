@@ -21,7 +21,7 @@ pub(super) fn closed(ip: IpAddr) -> Option<&'static str> {
 }
 
 /// A set of addresses, made once from prefixes and asked per datagram.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct AddressSet {
     // Disjoint, ascending, ends included.
     v4: Box<[(u32, u32)]>,

@@ -53,6 +53,17 @@ pub struct Options {
     pub version: &'static str,
 }
 
+/// What is kept, as a reload may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// As in [`Options`].
+    pub retention_days: u32,
+    /// As in [`Options`].
+    pub bytes_max: u64,
+    /// As in [`Options`]; counts for rows that are written from then on.
+    pub addresses: AddressPrivacy,
+}
+
 /// How the record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreHealth {
@@ -124,6 +135,11 @@ impl Store {
     /// Puts something on record. Never blocks; what finds no room is dropped and counted.
     pub fn record(&self, entry: Entry) {
         self.queue.push(entry);
+    }
+
+    /// Keeps rows by other rules from the next transaction on.
+    pub fn keep(&self, keeping: Keeping) {
+        self.queue.keep(keeping);
     }
 
     /// How the record is. Cheap: a lock, and a look at two files.

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Keeping;
 use super::entry::{Entry, KeyRow, RevocationRow};
 use super::error::StoreError;
 use super::rows::Written;
@@ -48,6 +49,7 @@ pub(super) struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) orders: Vec<Order>,
+    pub(super) keeping: Option<Keeping>,
     pub(super) closing: bool,
 }
 
@@ -64,6 +66,8 @@ pub(super) struct Queue {
 struct Inside {
     entries: VecDeque<Entry>,
     orders: VecDeque<Order>,
+    /// The latest rules, not yet taken by the writer.
+    keeping: Option<Keeping>,
     counts: Counts,
     state: StoreState,
     closing: bool,
@@ -75,6 +79,7 @@ impl Queue {
         let inside = Inside {
             entries: VecDeque::new(),
             orders: VecDeque::new(),
+            keeping: None,
             counts: Counts::default(),
             state: StoreState::Ok,
             closing: false,
@@ -100,6 +105,12 @@ impl Queue {
         }
     }
 
+    /// The latest rules count.
+    pub(super) fn keep(&self, keeping: Keeping) {
+        self.lock().keeping = Some(keeping);
+        self.work.notify_one();
+    }
+
     /// # Errors
     /// `Busy` or `Closed`.
     pub(super) fn order(&self, order: Order) -> Result<(), StoreError> {
@@ -119,7 +130,9 @@ impl Queue {
     /// Waits up to `idle` for something to do, then for a full transaction or
     /// RECORD_BATCH_DELAY, and moves up to RECORD_BATCH_ROWS entries into `batch`.
     pub(super) fn wait_for_work(&self, idle: Duration, batch: &mut Vec<Entry>) -> Work {
-        let urgent = |inside: &Inside| inside.closing || !inside.orders.is_empty();
+        let urgent = |inside: &Inside| {
+            inside.closing || inside.keeping.is_some() || !inside.orders.is_empty()
+        };
         let mut inside =
             self.wait(self.lock(), idle, |inside| inside.entries.is_empty() && !urgent(inside));
         if !inside.entries.is_empty() {
@@ -225,6 +238,10 @@ impl Queue {
 
 impl Inside {
     fn take_work(&mut self) -> Work {
-        Work { orders: self.orders.drain(..).collect(), closing: self.closing }
+        Work {
+            orders: self.orders.drain(..).collect(),
+            keeping: self.keeping.take(),
+            closing: self.closing,
+        }
     }
 }

@@ -29,6 +29,11 @@ impl Retention {
         Self { days, bytes_max, calendar: Calendar::default() }
     }
 
+    /// Goes by other bounds; what the calendar believes stays.
+    pub(super) fn set(&mut self, days: u32, bytes_max: u64) {
+        (self.days, self.bytes_max) = (days, bytes_max);
+    }
+
     /// Deletes up to RETENTION_BATCH_ROWS rows that are too much or, if `by_age`, too old, and
     /// gives as many pages back. `true`: more is to be done.
     pub(super) fn step(

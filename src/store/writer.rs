@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::queue::{Order, Queue};
 use super::retention::Retention;
 use super::rows::{Context, FailureMinute, write};
-use super::{Options, keys, revocations, run};
+use super::{Keeping, Options, keys, revocations, run};
 use crate::limits::{
     RECORD_BATCH_ROWS, RECORD_BATCH_TRIES, RECORD_CLOSE_TRIES, RECORD_RETRY_MAX, RECORD_RETRY_MIN,
     RECORD_TEND_INTERVAL,
@@ -105,6 +105,9 @@ impl Writer {
                 self.queue.wait_for_work(self.idle(), &mut self.batch)
             };
             let now = Now::read();
+            if let Some(keeping) = work.keeping {
+                self.keep(keeping);
+            }
             for order in work.orders {
                 self.carry_out(now, order);
             }
@@ -114,6 +117,14 @@ impl Writer {
             self.write(now);
             self.tend(now);
         }
+    }
+
+    fn keep(&mut self, keeping: Keeping) {
+        let Keeping { retention_days, bytes_max, addresses } = keeping;
+        self.options.addresses = addresses;
+        self.retention.set(retention_days, bytes_max);
+        // Looked at once, not in a minute.
+        self.tend_at = None;
     }
 
     /// Up to RECORD_BATCH_ROWS entries in one transaction, or a failure that is retried.

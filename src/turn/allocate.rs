@@ -78,6 +78,7 @@ impl Relay {
             Some(token) => Possible { wanted: Wanted::Reserved(token), missing: None },
             None => self.requested_families(request)?,
         };
+        self.may_allocate(request.tuple)?;
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(Reject::InsufficientCapacity);
         }
@@ -244,6 +245,7 @@ impl Relay {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             self.close(now, slot, super::fact::EndReason::Expired);
         }
+        self.counters.allocations += 1;
         let number = AllocationNumber(self.next_allocation);
         self.next_allocation += 1;
         let Usable { relayed, relayed_other, address_error, reserved } = usable;

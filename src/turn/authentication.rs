@@ -126,7 +126,7 @@ impl Relay {
         name: &Name<'_>,
         cause: AuthFailure,
     ) {
-        self.counters.auth_failures += 1;
+        self.counters.auth_failure(cause);
         if !self.auth_failure_facts.take(now.mono, 1) {
             self.auth_failures_suppressed += 1;
             return;

@@ -103,6 +103,26 @@ impl ChannelBindings {
         debug_assert_eq!(self.by_number.len(), self.number_by_peer.len());
     }
 
+    /// Judges every binding again: what is refused expires at once, so that its number stays
+    /// reserved, and what may go on takes its new way. Says how many live ones ended.
+    pub fn judge_again(
+        &mut self,
+        now: Now,
+        judge: impl Fn(SocketAddr) -> Option<AllowedPeer>,
+    ) -> u64 {
+        let mut closed = 0;
+        for binding in self.by_number.iter_mut().filter(|binding| !binding.is_expired(now)) {
+            match judge(binding.peer.addr()) {
+                Some(peer) => binding.peer = peer,
+                None => {
+                    binding.expires_at = now.mono;
+                    closed += 1;
+                }
+            }
+        }
+        closed
+    }
+
     /// Forgets bindings whose reservation is over as well.
     pub fn forget_expired(&mut self, now: Now) {
         self.retain(|binding| !binding.is_forgotten(now));

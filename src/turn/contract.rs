@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::drain::Alternate;
 use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::icmp::IcmpError;
 use super::relayed_address::RelayPort;
+use super::replace::Replacement;
 use super::reservation::{Ports, ReservationToken};
 use super::revocation::Revocation;
 use crate::wire::address::Family;
@@ -50,8 +53,12 @@ pub enum Input<'a> {
 }
 
 /// What is asked of a relay from outside the packet path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Command {
+    /// Goes on with other rules; what they refuse of live allocations is closed (R28).
+    Replace(Replacement),
+    /// Refuses new allocations, naming these servers, and serves the live ones on.
+    Drain(Arc<[Alternate]>),
     /// Closes every allocation with reason `shutdown` and refuses new ones.
     Stop,
     /// Closes every allocation of a user with reason `revoked` and refuses his credentials from

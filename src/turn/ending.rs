@@ -16,6 +16,7 @@ impl Relay {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
         self.guard.closed(slot, &allocation.who.user);
+        self.counters.traffic_of_ended += allocation.traffic;
         let (user, source) = (allocation.who.user, allocation.tuple.client.ip());
         if let Some(other) = allocation.relayed_other {
             self.close_relayed(other, user.clone(), source, false);

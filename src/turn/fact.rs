@@ -56,6 +56,15 @@ pub struct Traffic {
     pub bytes_to_client: u64,
 }
 
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.packets_to_peers += other.packets_to_peers;
+        self.bytes_to_peers += other.bytes_to_peers;
+        self.packets_to_client += other.packets_to_client;
+        self.bytes_to_client += other.bytes_to_client;
+    }
+}
+
 /// Why an allocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EndReason {

@@ -72,6 +72,27 @@ impl Permissions {
         debug_assert!(self.by_address.len() <= PERMISSIONS_PER_ALLOCATION_MAX);
     }
 
+    /// Judges every permission again: what is refused goes, what may go on takes its new way.
+    /// Says how many live ones went.
+    pub fn judge_again(
+        &mut self,
+        now: Now,
+        judge: impl Fn(IpAddr) -> Option<AllowedAddress>,
+    ) -> u64 {
+        let mut closed = 0;
+        self.by_address.retain_mut(|permission| match judge(permission.address.ip()) {
+            Some(address) => {
+                permission.address = address;
+                true
+            }
+            None => {
+                closed += u64::from(!permission.is_expired(now));
+                false
+            }
+        });
+        closed
+    }
+
     /// Forgets what has expired.
     pub fn forget_expired(&mut self, now: Now) {
         self.by_address.retain(|permission| !permission.is_expired(now));

@@ -12,6 +12,7 @@ use slab::Slab;
 use super::allocation::{Allocation, AllocationView};
 use super::contract::{Command, Discard, Input, Output, Token};
 use super::counters::Counters;
+use super::drain::Alternate;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
@@ -80,6 +81,8 @@ pub struct Relay {
     pub(super) next_allocation: u64,
     pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
+    /// Where else to go, while no new allocation is made.
+    pub(super) draining: Option<Arc<[Alternate]>>,
 }
 
 impl Relay {
@@ -119,6 +122,7 @@ impl Relay {
             next_allocation: 1,
             next_indication: 0,
             is_stopping: false,
+            draining: None,
         }
     }
 
@@ -134,6 +138,8 @@ impl Relay {
             }
             Input::StreamClosed { tuple } => self.stream_closed(now, tuple),
             Input::Command(Command::Stop) => self.stop(now),
+            Input::Command(Command::Drain(alternates)) => self.drain(alternates),
+            Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
             Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
             Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {

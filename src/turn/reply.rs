@@ -1,6 +1,7 @@
 //! Answers: the one place where a `Reject` becomes bytes, and where success is signed.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
@@ -16,6 +17,8 @@ use crate::wire::writer::MessageWriter;
 /// The client is wrong, and hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
+    /// No new allocation here, but perhaps there (300).
+    TryAlternate(SocketAddr),
     /// Something required is missing or malformed (400).
     BadRequest,
     /// No credentials, or wrong ones (401, with realm, nonce and password algorithms).
@@ -45,6 +48,7 @@ pub enum Reject {
 impl Reject {
     /// Every code a `Reject` can become.
     pub const CODES: &[ErrorCode] = &[
+        ErrorCode::TRY_ALTERNATE,
         ErrorCode::BAD_REQUEST,
         ErrorCode::UNAUTHENTICATED,
         ErrorCode::FORBIDDEN,
@@ -63,6 +67,7 @@ impl Reject {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
+            Self::TryAlternate(_) => ErrorCode::TRY_ALTERNATE,
             Self::BadRequest => ErrorCode::BAD_REQUEST,
             Self::Unauthenticated => ErrorCode::UNAUTHENTICATED,
             Self::Forbidden => ErrorCode::FORBIDDEN,
@@ -207,6 +212,7 @@ impl Relay {
             Reject::UnknownAttributes(list) => {
                 writer = writer.attribute(AttributeType::UNKNOWN_ATTRIBUTES, &list.to_value());
             }
+            Reject::TryAlternate(server) => writer = self.alternate(writer, *server),
             Reject::BadRequest
             | Reject::Forbidden
             | Reject::AllocationMismatch

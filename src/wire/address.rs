@@ -68,9 +68,19 @@ impl XorAddress {
     /// Encodes `address` for the message with this transaction id.
     #[must_use]
     pub fn encode(address: SocketAddr, transaction_id: &TransactionId) -> Self {
-        let mask = mask(transaction_id);
+        Self::encode_with(address, mask(transaction_id))
+    }
+
+    /// Encodes an address as it is, for the one attribute that is not XOR-ed: ALTERNATE-SERVER
+    /// (RFC 8489 §14.15, in the form of §14.1).
+    #[must_use]
+    pub fn encode_plain(address: SocketAddr) -> Self {
+        Self::encode_with(address, [0; 16])
+    }
+
+    fn encode_with(address: SocketAddr, mask: [u8; 16]) -> Self {
         let mut bytes = [0; 20];
-        let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
+        let port = address.port() ^ u16::from_be_bytes([mask[0], mask[1]]);
         bytes[2..4].copy_from_slice(&port.to_be_bytes());
         let len = match address.ip() {
             IpAddr::V4(ip) => {
@@ -145,6 +155,14 @@ mod tests {
             "[::1]:80",
             &[0, 2, 0x21, 0x42, 0x21, 0x12, 0xa4, 0x42, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x0a, 0x0a],
         );
+    }
+
+    #[test] // RFC 8489 §14.1
+    fn a_plain_address_is_written_as_it_is() {
+        let plain = |address: &str| XorAddress::encode_plain(address.parse().unwrap());
+        assert_eq!(plain("10.0.0.5:22").as_bytes(), [0, 1, 0, 22, 10, 0, 0, 5]);
+        let v6 = [0, 2, 0, 80, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        assert_eq!(plain("[2001:db8::7]:80").as_bytes(), v6);
     }
 
     #[test]

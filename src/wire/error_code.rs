@@ -7,6 +7,8 @@ use super::address::Family;
 pub struct ErrorCode(u16);
 
 impl ErrorCode {
+    /// Try Alternate (RFC 8489 §14.8).
+    pub const TRY_ALTERNATE: Self = Self(300);
     /// Bad Request (RFC 8489 §14.8).
     pub const BAD_REQUEST: Self = Self(400);
     /// Unauthenticated (RFC 8489 §14.8).

@@ -10,6 +10,7 @@ mod turn_client;
 
 mod command;
 mod credential;
+mod explain;
 mod key;
 mod log;
 mod refusals;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use turnbell::time::Now;
 
-use crate::daemon::{CONFIG, Daemon, PATIENCE};
-use crate::turn_client::binding;
+use crate::daemon::{CONFIG, Daemon, PASSWORD, PATIENCE, USER};
+use crate::turn_client::{TurnClient, binding};
 
 /// Plays systemd.
 struct Manager(UnixDatagram);
@@ -96,6 +96,40 @@ fn the_watchdog_is_fed_several_times_per_timeout() {
     let took = Now::read().mono - started;
     // One pulse per timeout would take 6 s at least.
     assert!(took < Duration::from_secs(6), "three pulses took {took:?}");
+}
+
+#[test]
+fn a_reload_is_told_from_its_beginning_to_its_end_also_where_it_fails() {
+    let directory = directory();
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let daemon = Daemon::launch(Arc::clone(&directory), |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    manager.wait_for("READY=1");
+    for config in [CONFIG, "nonsense = 1"] {
+        std::fs::write(directory.path().join("turnbell.toml"), config).unwrap();
+        daemon.signal(Signal::SIGHUP);
+        let message = manager.wait_for("RELOADING=1");
+        assert!(message.contains("MONOTONIC_USEC="), "systemd 253 wants it: {message}");
+        manager.wait_for("READY=1");
+    }
+}
+
+#[test]
+fn how_far_a_drain_is_stands_in_the_status() {
+    let directory = directory();
+    let path = directory.path().join("notify");
+    let manager = Manager::at(&path);
+    let mut daemon = Daemon::start_in(directory, |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let client = TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
+    daemon.signal(Signal::SIGUSR1);
+    manager.wait_for("STATUS=draining: 1 left, ends within 60 min");
+    client.release().unwrap();
+    manager.wait_for("STOPPING=1");
+    assert_eq!(daemon.wait_for_end().code(), Some(0));
 }
 
 #[test]

@@ -66,4 +66,10 @@ fn names_from_ice_from_the_command_and_from_the_config_are_recognised_by_their_h
     let rows = daemon.wait_for_rows(|rows| rows.len() == 3);
     let names: Vec<&str> = rows.iter().map(|row| &*row.username).collect();
     assert_eq!(names, [&*username, carol, USER], "the record speaks of names");
+
+    // What was handed out before a reload is known after it, and so is what comes then.
+    assert_eq!(daemon.command(&["reload"]).0, Some(0));
+    allocate(&daemon, &username, &credential).unwrap();
+    let (username, credential) = daemon.issue("erin");
+    allocate(&daemon, &username, &credential).unwrap();
 }

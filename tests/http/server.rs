@@ -72,6 +72,7 @@ impl Server {
         let issued = Arc::new(Mutex::new(Vec::new()));
         let health = Arc::new(Mutex::new(Health {
             ok: true,
+            draining: false,
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
@@ -83,6 +84,7 @@ impl Server {
             keys.clone(),
             Arc::new(move |issuance| issued_in.lock().unwrap().push(issuance)),
             Arc::new(move || health_in.lock().unwrap().clone()),
+            Arc::new(|format| format!("{format:?}\n")),
         );
         let runtime = Runtime::new().unwrap();
         let (stop, stopped) = oneshot::channel();

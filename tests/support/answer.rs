@@ -150,6 +150,21 @@ fn read_error<'a>(message: &Message<'_>, realm: &str) -> (Answer, &'a [Attribute
             ];
             (Answer::Error(code), kinds)
         }
+        300 => {
+            let value = message.attribute(AttributeType::ALTERNATE_SERVER).expect("a server");
+            assert!(matches!(value.len(), 8 | 20), "a plain address: {value:?}");
+            let kinds: &[AttributeType] =
+                if message.attribute(AttributeType::ALTERNATE_DOMAIN).is_some() {
+                    &[
+                        AttributeType::ERROR_CODE,
+                        AttributeType::ALTERNATE_SERVER,
+                        AttributeType::ALTERNATE_DOMAIN,
+                    ]
+                } else {
+                    &[AttributeType::ERROR_CODE, AttributeType::ALTERNATE_SERVER]
+                };
+            (Answer::Error(300), kinds)
+        }
         code => (Answer::Error(code), &[AttributeType::ERROR_CODE]),
     }
 }

@@ -177,6 +177,11 @@ impl Daemon {
         assert!(found.is_some(), "{word:?} is not in the log:\n{}", self.log());
     }
 
+    /// The first HTTP listener.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http[0]
+    }
+
     /// A request from this machine.
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         get(self.http[0], path)

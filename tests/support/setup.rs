@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) relay_addresses: Vec<IpAddr>,
     pub(crate) default_family: DefaultFamily,
     pub(crate) policy: PeerPolicyOptions,
+    /// The second of two secrets; [`SECRET`] makes the credentials of every test.
+    pub(crate) secret: String,
     pub(crate) guard: GuardOptions,
     /// Users whose credentials were issued here, so that USERHASH is recognised, with their expiry.
     pub(crate) issued: Vec<(&'static str, i64)>,
@@ -60,6 +62,7 @@ impl Default for Setup {
                 allow_private: opened.into(),
                 ..PeerPolicyOptions::default()
             },
+            secret: SECRET.to_owned(),
             guard: GuardOptions {
                 shield: ShieldOptions {
                     answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
@@ -79,7 +82,8 @@ impl Setup {
     /// Options for a relay that starts at `start`.
     pub(crate) fn options(&self, start: Now) -> Options {
         let users = [("static".to_owned(), Secret::new("account".to_owned()))];
-        let secrets = vec![Secret::new("the next secret".to_owned()), secret()];
+        let secrets =
+            ["the next secret", &self.secret].map(|text| Secret::new(text.to_owned())).into();
         Options {
             verifier: Arc::new(Verifier::new(&self.realm, secrets, users, self.issued())),
             policy: Arc::new(PeerPolicy::new(self.policy.clone())),

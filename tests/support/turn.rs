@@ -10,6 +10,7 @@ use turnbell::turn::fact::{EndReason, Fact, Transport};
 use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
+use turnbell::turn::replace::Replacement;
 use turnbell::wire::message::{Class, Method, TransactionId};
 
 use super::answer::{Answer, Asked, read};
@@ -114,6 +115,23 @@ impl Turn {
         let told = format!("{event:?}");
         let seen = self.act(event);
         assert_eq!(Expectation(seen).sorted(), expected.sorted(), "after {told}");
+    }
+
+    /// Has the relay go on with other settings; says how many permissions and channels were closed.
+    pub(crate) fn replace(&mut self, change: impl FnOnce(&mut Setup)) -> (u64, u64) {
+        change(&mut self.setup);
+        let options = self.setup.options(self.now);
+        let replacement = Replacement {
+            verifier: options.verifier,
+            policy: options.policy,
+            default_family: options.default_family,
+        };
+        let before = self.relay.counters().clone();
+        self.relay.handle(self.now, Input::Command(Command::Replace(replacement)));
+        assert_eq!(self.relay.poll(), None, "a change of rules is silent");
+        let after = self.relay.counters();
+        let permissions = after.permissions_closed - before.permissions_closed;
+        (permissions, after.channels_closed - before.channels_closed)
     }
 
     /// After so many seconds every allocation has expired and nothing at all is left.

@@ -1,0 +1,223 @@
+//! Reload: another config for a running daemon, whole or not at all, without a call that notices.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::drain::Draining;
+use super::{Opened, Plan, parts};
+use crate::auth::user_hash::IssuedNames;
+use crate::config::{Change, Config, Source, Takes, changes};
+use crate::edge::Edge;
+use crate::edge::certificates::Certificates;
+use crate::edge::commands::{Issuer, Reload};
+use crate::edge::operator_json::{Changed, Handed, Reloaded};
+use crate::edge::snapshot::Snapshot;
+use crate::limits::ANSWER_PATIENCE;
+use crate::ops::kernel::Kernel;
+use crate::ops::state_directory::StateDirectory;
+use crate::ops::{interfaces, log, systemd};
+use crate::plane::handle::Handle;
+use crate::policy::peers::PeerPolicy;
+use crate::store::Store;
+use crate::time::Now;
+use crate::turn::replace::Replacement;
+
+/// Everything that a reload changes, and what it needs to know.
+pub(super) struct Live {
+    /// A reload holds it from beginning to end.
+    pub(super) in_effect: Mutex<InEffect>,
+    pub(super) opened: Opened,
+    pub(super) state: Arc<StateDirectory>,
+    pub(super) handle: Handle,
+    pub(super) edge: Arc<Edge>,
+    pub(super) issuer: Arc<Snapshot<Issuer>>,
+    pub(super) store: Store,
+    pub(super) draining: Draining,
+    /// The same before and after a reload: names that were handed out stay known.
+    pub(super) issued: Arc<IssuedNames>,
+    /// Swapped by themselves when their files change.
+    pub(super) certificates: Option<Arc<Certificates>>,
+}
+
+/// The config, as far as it counts.
+pub(super) struct InEffect {
+    pub(super) config: Config,
+    /// What the file says; more than that where it waits for a restart.
+    pub(super) written: Config,
+    /// The peer rules of the relay.
+    pub(super) policy: Arc<PeerPolicy>,
+    /// What a person was told of it already.
+    pub(super) warned: Vec<String>,
+}
+
+impl InEffect {
+    pub(super) fn at_start(config: Config, policy: Arc<PeerPolicy>, opened: &Opened) -> Self {
+        Self { written: config.clone(), config, policy, warned: opened.warnings.clone() }
+    }
+}
+
+impl Live {
+    /// What `turnbell reload` does.
+    pub(super) fn on_command(self: &Arc<Self>) -> Reload {
+        let live = Arc::clone(self);
+        Arc::new(move |handed| live.reload(handed))
+    }
+
+    /// Reads the config again, has it take effect, and tells log and service manager.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each; nothing has changed then.
+    pub(super) fn reload(&self, handed: Option<&Handed>) -> Result<Reloaded, String> {
+        let mut in_effect = self.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
+        systemd::reloading();
+        let done = self.take_effect(&mut in_effect, handed);
+        systemd::reloaded();
+        drop(in_effect);
+        match &done {
+            Ok(reloaded) => tell(reloaded),
+            Err(why) => {
+                for line in why.lines() {
+                    tracing::warn!("not reloaded: {line}");
+                }
+            }
+        }
+        done
+    }
+
+    fn take_effect(
+        &self,
+        in_effect: &mut InEffect,
+        handed: Option<&Handed>,
+    ) -> Result<Reloaded, String> {
+        // Everything that can fail comes first.
+        let old = &in_effect.config;
+        let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some());
+        let new = read_again(&old.source, handed)?;
+        let here = interfaces::all().map_err(|error| format!("reading addresses: {error}"))?;
+        let mut warnings = match Plan::of(&new, &here) {
+            Ok(plan) => plan.warnings,
+            // An address that went away is no reason to refuse another secret.
+            Err(why) if is_same_wish(&new, old) => why.0,
+            Err(why) => return Err(why.to_string()),
+        };
+        let changes = changes(old, &new);
+        let effective = new.reloaded_into(old);
+        warnings.extend(parts::too_small(&effective, &Kernel::read()));
+        let secrets = parts::secrets(&effective, &self.state, &mut warnings)
+            .map_err(|error| error.to_string())?
+            .noted_in(&self.issued);
+        let policy = Arc::new(parts::policy(&effective, &self.opened, &here));
+        let replacement = Replacement {
+            verifier: Arc::new(parts::verifier(&effective, &secrets)),
+            policy: Arc::clone(&policy),
+            default_family: parts::default_family(&effective),
+        };
+        if new.tls != old.tls {
+            // It waits for a restart, which must not fail for it.
+            parts::certificates(&new).map_err(|error| error.to_string())?;
+        }
+        let urls = self.opened.url_sources(&effective, self.certificates.clone());
+        warnings.extend(urls.turns_problem(Now::read()));
+        let issuer = parts::issuer_of(&effective, urls.clone(), &secrets);
+        let edge_options = parts::edge_options(&effective, urls, &secrets);
+        // The last thing that can fail; what follows only swaps.
+        let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
+        self.drain_again(&effective.alternate).map_err(|error| error.to_string())?;
+        self.handle.set_quota(parts::quota_limits(&effective));
+        self.edge.replace(edge_options);
+        self.issuer.replace(issuer);
+        self.store.keep(parts::keeping(&effective));
+        log::set_level(effective.log.level);
+        let file = match &effective.source {
+            Source::Embedded => None,
+            Source::File(path) => Some(path.display().to_string()),
+        };
+        (in_effect.config, in_effect.written, in_effect.policy) = (effective, new, policy);
+        let closed = asked.wait(ANSWER_PATIENCE).unwrap_or_else(|error| {
+            warnings.push(format!("{error}: it goes by the new rules as soon as it can"));
+            Default::default()
+        });
+        let news = warnings.iter().filter(|w| !in_effect.warned.contains(w)).cloned().collect();
+        in_effect.warned = warnings;
+        let of = |takes: Takes| {
+            let those = changes.iter().filter(move |change| change.takes == takes);
+            those.map(changed).collect()
+        };
+        Ok(Reloaded {
+            file,
+            handed: handed.is_some(),
+            applied: of(Takes::Reload),
+            needs_restart: of(Takes::Restart),
+            permissions_closed: closed.permissions,
+            channels_closed: closed.channels,
+            warnings: news,
+        })
+    }
+}
+
+fn is_same_wish(new: &Config, old: &Config) -> bool {
+    new.relay_addresses == old.relay_addresses && new.external == old.external
+}
+
+fn changed(change: &Change) -> Changed {
+    let Change { key, old, new, takes: _ } = change;
+    Changed { key: (*key).to_owned(), old: old.clone(), new: new.clone() }
+}
+
+/// The file the daemon was started with, or what the command read in place of systemd's copy of it.
+fn read_again(source: &Source, handed: Option<&Handed>) -> Result<Config, String> {
+    let read = match (copy_of_systemd(source), handed, source) {
+        (Some(path), Some(handed), _) => {
+            Config::parse_handed(path, &handed.config, &handed.secret_files)
+        }
+        (Some(path), None, _) => return Err(only_a_copy(path)),
+        (None, _, Source::File(path)) => Config::load(path),
+        (None, _, Source::Embedded) => Config::find(None),
+    };
+    read.map_err(|error| error.to_string())
+}
+
+fn copy_of_systemd(source: &Source) -> Option<&Path> {
+    match source {
+        Source::File(path) => {
+            credentials().filter(|copies| path.starts_with(copies)).map(|_| path.as_path())
+        }
+        Source::Embedded => None,
+    }
+}
+
+/// Where systemd lays the copies that it made at start (`LoadCredential`).
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|d| d.is_absolute())
+}
+
+fn only_a_copy(path: &Path) -> String {
+    format!(
+        "{} is systemd's copy of the config, made at start; a signal cannot bring a newer one: use \
+         `systemctl reload turnbell`, or `turnbell reload` as root",
+        path.display()
+    )
+}
+
+fn tell(reloaded: &Reloaded) {
+    let Reloaded {
+        file,
+        handed: _,
+        applied,
+        needs_restart,
+        permissions_closed,
+        channels_closed,
+        warnings,
+    } = reloaded;
+    let file = file.as_deref().unwrap_or("built-in default");
+    tracing::info!(file, permissions_closed, channels_closed, "reloaded");
+    for Changed { key, old, new } in applied {
+        tracing::info!("applied {key}: {old} -> {new}");
+    }
+    for Changed { key, old, new } in needs_restart {
+        tracing::warn!("needs a restart, {key}: {old} -> {new}");
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}

@@ -1,0 +1,324 @@
+//! `/metrics`: what the daemon counts, read when it is asked for. Never labelled by user or address.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelValue, MetricEncoder,
+    NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::process::Process;
+use crate::store::{StoreHealth, StoreState};
+use crate::turn::contract::Discard;
+use crate::turn::counters::Statistics;
+
+/// Everything that is shown, as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Shards that were started, and those that make progress.
+    pub shards: (u64, u64),
+    /// No new allocations.
+    pub draining: bool,
+    /// What the relay counted; absent if it does not answer.
+    pub relay: Option<Statistics>,
+    /// Relay ports.
+    pub ports: Ports,
+    /// The record.
+    pub record: StoreHealth,
+    /// This process.
+    pub process: Process,
+}
+
+/// Relay ports by their use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Can be drawn.
+    pub free: u64,
+    /// Held by another program when last tried.
+    pub resting: u64,
+    /// Of live or opening allocations.
+    pub used: u64,
+}
+
+/// The reading in the OpenMetrics text format.
+#[must_use]
+pub fn open_metrics(reading: Reading) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(reading));
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+/// The reading in Prometheus' own text format, for whoever does not ask for OpenMetrics: the same
+/// lines, but a counter is declared by the name that its samples have.
+#[must_use]
+pub fn plain(reading: Reading) -> String {
+    let mut text = String::new();
+    let open = open_metrics(reading);
+    for line in open.lines().filter(|line| *line != "# EOF") {
+        let declared = ["# HELP ", "# TYPE "].iter().find_map(|word| {
+            let (name, rest) = line.strip_prefix(word)?.split_once(' ')?;
+            Some((*word, name, rest)).filter(|_| is_counter(&open, name))
+        });
+        match declared {
+            Some((word, name, rest)) => text.push_str(&format!("{word}{name}_total {rest}")),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn is_counter(open: &str, name: &str) -> bool {
+    open.contains(&format!("# TYPE {name} counter\n"))
+}
+
+impl Collector for Reading {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Page(encoder);
+        let version = [(self.version, 1)];
+        to.gauges("turnbell_build_info", "Version of turnbell; always 1", "version", &version)?;
+        let (started, alive) = self.shards;
+        let help = "Relay threads that were started, and those that make progress";
+        to.gauges("turnbell_shards", help, "state", &[("started", started), ("alive", alive)])?;
+        let help = "Whether new allocations are refused until the daemon ends";
+        to.gauge("turnbell_draining", help, self.draining.into())?;
+        let Ports { free, resting, used } = self.ports;
+        let ports = [("free", free), ("resting", resting), ("used", used)];
+        to.gauges("turnbell_relay_ports", "Relay ports by their use", "state", &ports)?;
+        if let Some(relay) = &self.relay {
+            to.relay(relay)?;
+        }
+        to.record(&self.record)?;
+        to.process(&self.process)
+    }
+}
+
+/// The encoder, with words for the shapes that are used.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+impl Page<'_> {
+    fn relay(&mut self, relay: &Statistics) -> fmt::Result {
+        let Statistics { counters, live, traffic } = relay;
+        let live = live.map(|(way, count)| (way.code(), count));
+        let help = "Live allocations by the client's transport";
+        self.gauges("turnbell_allocations", help, "transport", &live)?;
+        let help = "Relayed transport addresses given";
+        self.counter("turnbell_allocations_opened", help, counters.allocations)?;
+        let packets = [("peer", traffic.packets_to_peers), ("client", traffic.packets_to_client)];
+        let help = "Datagrams relayed for ended and live allocations";
+        self.counters("turnbell_relayed_packets", help, "to", &packets)?;
+        let bytes = [("peer", traffic.bytes_to_peers), ("client", traffic.bytes_to_client)];
+        let help = "Payload of the datagrams relayed, without any header";
+        self.counters("turnbell_relayed_bytes", help, "to", &bytes)?;
+        let received =
+            [("client", counters.datagrams_from_clients), ("peer", counters.datagrams_from_peers)];
+        let help = "Messages that arrived, of any kind";
+        self.counters("turnbell_datagrams_received", help, "from", &received)?;
+        let discarded: Vec<_> =
+            Discard::ALL.iter().map(|r| (r.code(), counters.discarded(*r))).collect();
+        let help = "Messages that got neither an answer nor a way on";
+        self.counters("turnbell_datagrams_discarded", help, "reason", &discarded)?;
+        let responses = [("binding", counters.bindings), ("turn", counters.successes)];
+        let help = "Success responses by kind of request";
+        self.counters("turnbell_responses", help, "to", &responses)?;
+        let errors: Vec<_> = counters.rejected().collect();
+        self.counters("turnbell_error_responses", "Error responses by code", "code", &errors)?;
+        let failures: Vec<_> = counters.auth_failures().collect();
+        let help = "Requests with credentials that were refused, by their true cause";
+        self.counters("turnbell_authentication_failures", help, "cause", &failures)?;
+        let help = "Live permissions that a reload closed";
+        self.counter("turnbell_permissions_closed", help, counters.permissions_closed)?;
+        let help = "Live channels that a reload closed";
+        self.counter("turnbell_channels_closed", help, counters.channels_closed)
+    }
+
+    fn record(&mut self, record: &StoreHealth) -> fmt::Result {
+        let is_well = matches!(record.state, StoreState::Ok);
+        self.gauge("turnbell_record_ok", "Whether the record is being written", is_well.into())?;
+        let entries = [("stored", record.stored), ("dropped", record.dropped)];
+        let help = "Entries of the record by what became of them";
+        self.counters("turnbell_record_entries", help, "outcome", &entries)?;
+        self.gauge("turnbell_record_queued_entries", "Entries on their way", record.queued)?;
+        let help = "Size of the database and its write-ahead log";
+        self.gauge("turnbell_record_size_bytes", help, record.file_bytes)
+    }
+
+    fn process(&mut self, process: &Process) -> fmt::Result {
+        let Process { cpu_s, resident_bytes, virtual_bytes, open_fds, max_fds, started_unix_s } =
+            *process;
+        let help = "User and system CPU time spent";
+        self.one("process_cpu_seconds", help, Kind::Counter, cpu_s)?;
+        self.gauge("process_resident_memory_bytes", "Resident memory size", resident_bytes)?;
+        self.gauge("process_virtual_memory_bytes", "Virtual memory size", virtual_bytes)?;
+        self.gauge("process_open_fds", "Open file descriptors", open_fds)?;
+        self.gauge("process_max_fds", "Most file descriptors that may be open", max_fds)?;
+        let help = "Start of the process, Unix seconds";
+        self.one("process_start_time_seconds", help, Kind::Gauge, started_unix_s)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.one(name, help, Kind::Gauge, value)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.one(name, help, Kind::Counter, value)
+    }
+
+    fn gauges<V: EncodeLabelValue + Copy>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        rows: &[(V, u64)],
+    ) -> fmt::Result {
+        self.family(name, help, Kind::Gauge, label, rows)
+    }
+
+    fn counters<V: EncodeLabelValue + Copy>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        rows: &[(V, u64)],
+    ) -> fmt::Result {
+        self.family(name, help, Kind::Counter, label, rows)
+    }
+
+    fn family<V: EncodeLabelValue + Copy>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        label: &'static str,
+        rows: &[(V, u64)],
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, kind.metric_type())?;
+        for (value, count) in rows {
+            kind.encode(family.encode_family(&[(label, *value)])?, *count)?;
+        }
+        Ok(())
+    }
+
+    fn one<N>(&mut self, name: &str, help: &str, kind: Kind, value: N) -> fmt::Result
+    where
+        N: EncodeCounterValue + EncodeGaugeValue,
+    {
+        kind.encode(self.0.encode_descriptor(name, help, None, kind.metric_type())?, value)
+    }
+}
+
+impl Kind {
+    fn metric_type(self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::Counter,
+            Self::Gauge => MetricType::Gauge,
+        }
+    }
+
+    fn encode<N>(self, mut sample: MetricEncoder<'_>, value: N) -> fmt::Result
+    where
+        N: EncodeCounterValue + EncodeGaugeValue,
+    {
+        match self {
+            Self::Counter => sample.encode_counter::<NoLabelSet, N, u64>(&value, None),
+            Self::Gauge => sample.encode_gauge(&value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::turn::counters::Counters;
+    use crate::turn::fact::{Traffic, Transport};
+
+    fn reading() -> Reading {
+        let mut counters = Counters::default();
+        counters.discard(Discard::NoPermission);
+        counters.allocations = 3;
+        Reading {
+            version: "1.2.3",
+            shards: (1, 1),
+            draining: false,
+            relay: Some(Statistics {
+                counters,
+                live: [(Transport::Udp, 2), (Transport::Tcp, 1), (Transport::Tls, 0)],
+                traffic: Traffic { bytes_to_peers: 1 << 53, ..Traffic::default() },
+            }),
+            ports: Ports { free: 97, resting: 0, used: 3 },
+            record: StoreHealth {
+                state: StoreState::Ok,
+                accepted: 5,
+                stored: 4,
+                dropped: 1,
+                queued: 0,
+                auth_failures_suppressed: 0,
+                sqlite_version: "3",
+                file_bytes: 4096,
+                path: PathBuf::from("x"),
+            },
+            process: Process { cpu_s: 1.5, max_fds: 1024, ..Process::default() },
+        }
+    }
+
+    #[track_caller]
+    fn has(text: &str, line: &str) {
+        assert!(text.lines().any(|found| found == line), "{line:?} is not in:\n{text}");
+    }
+
+    #[test]
+    fn both_formats_hold_the_same_samples() {
+        let (open, plain) = (open_metrics(reading()), plain(reading()));
+        for line in [
+            "turnbell_build_info{version=\"1.2.3\"} 1",
+            "turnbell_allocations{transport=\"udp\"} 2",
+            "turnbell_allocations_opened_total 3",
+            "turnbell_relayed_bytes_total{to=\"peer\"} 9007199254740992",
+            "turnbell_datagrams_discarded_total{reason=\"no_permission\"} 1",
+            "turnbell_error_responses_total{code=\"401\"} 0",
+            "turnbell_record_entries_total{outcome=\"dropped\"} 1",
+            "process_cpu_seconds_total 1.5",
+            "process_max_fds 1024",
+        ] {
+            has(&open, line);
+            has(&plain, line);
+        }
+        let samples = |text: &str| {
+            text.lines()
+                .filter(|line| !line.starts_with('#'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(samples(&open), samples(&plain));
+        has(&open, "# TYPE turnbell_relayed_bytes counter");
+        assert!(open.ends_with("# EOF\n"));
+        has(&plain, "# TYPE turnbell_relayed_bytes_total counter");
+        has(&plain, "# TYPE turnbell_allocations gauge");
+        assert!(!plain.contains("# EOF"));
+    }
+
+    #[test]
+    fn a_relay_that_does_not_answer_leaves_the_rest_to_be_read() {
+        let silent = open_metrics(Reading { relay: None, ..reading() });
+        assert!(!silent.contains("turnbell_allocations"));
+        has(&silent, "turnbell_relay_ports{state=\"used\"} 3");
+        assert!(silent.ends_with("# EOF\n"));
+    }
+}

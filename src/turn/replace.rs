@@ -1,0 +1,42 @@
+//! Replace: other secrets, accounts and peer rules while calls are on (R28).
+//!
+//! Live allocations keep their keys: a secret that was taken away refuses new Allocates only.
+
+use std::sync::Arc;
+
+use super::relay::{DefaultFamily, Relay};
+use crate::auth::credential::Verifier;
+use crate::policy::peers::PeerPolicy;
+use crate::time::Now;
+
+/// What the relay goes by from then on; snapshots that are read, never written.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// Of the same realm: another one would end what is live at its next refresh.
+    pub verifier: Arc<Verifier>,
+    /// Which peers may be reached.
+    pub policy: Arc<PeerPolicy>,
+    /// Family of an allocation that does not ask for one.
+    pub default_family: DefaultFamily,
+}
+
+impl Relay {
+    /// Swaps the snapshots. Permissions and channels whose peer is refused from here on end; the
+    /// client hears 403 when it asks for them again. All others go on untouched.
+    pub(super) fn replace(&mut self, now: Now, replacement: Replacement) {
+        let Replacement { verifier, policy, default_family } = replacement;
+        debug_assert_eq!(verifier.realm(), self.verifier.realm());
+        self.verifier = verifier;
+        self.default_family = default_family;
+        if *policy == *self.policy {
+            return;
+        }
+        self.policy = policy;
+        for (_, allocation) in &mut self.allocations {
+            self.counters.permissions_closed +=
+                allocation.permissions.judge_again(now, |ip| self.policy.permit_address(ip).ok());
+            self.counters.channels_closed +=
+                allocation.channels.judge_again(now, |peer| self.policy.permit_peer(peer).ok());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Drain: no new allocation, everything else as before (R25).
+
+use std::net::SocketAddr;
+
+use turnbell::turn::contract::{Command, Input};
+use turnbell::turn::drain::Alternate;
+use turnbell::wire::attribute::AttributeType;
+use turnbell::wire::message::Message;
+
+use crate::support::event::{
+    allocate, allocate_bare, binding, channel_bind, channel_data, create_permission, from_peer,
+    refresh, socket_opened,
+};
+use crate::support::expectation::{
+    asks_for_socket, begins, maps, refreshes, rejects, repeats, sends_channel_data, sends_to_peer,
+    succeeds,
+};
+use crate::support::ledger::Mood;
+use crate::support::turn::Turn;
+use crate::support::{CLIENT, CLIENT_B, CLIENT_V6, PEER_A, PEER_B};
+use turnbell::wire::address::Family;
+
+fn alternate(server: &str, domain: Option<&str>) -> Alternate {
+    Alternate { server: server.parse().unwrap(), domain: domain.map(Into::into) }
+}
+
+fn drain(t: &mut Turn, alternates: &[Alternate]) {
+    t.relay.handle(t.now, Input::Command(Command::Drain(alternates.into())));
+    assert_eq!(t.relay.poll(), None);
+}
+
+/// The attributes of the answer to a fresh Allocate.
+fn answer(t: &mut Turn, client: SocketAddr) -> Vec<(AttributeType, Vec<u8>)> {
+    let bytes = t.encoded(client, allocate());
+    let answers = t.exchange(client, &bytes);
+    assert_eq!(answers.len(), 1);
+    let message = Message::parse(&answers[0]).unwrap();
+    assert!(message.has_integrity());
+    message.attributes().map(|(kind, value)| (kind, value.to_vec())).collect()
+}
+
+#[test] // R25
+fn while_draining_what_is_live_goes_on_and_nothing_new_begins() {
+    let mut t = Turn::allocated();
+    t.bind(0x4000, PEER_A);
+    drain(&mut t, &[]);
+    t.check(allocate().at(CLIENT_B), rejects(508).at(CLIENT_B));
+    t.check(refresh(), refreshes(600));
+    t.check(create_permission(&[PEER_B]), succeeds());
+    t.check(channel_bind(0x4001, PEER_B), succeeds());
+    t.check(channel_data(0x4001, b"x"), sends_to_peer(PEER_B, b"x"));
+    t.check(from_peer(PEER_A, b"x"), sends_channel_data(0x4000, b"x"));
+    t.check(binding().at(CLIENT_B), maps().at(CLIENT_B));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8656 §7.2: a retransmission gets its answer again; what is malformed stays malformed
+fn an_allocate_that_was_answered_before_is_answered_again_and_an_open_one_is_finished() {
+    let mut t = Turn::new();
+    t.check(allocate().id(3), asks_for_socket(Family::V4).and(begins(600)));
+    t.ledger.mood = Mood::Waits;
+    t.check(allocate().at(CLIENT_B), asks_for_socket(Family::V4));
+    drain(&mut t, &[]);
+    t.check(allocate().id(3), repeats(600));
+    t.check(socket_opened(Ok(())), begins(600).at(CLIENT_B));
+    t.check(allocate_bare().at(CLIENT_V6), rejects(400).at(CLIENT_V6));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test] // RFC 8489 §10 and §14.15: of the request's family, signed
+fn a_client_is_sent_to_the_server_of_its_own_family_and_hears_508_where_there_is_none() {
+    let mut t = Turn::new();
+    drain(&mut t, &[alternate("192.0.2.99:3479", None), alternate("192.0.2.98:3479", None)]);
+    t.check(allocate(), rejects(300));
+    let attributes = answer(&mut t, CLIENT);
+    let server = (AttributeType::ALTERNATE_SERVER, vec![0, 1, 13, 151, 192, 0, 2, 99]);
+    assert!(attributes.contains(&server), "{attributes:?}");
+    t.check(allocate().at(CLIENT_V6), rejects(508).at(CLIENT_V6));
+    drain(&mut t, &[alternate("[2001:db8::99]:5349", Some("turn2.example.org"))]);
+    t.check(allocate().at(CLIENT_V6), rejects(300).at(CLIENT_V6));
+    t.check(allocate(), rejects(508));
+    let attributes = answer(&mut t, CLIENT_V6);
+    let domain = (AttributeType::ALTERNATE_DOMAIN, b"turn2.example.org".to_vec());
+    assert!(attributes.contains(&domain), "{attributes:?}");
+    t.check_nothing_left_after_s(0);
+}

@@ -108,6 +108,7 @@ impl Config {
             setting("listen", Restart, list(&self.listen)),
             setting("listen_tcp", Restart, list(&self.listen_tcp)),
             setting("listen_tls", Restart, list(&self.listen_tls)),
+            setting("proxy_protocol", Restart, list(&self.proxy_protocol)),
             setting("relay_addresses", Restart, list(&self.relay_addresses)),
             setting("relay_ports", Restart, text(range(self))),
             setting("external", Restart, Value::List(self.external.iter().map(external).collect())),
@@ -191,6 +192,7 @@ impl Config {
         new.listen.clone_from(&old.listen);
         new.listen_tcp.clone_from(&old.listen_tcp);
         new.listen_tls.clone_from(&old.listen_tls);
+        new.proxy_protocol.clone_from(&old.proxy_protocol);
         new.tls.clone_from(&old.tls);
         new.relay_addresses.clone_from(&old.relay_addresses);
         new.relay_ports = old.relay_ports.clone();

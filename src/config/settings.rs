@@ -119,6 +119,7 @@ impl Config {
             ),
             setting("default_relay_family", Reload, text(family(self.default_relay_family))),
             setting("channel_numbers", Restart, text(channels(self.channel_numbers))),
+            setting("carry_tos", Restart, text(if self.carry_tos { "on" } else { "off" })),
             setting("allow_private_peers", Reload, list(&self.allow_private_peers)),
             setting("deny_peers", Reload, list(&self.deny_peers)),
             setting(
@@ -198,6 +199,7 @@ impl Config {
         new.relay_ports = old.relay_ports.clone();
         new.external.clone_from(&old.external);
         new.channel_numbers = old.channel_numbers;
+        new.carry_tos = old.carry_tos;
         new.auth.expiry = old.auth.expiry;
         (new.shield, new.rates) = (old.shield, old.rates);
         new.http.listen.clone_from(&old.http.listen);

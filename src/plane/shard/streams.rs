@@ -76,7 +76,7 @@ impl Shard {
                     // A slot of its own: a header may be written before it and padding behind.
                     let whole = self.slots.put(&plain[at..at + len]);
                     at += taken;
-                    self.route_client(now, tuple, whole);
+                    self.route_client(now, tuple, whole, 0);
                 }
                 Framing::Partial => return Ok(at),
                 Framing::Malformed => return Err(Malformed),

@@ -145,19 +145,19 @@ impl Config {
                 let shown = counted(self.auth.users.len(), "account");
                 Value::Hidden { shown, held: held.collect() }
             }),
-            setting("auth.expiry", Restart, text(expiry(self.auth.expiry))),
+            setting("auth.expiry", Reload, text(expiry(self.auth.expiry))),
             setting("quota.per_user", Reload, Value::Number(self.quota.per_user.into())),
             setting("quota.per_source", Reload, Value::Number(self.quota.per_source.into())),
             setting("quota.total", Reload, Value::Number(self.quota.total.into())),
             setting(
                 "shield.answers_per_source",
-                Restart,
+                Reload,
                 Value::Number(self.shield.answers_per_source.into()),
             ),
-            setting("shield.answers_total", Restart, text(bits(self.shield.answers_total))),
-            setting("rate.per_allocation", Restart, rate(self.rates.per_allocation)),
-            setting("rate.per_user", Restart, rate(self.rates.per_user)),
-            setting("rate.total", Restart, rate(self.rates.total)),
+            setting("shield.answers_total", Reload, text(bits(self.shield.answers_total))),
+            setting("rate.per_allocation", Reload, rate(self.rates.per_allocation)),
+            setting("rate.per_user", Reload, rate(self.rates.per_user)),
+            setting("rate.total", Reload, rate(self.rates.total)),
         ]
     }
 
@@ -200,8 +200,6 @@ impl Config {
         new.external.clone_from(&old.external);
         new.channel_numbers = old.channel_numbers;
         new.carry_tos = old.carry_tos;
-        new.auth.expiry = old.auth.expiry;
-        (new.shield, new.rates) = (old.shield, old.rates);
         new.http.listen.clone_from(&old.http.listen);
         new.log.format = old.log.format;
         for Setting { key, takes, value: _ } in old.settings() {

@@ -194,7 +194,7 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub const FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
 /// Bytes of an unfinished message kept for a client without allocation; more closes the stream.
 pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
-/// Streams of one shard; the next one is closed.
+/// Streams of one shard; one more ends the oldest without allocation, or is closed if all have one.
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;

@@ -2,7 +2,11 @@
 
 pub mod api_key;
 pub mod credential;
+pub mod identity;
 pub mod key;
 pub mod nonce;
+pub mod own_token;
 pub mod secret;
+pub mod token;
+pub mod token_keys;
 pub mod user_hash;

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod call;
+
 // Lifetimes of RFC 8656 and RFC 8489.
 
 /// Lifetime of an allocation whose client asked for nothing, or for less (RFC 8656 §7.2).

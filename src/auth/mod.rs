@@ -1,4 +1,4 @@
-//! Who are you: secrets, time-limited credentials, static accounts, nonces, API keys. Pure computation.
+//! Who are you: identities, secrets, time-limited credentials, static accounts, nonces, API keys. Pure computation.
 
 pub mod api_key;
 pub mod credential;

@@ -41,6 +41,7 @@ mod proxy_header;
 pub mod revoke;
 mod rewound;
 mod router;
+pub mod signaling;
 pub mod snapshot;
 
 use api_keys::ApiKeys;

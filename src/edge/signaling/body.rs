@@ -52,6 +52,9 @@ pub(super) struct Resume {
 }
 
 #[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Deserialize)]
 pub(super) struct Ack {
     #[serde(default)]
     pub(super) n: Option<u64>,

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{body, body_media};
@@ -195,12 +195,15 @@ fn content<T: DeserializeOwned>(d: Option<&RawValue>) -> Result<T, Refusal> {
     })
 }
 
-/// A request that says nothing more; whatever `d` holds is ignored, but it must be JSON.
+/// A request that says nothing more; whatever `d` holds is ignored, but it is an object.
 fn nothing(d: Option<&RawValue>, request: Request) -> Result<Request, Refusal> {
-    content::<IgnoredAny>(d).map(|_| request)
+    content::<body::Nothing>(d).map(|_| request)
 }
 
 /// Milliseconds as clients write them.
 pub(super) fn milliseconds(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
+
+#[cfg(test)]
+mod tests;

@@ -281,3 +281,6 @@ pub fn path(path: MediaPath) -> Value {
 fn ms(length: Duration) -> Value {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,5 +2,7 @@
 
 mod body;
 mod body_media;
+pub mod exchange;
 pub mod frame_in;
 pub mod frame_out;
+pub mod socket;

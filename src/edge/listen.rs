@@ -150,7 +150,7 @@ impl Server {
     ) {
         let router = self.router.clone();
         let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let connection = open.watch(connection);
         tokio::spawn(async move {
             if let Err(why) = connection.await {

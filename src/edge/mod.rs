@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -48,6 +48,7 @@ use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
 pub use listen::Handed;
+use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
@@ -116,6 +117,7 @@ pub struct Edge {
     metrics: MetricsProbe,
     local_rate: Mutex<Rate>,
     draining: AtomicBool,
+    signaling: OnceLock<Signaling>,
 }
 
 impl Edge {
@@ -130,7 +132,8 @@ impl Edge {
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
         let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
-        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining })
+        let signaling = OnceLock::new();
+        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining, signaling })
     }
 
     /// Hands out this node's URLs no longer, and is not ready from here on.
@@ -140,6 +143,20 @@ impl Edge {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Serves signaling from here on; once.
+    pub fn open_signaling(&self, signaling: Signaling) {
+        let first = self.signaling.set(signaling).is_ok();
+        debug_assert!(first, "signaling is opened once");
+    }
+
+    pub(crate) fn signaling(&self) -> Option<&Signaling> {
+        self.signaling.get()
+    }
+
+    pub(crate) fn options(&self) -> Arc<Options> {
+        self.options.read()
     }
 
     /// Answers by other options from the next request on; bounds of connections and times stay.

@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
+use super::signaling::upgrade;
 use super::{Edge, cors, health, ice, metrics, page};
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
@@ -28,6 +29,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .fold(Router::new(), page)
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
+        .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
         .route("/readyz", reading(get(health::ready)))

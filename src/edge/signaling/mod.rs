@@ -6,3 +6,4 @@ pub mod exchange;
 pub mod frame_in;
 pub mod frame_out;
 pub mod socket;
+pub mod upgrade;

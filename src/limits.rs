@@ -278,7 +278,8 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 // The edge.
 
-/// HTTP connections at once; the next waits in the kernel's queue.
+/// HTTP connections at once; one more cuts the one that has been silent for longest, or waits in the
+/// kernel's queue while all are at a request.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -300,6 +301,14 @@ pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// ICE configs a second for one API key, twice as many at once; more is 429.
 pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Refusals (401) a second to one address, ten seconds' worth at once; more are 429.
+pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
+/// Addresses whose forwarding headers are ignored and that are named for it; others only count.
+pub const PROXIES_NAMED_MAX: usize = 8;
+/// Networks in `http.trusted_proxies`.
+pub const TRUSTED_PROXIES_MAX: usize = 64;
+/// Bytes of `http.base_path`.
+pub const BASE_PATH_BYTES_MAX: usize = 128;
 /// Seconds named in `Retry-After`: at one or more a second a token is there after one.
 pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.

@@ -289,6 +289,9 @@ pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest request body, bytes; larger is 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Largest body of a refused request that is read and forgotten, so that its sender can hear why; a
+/// larger one is refused at once. As much as nginx takes by default.
+pub const HTTP_SWALLOW_BYTES_MAX: usize = 1 << 20;
 /// How long a browser keeps the answer to a preflight.
 pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Longest a client may leave an answer unread; then the kernel ends the connection.

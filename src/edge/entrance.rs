@@ -7,18 +7,22 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING,
+    CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, LOCATION,
+    TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, StatusCode, Uri, Version};
+use tokio::time::timeout;
 
 use super::access::HttpPeer;
 use super::error::ApiError;
 use super::forwarded::{self, HttpClient};
+use super::silent::InRow;
 use super::{Edge, Options};
-use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
+use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_SWALLOW_BYTES_MAX};
 
 /// Lets a request in under the path it has without the prefix.
 pub(super) async fn enter(
@@ -27,10 +31,15 @@ pub(super) async fn enter(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
+    let options = edge.options.read();
     if let Err(error) = well_formed(&parts) {
+        if let Some(in_row) = parts.extensions.get::<Arc<InRow>>() {
+            // What follows is for the client's sake alone: it may be cut for others.
+            in_row.falls_silent();
+        }
+        let _ = timeout(options.request_timeout, swallow(&parts.headers, body)).await;
         return error.into_response();
     }
-    let options = edge.options.read();
     match within(&options.base_path, &parts.uri) {
         Within::Yes(uri) => parts.uri = uri,
         Within::WithoutSlash(location) => return to(&location),
@@ -38,6 +47,20 @@ pub(super) async fn enter(
     }
     introduce(&edge, &options, &mut parts);
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Reads what is sent along with a request that is refused: a proxy that finds the connection closed
+/// while it still sends says 502, and nobody hears why.
+async fn swallow(headers: &HeaderMap, mut body: Body) {
+    // Who waits to be asked for the body has not sent any. What is chunked is not looked at.
+    let is_bounded = content_length(headers).is_some_and(|it| it <= HTTP_SWALLOW_BYTES_MAX as u64);
+    if is_bounded && !headers.contains_key(EXPECT) && !headers.contains_key(TRANSFER_ENCODING) {
+        while let Some(Ok(_)) = body.frame().await {}
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Says who the client is, to all who ask further in.
@@ -106,8 +129,7 @@ fn well_formed(parts: &Parts) -> Result<(), ApiError> {
     if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
         return Err(ApiError::framing("a request has exactly one Host header"));
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > HTTP_BODY_BYTES_MAX as u64) {
+    if content_length(headers).is_some_and(|length| length > HTTP_BODY_BYTES_MAX as u64) {
         return Err(ApiError::body_too_large(HTTP_BODY_BYTES_MAX));
     }
     if parts.method == Method::CONNECT {

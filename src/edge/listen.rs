@@ -209,6 +209,7 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     in_row.speaks();
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(Arc::clone(&in_row));
     let answer = router.oneshot(request).await;
     in_row.falls_silent();
     answer

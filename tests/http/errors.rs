@@ -60,6 +60,28 @@ fn a_body_over_its_bound_is_413_and_one_within_it_is_read() {
 }
 
 #[test]
+fn who_sends_a_whole_large_body_before_reading_hears_why_it_is_refused() {
+    let server = Server::local();
+    let json = [("Content-Type", "application/json")];
+    // More than fits into the buffers of both ends, so that somebody has to read it.
+    for bytes in [100_000, 1 << 20] {
+        let mut stream = server.connect();
+        let body = " ".repeat(bytes);
+        let head = format!(
+            "POST /ice HTTP/1.1\r\nHost: localhost\r\n{}: {}\r\nContent-Length: {bytes}\r\n\r\n",
+            json[0].0, json[0].1
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        Answer::read(&mut stream).refuses(413, "body_too_large");
+    }
+    // Beyond that it is refused before it is sent, and so is what waits to be asked for.
+    let beyond = [("Content-Length", "1048577")];
+    server.ask("POST /ice", &beyond).refuses(413, "body_too_large");
+    let asks = [("Content-Length", "4097"), ("Expect", "100-continue")];
+    server.ask("POST /ice", &asks).refuses(413, "body_too_large");
+}
+
+#[test]
 fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
     let server = Server::local();
     for garbage in [

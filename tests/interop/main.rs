@@ -15,5 +15,7 @@ mod bare_machine;
 mod coturn;
 mod fragments;
 mod icmp;
+mod proxies;
 mod turn_crate;
 mod turn_proto;
+mod web;

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod call;
+
 // Lifetimes of RFC 8656 and RFC 8489.
 
 /// Lifetime of an allocation whose client asked for nothing, or for less (RFC 8656 §7.2).
@@ -19,6 +21,12 @@ pub const CHANNEL_RESERVED: Duration = Duration::from_secs(300);
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Clock skew forgiven when the expiry in a username is checked, seconds.
 pub const CREDENTIAL_SKEW_S: i64 = 30;
+/// Longest token (JWT) that is looked at, bytes; a longer one does not count.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Longest display name, contact id or number taken from a token, bytes; the rest is cut off.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+/// Keys taken from one JWK set; the rest is left out.
+pub const TOKEN_KEYS_MAX: usize = 64;
 
 // The relay.
 
@@ -194,7 +202,7 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub const FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
 /// Bytes of an unfinished message kept for a client without allocation; more closes the stream.
 pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
-/// Streams of one shard; the next one is closed.
+/// Streams of one shard; one more ends the oldest without allocation, or is closed if all have one.
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
@@ -308,10 +316,6 @@ pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
 pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
 /// Addresses whose forwarding headers are ignored and that are named for it; others only count.
 pub const PROXIES_NAMED_MAX: usize = 8;
-/// Networks in `http.trusted_proxies`.
-pub const TRUSTED_PROXIES_MAX: usize = 64;
-/// Bytes of `http.base_path`.
-pub const BASE_PATH_BYTES_MAX: usize = 128;
 /// Seconds named in `Retry-After`: at one or more a second a token is there after one.
 pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.

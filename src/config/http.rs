@@ -8,7 +8,7 @@ use super::Http;
 use super::checker::Checker;
 use super::raw::{List, RawHttp};
 use super::value::{self, Refusal};
-use crate::limits::{BASE_PATH_BYTES_MAX, LISTENERS_MAX, TRUSTED_PROXIES_MAX};
+use crate::limits::LISTENERS_MAX;
 
 impl Checker<'_> {
     pub(super) fn http(&mut self, default: Http, raw: RawHttp, listen_tls: &[SocketAddr]) -> Http {
@@ -89,3 +89,7 @@ fn base_path(text: &str) -> Result<String, Refusal> {
 
 /// Origins pages may call from.
 const ORIGINS_MAX: usize = 256;
+/// Networks of proxies; a walk along a header asks all of them.
+const TRUSTED_PROXIES_MAX: usize = 64;
+/// Bytes of a base path.
+const BASE_PATH_BYTES_MAX: usize = 128;

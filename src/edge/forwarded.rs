@@ -49,7 +49,11 @@ impl HttpClient {
         }
         let walk = |name: &str, nodes: fn(&str) -> Vec<Node>| {
             let lines = headers.get_all(name).iter().rev();
-            walked(peer, lines.map(|line| line.to_str().map_or(vec![Node::Hidden], nodes)), trusted)
+            walked(
+                peer,
+                lines.map(|line| line.to_str().map_or_else(|_| vec![Node::Hidden], nodes)),
+                trusted,
+            )
         };
         let (usual, standard) =
             (walk(X_FORWARDED_FOR, of_x), walk(FORWARDED.as_str(), of_standard));

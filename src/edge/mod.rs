@@ -19,7 +19,7 @@ use crate::limits::{
     ICE_PER_KEY_S_DEFAULT,
 };
 use crate::policy::rate::TokenBucket;
-use crate::policy::shield::{Shield, ShieldOptions};
+use crate::policy::shield::{Budgets, Shield, ShieldOptions};
 use crate::time::Now;
 
 pub mod accept;
@@ -146,9 +146,11 @@ impl Edge {
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
         let refusals = Mutex::new(Shield::new(&ShieldOptions {
-            answers_per_source: HTTP_REFUSALS_PER_SOURCE_S,
-            // TCP sources are not forged: there is no total to hold.
-            bits_total: u64::from(u32::MAX),
+            budgets: Budgets {
+                answers_per_source: HTTP_REFUSALS_PER_SOURCE_S,
+                // TCP sources are not forged: there is no total to hold.
+                bits_total: u64::from(u32::MAX),
+            },
             seed: [(); 2].map(|()| RandomState::new().hash_one(0)),
         }));
         let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));

@@ -16,6 +16,7 @@ mod coturn;
 mod fragments;
 mod icmp;
 mod proxies;
+mod tos;
 mod turn_crate;
 mod turn_proto;
 mod web;

@@ -37,14 +37,6 @@ impl Signaling {
     pub fn new(exchange: Exchange, desk: Arc<dyn Desk>) -> Self {
         Self { exchange, desk, places: Arc::new(Semaphore::new(WS_CONNECTIONS_MAX)) }
     }
-
-    pub(crate) fn desk(&self) -> &dyn Desk {
-        &*self.desk
-    }
-
-    pub(crate) fn exchange(&self) -> &Exchange {
-        &self.exchange
-    }
 }
 
 pub(crate) async fn get(

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub mod call;
+pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.
 
@@ -21,12 +22,6 @@ pub const CHANNEL_RESERVED: Duration = Duration::from_secs(300);
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Clock skew forgiven when the expiry in a username is checked, seconds.
 pub const CREDENTIAL_SKEW_S: i64 = 30;
-/// Longest token (JWT) that is looked at, bytes; a longer one does not count.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
-/// Longest display name, contact id or number taken from a token, bytes; the rest is cut off.
-pub const TOKEN_NAME_BYTES_MAX: usize = 128;
-/// Keys taken from one JWK set; the rest is left out.
-pub const TOKEN_KEYS_MAX: usize = 64;
 
 // The relay.
 
@@ -195,31 +190,6 @@ pub const TURN_IDLE_MAX: Duration = Duration::from_secs(1);
 pub const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest that each part is given to stop in order; then the process ends without it.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-// Signaling over WebSocket.
-
-/// Words on their way to the switchboard; who has one more waits.
-pub const EXCHANGE_QUEUE_MAX: usize = 1024;
-/// Longest the switchboard's task waits for anything.
-pub const EXCHANGE_IDLE_MAX: Duration = Duration::from_secs(60);
-/// WebSockets at once; the next upgrade is refused with 503.
-pub const WS_CONNECTIONS_MAX: usize = 20_000;
-/// Longest from the upgrade to `hello`; then the connection is closed with 4008.
-pub const WS_HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pings are sent this often.
-pub const WS_PING_INTERVAL: Duration = Duration::from_secs(20);
-/// A connection that says nothing for so long, not even a pong, is dead.
-pub const WS_SILENCE_MAX: Duration = Duration::from_secs(45);
-/// Longest for the last frames and the goodbye of a connection that is closed.
-pub const WS_CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-/// Longest frame of `turnbell.v1`, bytes; a longer one is closed with 4011.
-pub const WS_FRAME_BYTES_MAX: usize = 64 * 1024;
-/// Longest message that is read at all, bytes; then the connection is closed unread.
-pub const WS_MESSAGE_BYTES_MAX: usize = 4 * WS_FRAME_BYTES_MAX;
-/// Read buffer of each connection, bytes.
-pub const WS_READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes of one connection that the kernel does not take, beyond what the switchboard counts.
-pub const WS_WRITE_BUFFER_BYTES_MAX: usize = 512 * 1024;
 
 // Streams: TURN over TCP and TLS.
 

@@ -21,7 +21,7 @@ use crate::call::request::{Frame, Hello};
 use crate::call::rows::Row;
 use crate::call::switchboard::Switchboard;
 use crate::limits::call::IN_FLIGHT_MESSAGES_MAX;
-use crate::limits::{EXCHANGE_IDLE_MAX, EXCHANGE_QUEUE_MAX};
+use crate::limits::ws::{EXCHANGE_IDLE_MAX, EXCHANGE_QUEUE_MAX};
 use crate::time::Now;
 
 /// Takes a row to the record; what it is given is called once, when the row is durable or lost.

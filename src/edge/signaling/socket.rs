@@ -25,7 +25,7 @@ use crate::call::event::Message;
 use crate::call::refusal::{ErrorCode, Refusal};
 use crate::call::request::{Hello, RequestId};
 use crate::call::ulid::SessionId;
-use crate::limits::{
+use crate::limits::ws::{
     WS_CLOSE_PATIENCE, WS_FRAME_BYTES_MAX, WS_HELLO_TIMEOUT, WS_MESSAGE_BYTES_MAX,
     WS_PING_INTERVAL, WS_READ_BUFFER_BYTES, WS_SILENCE_MAX, WS_WRITE_BUFFER_BYTES_MAX,
 };

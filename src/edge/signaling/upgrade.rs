@@ -19,7 +19,7 @@ use super::socket::{self, Desk};
 use crate::edge::Edge;
 use crate::edge::cors::{self, Claimed};
 use crate::edge::error::ApiError;
-use crate::limits::WS_CONNECTIONS_MAX;
+use crate::limits::ws::WS_CONNECTIONS_MAX;
 
 /// The subprotocol; a client that does not name it is refused.
 pub const PROTOCOL: &str = "turnbell.v1";

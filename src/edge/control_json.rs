@@ -212,7 +212,7 @@ pub struct Session {
     pub client: Option<String>,
     /// Our side.
     pub server: String,
-    /// `udp`.
+    /// `udp`, `tcp` or `tls`.
     pub transport: String,
     /// Relayed transport address.
     pub relayed: String,
@@ -305,7 +305,7 @@ pub enum LogWord {
         /// Where it came from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client: Option<String>,
-        /// `udp`.
+        /// `udp`, `tcp` or `tls`.
         transport: String,
         /// The true cause.
         cause: String,

@@ -39,7 +39,7 @@ pub struct SessionRow {
     pub client: Option<String>,
     /// Our side of the five-tuple.
     pub server: String,
-    /// `udp`.
+    /// `udp`, `tcp` or `tls`.
     pub transport: String,
     /// Relayed transport address.
     pub relayed: String,
@@ -155,7 +155,7 @@ pub enum LogEvent {
         username: String,
         /// As much of the address as is kept.
         client: Option<String>,
-        /// `udp`.
+        /// `udp`, `tcp` or `tls`.
         transport: String,
         /// Code of the true cause (`AuthFailure::code`).
         cause: String,

@@ -152,7 +152,13 @@ const LOGIN: [&str; 4] = ["-u", USER, "-w", PASSWORD];
 /// `clients` allocations have relayed every message out and back and were ended by their client.
 #[track_caller]
 fn check_record(daemon: &Daemon, clients: usize) -> Vec<Row> {
-    let sent = (MESSAGES, MESSAGES * MESSAGE_BYTES);
+    check_record_of(daemon, clients, MESSAGE_BYTES)
+}
+
+/// The same with messages of `length` bytes.
+#[track_caller]
+fn check_record_of(daemon: &Daemon, clients: usize, length: i64) -> Vec<Row> {
+    let sent = (MESSAGES, MESSAGES * length);
     let is_done = |row: &&Row| {
         row.to_peers == sent && row.to_client == sent && row.end_reason.as_deref() == Some("client")
     };
@@ -250,6 +256,53 @@ fn uclient_over_tls_in_channels_and_indications_on_both_families() {
     std::fs::write(home.path().join("turnbell.toml"), format!("{tls}{}", config())).unwrap();
     let daemon = Daemon::start_in(home, |_| {});
     check_streams(&daemon, daemon.tls(), daemon.tls6(), &["-t", "-S"]);
+}
+
+/// Runs at the same time, two of its clients each; none loses a message of `length` bytes.
+fn check_together(daemon: &Daemon, length: i64, runs: &[(SocketAddr, &[&str])]) {
+    let bytes = length.to_string();
+    std::thread::scope(|scope| {
+        for (server, more) in runs {
+            let more = [&["-l", &bytes], *more].concat();
+            scope.spawn(move || client_to_client(*server, &more).check_no_loss(2 * MESSAGES));
+        }
+    });
+    check_record_of(daemon, 2 * runs.len(), length);
+}
+
+#[test]
+fn uclient_with_messages_as_long_as_a_packet_over_udp_and_tcp_on_both_families() {
+    let daemon = daemon();
+    let runs: [(_, &[_]); 4] = [
+        (daemon.udp(), &[]),
+        (daemon.udp6(), &["-x", "-s"]),
+        (daemon.tcp(), &["-t"]),
+        (daemon.tcp6(), &["-t", "-x", "-s"]),
+    ];
+    check_together(&daemon, 1400, &runs);
+}
+
+#[test]
+fn uclient_with_padding_that_none_asks_for_whole_datagrams_and_needless_requests() {
+    let daemon = daemon();
+    // Not a multiple of four.
+    let runs: [(_, &[_]); 5] = [
+        (daemon.udp(), &["-D"]),
+        (daemon.tcp(), &["-D", "-t"]),
+        (daemon.udp(), &["-g", "-s"]),
+        (daemon.udp(), &["-G"]),
+        (daemon.tcp6(), &["-G", "-t", "-x"]),
+    ];
+    check_together(&daemon, 101, &runs);
+}
+
+#[test] // RFC 8656 §7.2: a transport that is not relayed
+fn uclient_hears_442_for_relaying_over_tcp() {
+    let daemon = daemon();
+    let run = uclient(daemon.tcp(), &["-u", USER, "-w", PASSWORD, "-T"]);
+    assert_ne!(run.code, Some(0), "{}", run.text);
+    assert!(run.text.contains("error 442"), "{}", run.text);
+    assert_eq!(daemon.rows(), []);
 }
 
 #[test]

@@ -6,6 +6,12 @@
 mod daemon;
 #[path = "../support/network.rs"]
 mod network;
+#[path = "../support/stream_client.rs"]
+#[allow(dead_code, reason = "tests/streams uses the rest")]
+mod stream_client;
+#[path = "../streams/tls_client.rs"]
+#[allow(dead_code, reason = "tests/streams uses the rest")]
+mod tls_client;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod turn_client;
@@ -14,6 +20,7 @@ mod addresses;
 mod bare_machine;
 mod coturn;
 mod fragments;
+mod ice_stacks;
 mod icmp;
 mod proxies;
 mod tos;

@@ -6,11 +6,13 @@ import { chromium } from "playwright-core";
 /** A name that is no localhost, so that a page opened by it is no secure context. */
 export const INSECURE_HOST = "page.turnbell.test";
 
-export function openChromium() {
+/** `home`: where it finds the certificates that a user has put on trust. */
+export function openChromium(home) {
   const onlyLoopback = Object.values(networkInterfaces()).flat().every((address) => address.internal);
   return chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
     chromiumSandbox: process.getuid() !== 0,
+    ...(home && { env: { ...process.env, HOME: home } }),
     args: [
       "--disable-background-networking", "--disable-component-update", "--disable-sync",
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,

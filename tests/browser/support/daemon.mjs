@@ -5,7 +5,7 @@ import { createHmac } from "node:crypto";
 import { watch } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve as resolvePath } from "node:path";
 import { promisify } from "node:util";
 
 const READY_MS = 20_000;
@@ -13,10 +13,14 @@ const STOP_MS = 10_000;
 export const SECRET = "a secret that only this test knows";
 
 export class Daemon {
-  /** Resolves once the daemon wrote its addresses. `http` holds more lines for the `[http]` table. */
-  static async start({ http = ["local_without_key = true"] } = {}) {
-    const binary = process.env.TURNBELL_BIN;
-    if (!binary) throw new Error("set TURNBELL_BIN to the daemon's binary, for example target/debug/turnbell");
+  /**
+   * Resolves once the daemon wrote its addresses. `http` holds more lines for the `[http]` table; `config`, if
+   * given, all lines but those of state and secret; `through` stands before the command that starts it.
+   */
+  static async start({ http = ["local_without_key = true"], config, through = [] } = {}) {
+    const given = process.env.TURNBELL_BIN;
+    if (!given) throw new Error("set TURNBELL_BIN to the daemon's binary, for example target/debug/turnbell");
+    const binary = resolvePath(given);
     const daemon = new Daemon();
     daemon.binary = binary;
     daemon.directory = await mkdtemp(join(tmpdir(), "turnbell-page-"));
@@ -24,20 +28,22 @@ export class Daemon {
     daemon.config = join(daemon.directory, "turnbell.toml");
     await mkdir(daemon.state, { mode: 0o700 });
     await writeFile(daemon.config, [
-      'realm = "page.test"',
       `state_directory = ${JSON.stringify(daemon.state)}`,
-      'listen = ["127.0.0.1:0"]',
-      'listen_tcp = ["127.0.0.1:0"]',
-      'relay_addresses = ["127.0.0.1"]',
-      "[auth]",
-      `secrets = [${JSON.stringify(SECRET)}]`,
-      "[http]",
-      'listen = ["127.0.0.1:0"]',
-      ...http,
+      `auth.secrets = [${JSON.stringify(SECRET)}]`,
+      ...(config ?? [
+        'realm = "page.test"',
+        'listen = ["127.0.0.1:0"]',
+        'listen_tcp = ["127.0.0.1:0"]',
+        'relay_addresses = ["127.0.0.1"]',
+        "[http]",
+        'listen = ["127.0.0.1:0"]',
+        ...http,
+      ]),
       "",
     ].join("\n"));
     daemon.output = "";
-    daemon.child = spawn(binary, ["run", "--config", daemon.config], {
+    const [command, ...words] = [...through, binary, "run", "--config", daemon.config];
+    daemon.child = spawn(command, words, {
       cwd: daemon.directory, stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [daemon.child.stdout, daemon.child.stderr]) {
@@ -85,11 +91,17 @@ export class Daemon {
     return { username, credential: createHmac("sha1", SECRET).update(username).digest("base64") };
   }
 
+  /** What a command of the binary prints, of this daemon. */
+  async ask(...words) {
+    const { stdout } = await promisify(execFile)(
+      this.binary, [...words, "--config", this.config], { cwd: this.directory },
+    );
+    return stdout;
+  }
+
   /** Makes an API key by the daemon's own command. */
   async makeKey() {
-    const { stdout } = await promisify(execFile)(
-      this.binary, ["key", "add", "page-test", "--config", this.config], { cwd: this.directory },
-    );
+    const stdout = await this.ask("key", "add", "page-test");
     const [key] = /tbk_[A-Za-z0-9_-]{43}/.exec(stdout) ?? [];
     if (!key) throw new Error(`no key in the output of key add: ${stdout}`);
     return key;

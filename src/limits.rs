@@ -307,6 +307,8 @@ pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// ICE configs a second for one API key, twice as many at once; more is 429.
 pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Configs and guest tokens a second for the pages of one address, ten seconds' worth at once; then 429.
+pub const HTTP_PAGES_PER_SOURCE_S: u32 = 5;
 /// Refusals (401) a second to one address, ten seconds' worth at once; more are 429.
 pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
 /// Addresses whose forwarding headers are ignored and that are named for it; others only count.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub mod call;
+pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.
 
@@ -21,12 +22,6 @@ pub const CHANNEL_RESERVED: Duration = Duration::from_secs(300);
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Clock skew forgiven when the expiry in a username is checked, seconds.
 pub const CREDENTIAL_SKEW_S: i64 = 30;
-/// Longest token (JWT) that is looked at, bytes; a longer one does not count.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
-/// Longest display name, contact id or number taken from a token, bytes; the rest is cut off.
-pub const TOKEN_NAME_BYTES_MAX: usize = 128;
-/// Keys taken from one JWK set; the rest is left out.
-pub const TOKEN_KEYS_MAX: usize = 64;
 
 // The relay.
 

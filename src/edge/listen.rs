@@ -11,11 +11,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -24,6 +23,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::access::HttpPeer;
+use super::open::{Ends, Open};
 use super::silent::{InRow, Silent};
 use super::{Edge, router};
 use crate::limits::{
@@ -113,7 +113,7 @@ impl Server {
 
     /// Accepts until told to stop, then lets open connections finish what they are at.
     async fn run(self, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
-        let open = GracefulShutdown::new();
+        let open = Open::new();
         let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
             tokio::select! {
@@ -135,7 +135,7 @@ impl Server {
         mut handed: mpsc::Receiver<Handed>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let open = GracefulShutdown::new();
+        let open = Open::new();
         let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
             let next = async {
@@ -175,17 +175,17 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: HttpPeer,
         place: OwnedSemaphorePermit,
-        open: &GracefulShutdown,
+        open: &Open,
     ) {
         let router = self.router.clone();
         let in_row = self.places.silent.enter();
         let row = Arc::clone(&in_row);
         let service =
             service_fn(move |request| answer(router.clone(), peer, Arc::clone(&row), request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        let connection = open.watch(connection);
+        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let alive = open.one_more();
         let task = tokio::spawn(async move {
-            if let Err(why) = connection.await {
+            if let Err(why) = alive.run(connection).await {
                 tracing::trace!(%why, "an HTTP connection ended early");
             }
             drop(place);
@@ -219,4 +219,15 @@ async fn answer(
 pub(super) fn is_of_one_connection(why: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+impl<I, S> Ends for UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    fn finish(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -40,6 +40,7 @@ pub mod ice_urls;
 pub mod json;
 mod listen;
 mod metrics;
+mod open;
 mod opening;
 pub mod operator_json;
 mod page;
@@ -48,6 +49,7 @@ mod proxy_watch;
 pub mod revoke;
 mod rewound;
 mod router;
+pub mod signaling;
 mod silent;
 pub mod snapshot;
 
@@ -56,6 +58,7 @@ use ice::IceOptions;
 use json::Health;
 pub use listen::Handed;
 use proxy_watch::ProxyWatch;
+use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
@@ -132,6 +135,7 @@ pub struct Edge {
     refusals: Mutex<Shield>,
     proxy_watch: ProxyWatch,
     draining: AtomicBool,
+    signaling: OnceLock<Signaling>,
 }
 
 impl Edge {
@@ -165,6 +169,7 @@ impl Edge {
             refusals,
             proxy_watch,
             draining,
+            signaling: OnceLock::new(),
         })
     }
 
@@ -182,6 +187,20 @@ impl Edge {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Serves signaling from here on; once.
+    pub fn open_signaling(&self, signaling: Signaling) {
+        let first = self.signaling.set(signaling).is_ok();
+        debug_assert!(first, "signaling is opened once");
+    }
+
+    pub(crate) fn signaling(&self) -> Option<&Signaling> {
+        self.signaling.get()
+    }
+
+    pub(crate) fn options(&self) -> Arc<Options> {
+        self.options.read()
     }
 
     /// Answers by other options from the next request on; bounds of connections and times stay.

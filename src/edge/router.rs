@@ -15,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
+use super::signaling::upgrade;
 use super::{Edge, cors, entrance, health, ice, metrics, page};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -38,6 +39,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .fold(Router::new(), page)
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
+        .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
         .route("/readyz", reading(get(health::ready)))

@@ -31,7 +31,8 @@ pub enum Framing {
 pub fn first_frame(bytes: &[u8], channels: ChannelRange) -> Framing {
     let Some(first) = bytes.first() else { return Framing::Partial };
     let is_channel_data = is_channel_data(bytes, channels);
-    if !is_channel_data && first & 0xC0 != 0 {
+    // RFC 8656 §12, table 3: what begins with more than 3 is no STUN.
+    if !is_channel_data && *first > STUN_FIRST_BYTE_MAX {
         return Framing::Malformed;
     }
     let cookie = MAGIC_COOKIE.to_be_bytes();
@@ -51,6 +52,9 @@ pub fn first_frame(bytes: &[u8], channels: ChannelRange) -> Framing {
     }
     if bytes.len() < taken { Framing::Partial } else { Framing::Frame { len, taken } }
 }
+
+/// The largest first byte of a STUN message of a method that may be assigned (RFC 7983 §7).
+const STUN_FIRST_BYTE_MAX: u8 = 3;
 
 /// Whether the shorter one is the beginning of the longer one.
 fn agree(a: &[u8], b: &[u8]) -> bool {
@@ -146,10 +150,10 @@ mod tests {
 
     #[test]
     fn garbage_is_known_by_its_first_byte_that_fits_nothing() {
-        for first in (0x50..=0xFF).chain([0x80]) {
+        for first in (0x04..=0x3F).chain(0x50..=0xFF) {
             assert_eq!(first_frame(&[first], CHANNELS), Framing::Malformed, "{first:#x}");
         }
-        for first in (0x00..0x50_u8).filter(|first| first & 0xC0 == 0 || first & 0xF0 == 0x40) {
+        for first in (0x00..=0x03).chain(0x40..=0x4F) {
             assert_eq!(first_frame(&[first], CHANNELS), Framing::Partial, "{first:#x}");
         }
         let mut bytes = stun(0);

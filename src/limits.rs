@@ -286,7 +286,7 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 // The edge.
 
-/// HTTP connections at once; the next waits in the kernel's queue.
+/// HTTP connections at once; for the next, the one that has been idle for longest is closed.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);

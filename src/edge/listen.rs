@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,12 +18,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::access::HttpPeer;
+use super::places::{InFlight, Place, Places};
+use super::strict_head::StrictHead;
 use super::{Edge, router};
 use crate::limits::{
     HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
@@ -45,16 +48,16 @@ pub(crate) async fn serve(
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let connections = Arc::new(Semaphore::new(edge.options.read().connections_max));
+    let places = Places::new(edge.options.read().connections_max);
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let server = Server::new(edge.clone(), connections.clone());
+        let server = Server::new(edge.clone(), places.clone());
         accepting.spawn(server.run(listener, stopped.clone()));
     }
-    accepting.spawn(Server::new(edge, connections).run_handed(handed, stopped));
+    accepting.spawn(Server::new(edge, places).run_handed(handed, stopped));
     shutdown.await;
     stop.send_replace(true);
     while let Some(ended) = accepting.join_next().await {
@@ -66,11 +69,11 @@ pub(crate) async fn serve(
 struct Server {
     router: Router,
     http: http1::Builder,
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Server {
-    fn new(edge: Arc<Edge>, connections: Arc<Semaphore>) -> Self {
+    fn new(edge: Arc<Edge>, places: Arc<Places>) -> Self {
         let mut http = http1::Builder::new();
         // Twice the limit: a head a little over it is refused in JSON (`router::guard`), a head
         // beyond this by hyper with a bare 431.
@@ -78,7 +81,7 @@ impl Server {
             .header_read_timeout(edge.options.read().head_timeout)
             .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
             .half_close(false);
-        Self { router: router::router(edge), http, connections }
+        Self { router: router::router(edge), http, places }
     }
 
     /// Accepts until told to stop, then lets open connections finish what they are at.
@@ -88,9 +91,9 @@ impl Server {
         loop {
             tokio::select! {
                 _ = &mut stopped => break,
-                ((stream, peer), slot) = self.next(&listener) => {
+                ((stream, peer), place) = self.next(&listener) => {
                     set_options(&stream);
-                    self.spawn(stream, peer, slot, &open);
+                    self.spawn(stream, peer, place, &open);
                 }
             }
         }
@@ -113,29 +116,28 @@ impl Server {
                 next = handed.recv() => next,
             };
             let Some(Handed { stream, peer }) = next else { break };
-            // It was accepted, so it cannot wait in the kernel's queue: one too many is closed.
-            if let Ok(slot) = self.connections.clone().try_acquire_owned() {
-                self.spawn(stream, HttpPeer(peer), slot, &open);
-            }
+            let place = tokio::select! {
+                _ = &mut stopped => break,
+                place = self.places.take() => place,
+            };
+            self.spawn(stream, HttpPeer(peer), place, &open);
         }
         let _ = timeout(HTTP_SHUTDOWN_GRACE, open.shutdown()).await;
     }
 
     /// The next connection and its place among [`super::Options::connections_max`].
-    async fn next(&self, listener: &TcpListener) -> ((TcpStream, HttpPeer), OwnedSemaphorePermit) {
+    async fn next(&self, listener: &TcpListener) -> ((TcpStream, HttpPeer), Arc<Place>) {
         loop {
-            let slot = self.connections.clone().acquire_owned().await;
-            let slot = slot.expect("this semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, peer)) => return ((stream, HttpPeer(peer)), slot),
+                Ok((stream, peer)) => {
+                    return ((stream, HttpPeer(peer)), self.places.take().await);
+                }
                 Err(why) if is_of_one_connection(&why) => {}
                 Err(why) => {
                     // Out of descriptors or memory: trying at once would spin. A connection that
                     // ends may be the cure, so that is waited for, but not for ever.
                     tracing::warn!(%why, "cannot accept HTTP connections");
-                    let free = u32::try_from(self.connections.available_permits() + 2);
-                    let more = self.connections.acquire_many(free.unwrap_or(u32::MAX));
-                    let _ = timeout(HTTP_ACCEPT_PAUSE, more).await;
+                    let _ = timeout(HTTP_ACCEPT_PAUSE, self.places.one_ended.notified()).await;
                 }
             }
         }
@@ -145,18 +147,24 @@ impl Server {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: HttpPeer,
-        slot: OwnedSemaphorePermit,
+        place: Arc<Place>,
         open: &GracefulShutdown,
     ) {
         let router = self.router.clone();
-        let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        let connection = open.watch(connection);
+        let asking = Arc::clone(&place);
+        let service =
+            service_fn(move |request| answer(router.clone(), peer, asking.ask(), request));
+        let stream = TokioIo::new(StrictHead::new(stream));
+        let connection = open.watch(self.http.serve_connection(stream, service));
         tokio::spawn(async move {
-            if let Err(why) = connection.await {
-                tracing::trace!(%why, "an HTTP connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(why) = ended {
+                    tracing::trace!(%why, "an HTTP connection ended early");
+                },
+                () = place.is_wanted() => {
+                    tracing::trace!("an idle HTTP connection gave way to a new one");
+                }
             }
-            drop(slot);
         });
     }
 }
@@ -171,10 +179,18 @@ pub(super) fn set_options(stream: &TcpStream) {
 async fn answer(
     router: Router,
     peer: HttpPeer,
+    in_flight: InFlight,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     request.extensions_mut().insert(peer);
-    router.oneshot(request).await
+    let answer = router.oneshot(request).await?;
+    // The place is kept as long as the body is sent.
+    Ok(answer.map(|body| {
+        Body::new(body.map_err(move |why| {
+            let _ = &in_flight;
+            why
+        }))
+    }))
 }
 
 /// Errors that `accept` reports for a connection that died in the queue, not for the listener.

@@ -37,11 +37,13 @@ mod metrics;
 mod opening;
 pub mod operator_json;
 mod page;
+mod places;
 mod proxy_header;
 pub mod revoke;
 mod rewound;
 mod router;
 pub mod snapshot;
+mod strict_head;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
@@ -64,7 +66,7 @@ pub struct Options {
     /// Configs a second that each API key may ask for, with twice as many at once; also the bound
     /// for all local requests together.
     pub rate_per_key: u32,
-    /// Connections at once; the next waits in the kernel's queue.
+    /// Connections at once; for the next, the one that has been idle for longest is closed.
     pub connections_max: usize,
     /// Longest a client may take to send its request head; then the connection is closed.
     pub head_timeout: Duration,

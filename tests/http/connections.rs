@@ -68,33 +68,71 @@ fn requests_of_one_connection_are_answered_in_order() {
     assert!(text.find(":a\"").unwrap() < text.find(":b\"").unwrap());
 }
 
+#[test] // security.md D7: a stranger's silence keeps nobody out
+fn connections_that_ask_for_nothing_give_way_to_the_next_one() {
+    let mut options = options();
+    options.connections_max = 8;
+    options.head_timeout = Duration::from_secs(60);
+    let server = Server::start(options);
+    let mut answered = server.connect();
+    answered.write_all(b"GET /ice HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(answered.read(&mut [0]).unwrap() > 0);
+    let mut idle: Vec<TcpStream> = (0..1000)
+        .map(|number| {
+            let mut stream = server.connect();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /ice HTTP/1.1\r\nX-Slow: ").unwrap();
+            }
+            stream
+        })
+        .collect();
+    // Long before the 60 s are over: reading gives up after 10.
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+    // The first ones were closed, and the one that had its answer was before them.
+    let mut rest = String::new();
+    answered.read_to_string(&mut rest).unwrap();
+    assert_eq!(idle[0].read(&mut [0]).unwrap_or(0), 0);
+    // The last ones still have their places.
+    let last = &mut idle[998];
+    last.write_all(b"1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    assert_eq!(Answer::read(last).status, 200);
+}
+
 #[test]
-fn when_all_places_are_taken_the_next_request_is_served_as_soon_as_one_is_free() {
+fn when_all_places_have_a_request_in_flight_the_next_one_waits_for_a_place() {
     let mut options = options();
     options.connections_max = 8;
     let server = Server::start(options);
-    let idle: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    let mut busy: Vec<TcpStream> = (0..8).map(|_| in_flight(&server)).collect();
     let mut next = server.connect();
     next.write_all(ASK).unwrap();
-    // All places are taken: nothing comes.
     next.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(next.read(&mut [0]).is_err(), "served beyond the bound");
-    drop(idle);
+    for stream in &mut busy {
+        stream.write_all(b"{}").unwrap();
+        assert_eq!(Answer::read(stream).status, 200, "a request in flight is not cut");
+    }
     next.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(Answer::read(&mut next).status, 200);
 }
 
-#[test]
-fn a_stopping_server_finishes_the_request_in_flight_and_closes_its_port() {
-    let mut server = Server::local();
+/// A connection whose request lacks its body, two bytes, and is closed after its answer.
+fn in_flight(server: &Server) -> TcpStream {
     let mut busy = server.connect();
     let head = "POST /ice HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-                Expect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+                Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     busy.write_all(head.as_bytes()).unwrap();
     // The server asks for the body: from here on the request is in flight.
     let mut interim = [0; 25];
     busy.read_exact(&mut interim).unwrap();
     assert!(interim.starts_with(b"HTTP/1.1 100"));
+    busy
+}
+
+#[test]
+fn a_stopping_server_finishes_the_request_in_flight_and_closes_its_port() {
+    let mut server = Server::local();
+    let mut busy = in_flight(&server);
     let idle = server.connect();
     let finishing = std::thread::spawn(move || {
         // Two bytes that come only after the stop began: read, then the connection ends.

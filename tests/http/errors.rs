@@ -101,6 +101,9 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n",
         "GET /ice HTTP/1.1\r\n",
+        "GET /ice HTTP/1.1\nHost: localhost\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\nX: a\r\n",
+        "\nGET /ice HTTP/1.1\r\nHost: localhost\r\n",
     ] {
         let answer = server.send(format!("{head}\r\n0\r\n\r\n{NEXT}").as_bytes());
         assert_eq!(answer.status, 400, "{head}: {answer:?}");

@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use super::access::HttpPeer;
 use super::open::{Ends, Open};
 use super::silent::{InRow, Silent};
+use super::strict_head::StrictHead;
 use super::{Edge, router};
 use crate::limits::{
     HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
@@ -182,7 +183,8 @@ impl Server {
         let row = Arc::clone(&in_row);
         let service =
             service_fn(move |request| answer(router.clone(), peer, Arc::clone(&row), request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let stream = TokioIo::new(StrictHead::new(stream));
+        let connection = self.http.serve_connection(stream, service).with_upgrades();
         let alive = open.one_more();
         let task = tokio::spawn(async move {
             if let Err(why) = alive.run(connection).await {

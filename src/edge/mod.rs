@@ -53,6 +53,7 @@ mod router;
 pub mod signaling;
 mod silent;
 pub mod snapshot;
+mod strict_head;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;

@@ -124,6 +124,9 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n",
         "GET /ice HTTP/1.1\r\n",
+        "GET /ice HTTP/1.1\nHost: localhost\n",
+        "GET /ice HTTP/1.1\r\nHost: localhost\nX: a\r\n",
+        "\nGET /ice HTTP/1.1\r\nHost: localhost\r\n",
         // A preflight is answered before anything is looked up, and is read like all.
         "OPTIONS /ice HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nAccess-Control-Request-Method: GET\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",

@@ -32,7 +32,10 @@ impl Attacker {
         let client = Origin::udp(packet.client.address);
         let intent = match packet.intent.clone() {
             Intent::Garbage => Intent::Unknown,
-            other => other,
+            meant @ (Intent::Ask(_)
+            | Intent::Send { .. }
+            | Intent::Channel { .. }
+            | Intent::Unknown) => meant,
         };
         self.captured.push_back(Packet { client, bytes: packet.bytes.clone(), intent });
     }
@@ -62,7 +65,7 @@ impl Attacker {
                 let id = TransactionId(prng.bytes(12).try_into().expect("twelve bytes"));
                 let wanted = Wanted::Refresh { lifetime_s: Some(0), family: None };
                 let ask = Ask::new(wanted, signer, nonce, id, false);
-                let client = captured.map_or(address(), |packet| packet.client);
+                let client = captured.map_or_else(address, |packet| packet.client);
                 Some(Happening::AtServer(Packet::ask(client, &ask)))
             }
             6 if !live.is_empty() => {
@@ -135,7 +138,7 @@ fn mutate(prng: &mut Prng, packet: Packet) -> Packet {
 }
 
 fn garbage(prng: &mut Prng, captured: Option<&Packet>) -> Packet {
-    let client = captured.filter(|_| prng.chance(50)).map_or(address(), |packet| packet.client);
+    let client = captured.filter(|_| prng.chance(50)).map_or_else(address, |packet| packet.client);
     let count = prng.below(80) as usize;
     let mut bytes = prng.bytes(count);
     if prng.chance(50) && bytes.len() >= 20 {

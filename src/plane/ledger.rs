@@ -223,13 +223,11 @@ impl Ledger {
         let mut books = self.books();
         let at = books.reservations.iter().position(|kept| kept.token == token);
         let kept = at.and_then(|at| books.reservations.remove(at)).ok_or(Why::Reservation)?;
-        books.quota.give_back(&kept.user, kept.source);
-        if let Err(why) = books.count(user, source) {
-            let again = books.count(&kept.user, kept.source);
-            debug_assert_eq!(again, Ok(()), "it was counted a moment ago");
+        let from = (&*kept.user, kept.source);
+        if let Err(exceeded) = books.quota.hand_over(from, (user, source)) {
             let place = at.unwrap_or(0);
             books.reservations.insert(place, kept);
-            return Err(why);
+            return Err(why(exceeded));
         }
         books.used += 1;
         self.reserved.store(books.reservations.len(), Ordering::Release);
@@ -287,11 +285,7 @@ impl Ledger {
 
 impl Books {
     fn count(&mut self, user: &str, source: IpAddr) -> Result<(), Why> {
-        self.quota.take(user, source).map_err(|exceeded| match exceeded {
-            QuotaExceeded::User => Why::UserQuota,
-            QuotaExceeded::Source => Why::SourceQuota,
-            QuotaExceeded::Total => Why::TotalQuota,
-        })
+        self.quota.take(user, source).map_err(why)
     }
 
     /// Makes ports free again that have rested.
@@ -309,6 +303,14 @@ impl Books {
         let is_new = self.reservations.iter().all(|kept| kept.token != token);
         let is_room = self.reservations.len() < RESERVATIONS_MAX;
         (is_random && is_new && is_room).then_some(token).ok_or(Why::Ports)
+    }
+}
+
+fn why(exceeded: QuotaExceeded) -> Why {
+    match exceeded {
+        QuotaExceeded::User => Why::UserQuota,
+        QuotaExceeded::Source => Why::SourceQuota,
+        QuotaExceeded::Total => Why::TotalQuota,
     }
 }
 

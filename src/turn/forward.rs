@@ -88,9 +88,6 @@ impl Relay {
         let Some(peer) = allocation.channels.peer(now, number) else {
             return Forward::Discard(Discard::NoChannel);
         };
-        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
-            return Forward::Discard(reason);
-        }
         // A binding outlives its permission by five minutes; without the permission it carries
         // nothing (§9: permissions are what protects peers).
         if allocation.permissions.live(now, peer.ip()).is_none() {
@@ -100,6 +97,10 @@ impl Relay {
         let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::NoChannel);
         };
+        // What is not relayed uses up no rate.
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
+        }
         to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range, false)
     }
 

@@ -84,7 +84,7 @@ fn replay(target: &str, run: fn(&[u8])) {
     assert!(!paths.is_empty(), "no seed in {}", folder.display());
     for path in paths {
         // Seen only when the test fails.
-        println!("{}", path.display());
+        eprintln!("{}", path.display());
         run(&std::fs::read(&path).expect("readable"));
     }
 }

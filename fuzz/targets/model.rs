@@ -28,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) live: BTreeMap<RelayPort, Live>,
     /// The socket that a client's Allocate gets with the next answer.
     pub(crate) opening: Option<(RelayPort, FiveTuple)>,
+    /// The connection that the relay is hearing the end of.
+    pub(crate) ended: Option<FiveTuple>,
     last_number: u64,
 }
 
@@ -82,6 +84,11 @@ impl Model {
                 assert_eq!(*traffic, live.traffic, "traffic adds up");
                 let is_over = live.expires_at <= now.mono;
                 assert!(*reason != EndReason::Expired || is_over, "not before its time");
+                let number = |tuple: FiveTuple| tuple.connection.0;
+                let is_its_own = self.ended.is_some_and(|ended| {
+                    ended == live.tuple && number(ended) == number(live.tuple)
+                });
+                assert_eq!(*reason == EndReason::Disconnected, is_its_own, "by its connection");
             }
             Fact::AuthenticationFailed { .. } => {}
         }

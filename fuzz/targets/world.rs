@@ -132,7 +132,7 @@ impl World {
                 if self.sockets.contains_key(&to) {
                     let from = PeerAddr(from);
                     let forward = self.relay.forward_relay(self.now, to, from, range.clone());
-                    self.to_client(to, from.0, forward, &bytes[range]);
+                    self.deliver(to, from.0, forward, &bytes[range]);
                 } else if !else_kernel {
                     self.relay.discard(Discard::NoSuchRelay);
                     self.discarded_here += 1;
@@ -145,10 +145,10 @@ impl World {
 
     pub(crate) fn peer_sends(&mut self, relay: RelayPort, peer: SocketAddr, data: &[u8]) {
         let forward = self.relay.forward_peer(self.now, relay, PeerAddr(peer), data);
-        self.to_client(relay, peer, forward, data);
+        self.deliver(relay, peer, forward, data);
     }
 
-    fn to_client(&mut self, relay: RelayPort, peer: SocketAddr, forward: Forward, data: &[u8]) {
+    fn deliver(&mut self, relay: RelayPort, peer: SocketAddr, forward: Forward, data: &[u8]) {
         match forward {
             Forward::Discard(_) => {}
             Forward::ToClient { tuple, header, range } => {
@@ -184,7 +184,7 @@ impl World {
         let tuple = self.tuple(client);
         if tuple.is_stream() {
             self.reconnects(tuple);
-            self.handle(Input::StreamClosed { tuple }, None);
+            self.relay_hears_of_end(tuple);
         }
     }
 
@@ -192,8 +192,14 @@ impl World {
     pub(crate) fn late_close(&mut self, which: usize) {
         if !self.late.is_empty() {
             let tuple = self.late.swap_remove(which % self.late.len());
-            self.handle(Input::StreamClosed { tuple }, None);
+            self.relay_hears_of_end(tuple);
         }
+    }
+
+    fn relay_hears_of_end(&mut self, tuple: FiveTuple) {
+        self.model.ended = Some(tuple);
+        self.handle(Input::StreamClosed { tuple }, None);
+        self.model.ended = None;
     }
 
     /// Answers up to `count` questions that wait.

@@ -6,19 +6,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use turnbell::turn::contract::{Command, Input, Why};
-use turnbell::turn::relay::DefaultFamily;
+use turnbell::turn::contract::Why;
+use turnbell::turn::icmp::IcmpError;
 use turnbell::turn::relayed_address::RelayPort;
-use turnbell::wire::address::{Family, XorAddress};
+use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::channel_data::ChannelRange;
 use turnbell::wire::message::{Class, Method, TransactionId, message_type};
 
-use super::place::{RELAYS, v4, v6};
+use super::ledger::{FIRST_PORT, Mood};
+use super::place::{Policy, RELAYS, Secrets, Setting, v4, v6};
 use super::reader::Reader;
 use super::repair::repaired;
 use super::signer::{Form, Sent, append, begin, set_length};
-use super::world::{FIRST_PORT, Mood, World};
+use super::world::World;
 
 /// Steps of one execution.
 const STEPS_MAX: usize = 48;
@@ -26,13 +26,7 @@ const STEPS_MAX: usize = 48;
 /// One execution: options, then steps, then two hours in which everything must end.
 pub(crate) fn run(data: &[u8]) {
     let mut reader = Reader::new(data);
-    let channels = reader.pick(&[ChannelRange::Rfc8656, ChannelRange::Rfc5766]);
-    let family = reader.pick(&[
-        DefaultFamily::Fixed(Family::V4),
-        DefaultFamily::Fixed(Family::V6),
-        DefaultFamily::Client,
-    ]);
-    let mut world = World::new(family, channels);
+    let mut world = World::new(Setting::read(&mut reader));
     for _ in 0..STEPS_MAX {
         if reader.is_at_end() {
             break;
@@ -44,7 +38,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn step(world: &mut World, reader: &mut Reader<'_>) {
-    match reader.u8() % 18 {
+    match reader.u8() % 20 {
         0 | 1 => request(world, reader, Method::ALLOCATE),
         2 => request(world, reader, Method::REFRESH),
         3 | 4 => request(world, reader, Method::CREATE_PERMISSION),
@@ -72,6 +66,8 @@ fn step(world: &mut World, reader: &mut Reader<'_>) {
                 Mood::Refuses(Why::TotalQuota),
                 Mood::Refuses(Why::Ports),
                 Mood::Refuses(Why::Bind),
+                Mood::OpensV4Only,
+                Mood::OpensV6Only,
             ];
             world.mood = reader.pick(&moods);
             world.answer_questions(reader.u8().into());
@@ -87,15 +83,44 @@ fn step(world: &mut World, reader: &mut Reader<'_>) {
                 world.now.unix_ms += reader.pick(&seconds) * 1000;
             }
             100..=254 => world.tick(),
-            255 => world.handle(Input::Command(Command::Stop), None),
+            255 => world.stop(),
         },
-        _ => {
+        17 => {
             let client = reader.u8();
             let count = usize::from(reader.u8());
             let bytes = reader.take(count);
             let bytes = if client & 0x80 == 0 { repaired(bytes) } else { bytes.to_vec() };
             world.client_sends(client.into(), &bytes, None);
         }
+        18 => {
+            let relay = relay_port(reader.u8());
+            let peer = peer(reader);
+            let kind = reader.pick(&[3, 1, 2, 11, 0, 4]);
+            let code = reader.u8();
+            let error = IcmpError { kind, code: code & 7, mtu: reader.u16().into() };
+            for _ in 0..=code >> 4 {
+                world.icmp(relay, peer, error);
+            }
+        }
+        _ => command(world, reader),
+    }
+}
+
+fn command(world: &mut World, reader: &mut Reader<'_>) {
+    let users = ["alice", "bob", "static"];
+    match reader.u8() {
+        0..80 => {
+            let choices = reader.u8();
+            let policy = if choices & 1 == 0 { Policy::Narrow } else { Policy::Wide };
+            let secrets = if choices & 2 == 0 { Secrets::Both } else { Secrets::NextOnly };
+            world.reload(policy, secrets, Setting::read(reader));
+        }
+        80..160 => {
+            let for_s = [None, Some(60), Some(0), Some(3600)];
+            world.revoke(reader.pick(&users), reader.pick(&for_s));
+        }
+        160..220 => world.restore(reader.pick(&users)),
+        220..=255 => world.start_drain(reader.u8() & 1 == 0),
     }
 }
 
@@ -108,7 +133,7 @@ fn request(world: &mut World, reader: &mut Reader<'_>, method: Method) {
     if method == Method::CREATE_PERMISSION {
         // A list that is too long, or a few.
         let count = match reader.u8() {
-            255 => 129,
+            251 => 129,
             count => count % 4,
         };
         for _ in 0..count {
@@ -122,6 +147,7 @@ fn request(world: &mut World, reader: &mut Reader<'_>, method: Method) {
         if method == Method::ALLOCATE {
             let protocol = if choices & 0x40 == 0 { 17 } else { reader.u8() };
             append(&mut message, AttributeType::REQUESTED_TRANSPORT, &[protocol, 0, 0, 0]);
+            append_wishes(world, reader, &mut message, choices);
         }
         if choices & 1 != 0 {
             let seconds = reader.pick(&[0, 1, 599, 601, 3599, 3601, u32::MAX]);
@@ -138,10 +164,30 @@ fn request(world: &mut World, reader: &mut Reader<'_>, method: Method) {
     world.client_asks(client, sent);
 }
 
+/// Which ports and families an Allocate asks for.
+fn append_wishes(world: &World, reader: &mut Reader<'_>, message: &mut Vec<u8>, choices: u8) {
+    if choices & 4 != 0 {
+        append(message, AttributeType::EVEN_PORT, &[reader.pick(&[0x80, 0, 0x7F, 0xFF])]);
+    }
+    if choices & 8 != 0 {
+        let family = reader.pick(&[2, 2, 2, 1]);
+        append(message, AttributeType::ADDITIONAL_ADDRESS_FAMILY, &[family, 0, 0, 0]);
+    }
+    if choices & 0x10 != 0 {
+        append(message, AttributeType::RESERVATION_TOKEN, &world.reservation(reader.u8()));
+    }
+    if choices & 0x20 != 0 {
+        append(message, AttributeType::DONT_FRAGMENT, &[]);
+    }
+}
+
 fn send_indication(world: &mut World, reader: &mut Reader<'_>) {
     let client = usize::from(reader.u8());
     let mut message = begin(message_type(Class::Indication, Method::SEND), world.fresh_id());
     append_peer(&mut message, peer(reader));
+    if client & 0x80 != 0 {
+        append(&mut message, AttributeType::DONT_FRAGMENT, &[]);
+    }
     let count = usize::from(reader.u8());
     append(&mut message, AttributeType::DATA, reader.take(count));
     set_length(&mut message);
@@ -191,6 +237,8 @@ fn peer(reader: &mut Reader<'_>) -> SocketAddr {
         v6([0, 0, 0, 0, 0, 0xFFFF, 0xC000, 0x020A], 5000),
         SocketAddr::new(RELAYS[0], 3478),
         SocketAddr::new(RELAYS[2], 80),
+        v4([192, 0, 2, 20], 53),
+        v6([0x2001, 0xdb8, 2, 0, 0, 0, 0, 20], 5000),
     ];
     match reader.u8() {
         choice @ 0..0x80 => outside[usize::from(choice) % outside.len()],
@@ -202,6 +250,6 @@ fn peer(reader: &mut Reader<'_>) -> SocketAddr {
 }
 
 fn relay_port(choice: u8) -> RelayPort {
-    let number = FIRST_PORT + u16::from(choice >> 2 & 3);
+    let number = FIRST_PORT + u16::from(choice >> 2 & 7);
     RelayPort { address: (choice & 3) % RELAYS.len() as u8, number }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Sent {
     pub(crate) key: LongTermKey,
     /// Wrong password, or altered under the integrity.
     pub(crate) must_fail: bool,
+    /// Which account it is of, whose that is, and when it expires, Unix seconds.
+    pub(crate) account: usize,
+    pub(crate) user: &'static str,
+    pub(crate) expires_at: Option<i64>,
 }
 
 /// How a request is signed: one byte of choices, and what follows from them.
@@ -126,13 +130,13 @@ impl Form {
             append(&mut message, AttributeType::FINGERPRINT, &value.to_be_bytes());
         }
         set_length(&mut message);
-        let mut must_fail = self.has_wrong_password;
+        let mut must_fail = self.has_wrong_password || nonce.is_empty();
         if let Some((at, by)) = self.mutation_after {
             let at = at % message.len();
             message[at] ^= by;
             must_fail |= at < protected_bytes;
         }
-        Sent { bytes: message, key, must_fail }
+        account.sent(self.account, message, key, must_fail)
     }
 
     /// Returns how many bytes the first integrity covers, itself included: with both kinds the
@@ -163,8 +167,8 @@ pub(crate) fn begin(kind: u16, id: u64) -> Vec<u8> {
 /// An Allocate without credentials, which every client begins with.
 pub(crate) fn challenge(id: u64) -> Sent {
     let kind = message_type(Class::Request, Method::ALLOCATE);
-    let key = accounts()[0].key(None, false);
-    Sent { bytes: begin(kind, id), key, must_fail: true }
+    let account = &accounts()[0];
+    account.sent(0, begin(kind, id), account.key(None, false), true)
 }
 
 pub(crate) fn append(bytes: &mut Vec<u8>, kind: AttributeType, value: &[u8]) {
@@ -181,12 +185,14 @@ pub(crate) fn set_length(bytes: &mut [u8]) {
 
 struct Account {
     username: String,
+    user: &'static str,
+    expires_at: Option<i64>,
     /// By the algorithm and whether the password is right.
     keys: [LongTermKey; 4],
 }
 
 impl Account {
-    fn new(username: &str, password: &str) -> Self {
+    fn new(user: &'static str, expires_at: Option<i64>, username: &str, password: &str) -> Self {
         let key = |algorithm, password: &str| {
             let (name, realm) = (username.as_bytes(), REALM.as_bytes());
             LongTermKey::derive(algorithm, name, realm, password.as_bytes())
@@ -197,7 +203,11 @@ impl Account {
             key(PasswordAlgorithm::Sha256, password),
             key(PasswordAlgorithm::Sha256, "wrong"),
         ];
-        Self { username: username.to_owned(), keys }
+        Self { username: username.to_owned(), user, expires_at, keys }
+    }
+
+    fn sent(&self, account: usize, bytes: Vec<u8>, key: LongTermKey, must_fail: bool) -> Sent {
+        Sent { bytes, key, must_fail, account, user: self.user, expires_at: self.expires_at }
     }
 
     fn key(&self, algorithm: Option<PasswordAlgorithm>, is_wrong: bool) -> LongTermKey {
@@ -215,12 +225,13 @@ fn accounts() -> &'static [Account; 4] {
     ACCOUNTS.get_or_init(|| {
         let issued = |user, lifetime_s| {
             let issued = place::issued(user, START_S + lifetime_s);
-            Account::new(&issued.username, issued.credential.expose())
+            let expires_at = Some(issued.expires_at);
+            Account::new(user, expires_at, &issued.username, issued.credential.expose())
         };
         [
             issued("alice", 86_400),
             issued("bob", 300),
-            Account::new("static", "account"),
+            Account::new("static", None, "static", "account"),
             issued("alice", 90_000),
         ]
     })

@@ -1,85 +1,107 @@
-//! What a shard is to its relay: sockets, connections, deliveries; and what must hold after each step.
+//! What a shard is to its relay: connections, deliveries, time, and what the daemon commands.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use turnbell::time::Now;
-use turnbell::turn::contract::{Discard, Forward, Input, Output, Token, Why};
+use turnbell::turn::contract::{Command, Discard, Forward, Input, Token, Wanted};
 use turnbell::turn::five_tuple::FiveTuple;
-use turnbell::turn::relay::{DefaultFamily, Relay};
+use turnbell::turn::icmp::IcmpError;
+use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayPort};
+use turnbell::turn::revocation::Revocation;
 use turnbell::wire::address::Family;
-use turnbell::wire::attribute::AttributeType;
-use turnbell::wire::channel_data::ChannelRange;
-use turnbell::wire::message::{Class, Message, Method};
 
-use super::model::Model;
-use super::place::{self, CLIENTS, RELAYS};
+use super::ledger::{Ledger, Mood};
+use super::live::Opening;
+use super::model::{Ending, Model};
+use super::place::{self, CLIENTS, Policy, Secrets, Setting};
+use super::reach;
 use super::signer::{Sent, challenge};
-
-/// The first port of each relay address; the lowest free one is opened.
-pub(crate) const FIRST_PORT: u16 = 50_000;
-
-/// What becomes of a question for a relay socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
-    Opens,
-    Waits,
-    Refuses(Why),
-}
 
 /// A relay, and everything around it.
 pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) mood: Mood,
-    relay: Relay,
-    channels: ChannelRange,
-    model: Model,
-    clients: [Client; CLIENTS],
-    /// Open relay sockets, for which user and source.
-    sockets: BTreeMap<RelayPort, (Box<str>, IpAddr)>,
-    questions: Vec<Question>,
+    pub(super) setting: Setting,
+    pub(super) relay: Relay,
+    pub(super) model: Model,
+    pub(super) ledger: Ledger,
+    pub(super) clients: [Client; CLIENTS],
+    pub(super) questions: Vec<Question>,
     /// Connections that are closed, and the relay has not heard of it.
-    late: Vec<FiveTuple>,
+    pub(super) late: Vec<FiveTuple>,
+    /// Connections that the relay has heard the end of.
+    ended: Vec<FiveTuple>,
+    /// Users who were revoked, and until when.
+    pub(super) revoked: BTreeMap<&'static str, i64>,
+    pub(super) secrets: Secrets,
+    pub(super) is_draining: bool,
+    pub(super) is_stopped: bool,
     /// Allocates that wait for their answer, or will have none: their connection is gone.
-    unanswered: u64,
+    pub(super) unanswered: u64,
     /// Datagrams counted as forwarded and then, by the world, as discarded.
-    discarded_here: u64,
+    pub(super) discarded_here: u64,
+    /// Times the relay heard of ICMP, and times it passed it on.
+    pub(super) icmp: (u64, u64),
     next_id: u64,
 }
 
 #[derive(Default)]
-struct Client {
-    connection: u64,
-    nonce: Option<Vec<u8>>,
+pub(super) struct Client {
+    pub(super) connection: u64,
+    pub(super) nonce: Option<Vec<u8>>,
     last: Option<Sent>,
 }
 
-struct Question {
-    token: Token,
-    user: Box<str>,
-    source: IpAddr,
-    family: Family,
-    tuple: FiveTuple,
-    sent: Sent,
+pub(super) struct Question {
+    pub(super) token: Token,
+    pub(super) wanted: Wanted,
+    pub(super) lifetime: Duration,
+    pub(super) missing: Option<(Family, u16)>,
+    pub(super) tuple: FiveTuple,
+    pub(super) sent: Sent,
+}
+
+/// What the outputs of a step may follow from.
+pub(super) enum Cause<'a> {
+    Nothing,
+    /// What may be answered, once.
+    Asked(Asked<'a>),
+    Icmp((RelayPort, SocketAddr, IcmpError)),
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) tuple: FiveTuple,
+    pub(super) bytes: &'a [u8],
+    pub(super) sent: Option<&'a Sent>,
+    /// The answer was held up by a socket that was being opened: the request was judged before.
+    pub(super) has_waited: bool,
 }
 
 impl World {
-    pub(crate) fn new(default_family: DefaultFamily, channels: ChannelRange) -> Self {
-        let (relay, now) = place::relay(default_family, channels);
+    pub(crate) fn new(setting: Setting) -> Self {
+        let (relay, now) = place::relay(setting);
         Self {
             now,
             mood: Mood::Opens,
+            setting,
             relay,
-            channels,
-            model: Model::default(),
+            model: Model::new(setting),
+            ledger: Ledger::new(setting.relays),
             clients: Default::default(),
-            sockets: BTreeMap::new(),
             questions: Vec::new(),
             late: Vec::new(),
+            ended: Vec::new(),
+            revoked: BTreeMap::new(),
+            secrets: Secrets::default(),
+            is_draining: false,
+            is_stopped: false,
             unanswered: 0,
             discarded_here: 0,
+            icmp: (0, 0),
             next_id: 0,
         }
     }
@@ -89,14 +111,20 @@ impl World {
         self.next_id
     }
 
-    /// The client's nonce; one that has none asks for it.
+    /// The token of a port that was reserved and not yet asked for, if there is one.
+    pub(crate) fn reservation(&self, choice: u8) -> [u8; 8] {
+        self.ledger.token(choice).map_or([choice; 8], |token| token.0)
+    }
+
+    /// The client's nonce; one that has none asks for it. Empty where that is not answered: this
+    /// source was told enough.
     pub(crate) fn nonce(&mut self, client: usize) -> Vec<u8> {
         let client = client % CLIENTS;
         if self.clients[client].nonce.is_none() {
             let sent = challenge(self.fresh_id());
             self.client_sends(client, &sent.bytes, Some(&sent));
         }
-        self.clients[client].nonce.clone().expect("a 401 has a nonce")
+        self.clients[client].nonce.clone().unwrap_or_default()
     }
 
     pub(crate) fn client_asks(&mut self, client: usize, sent: Sent) {
@@ -116,23 +144,26 @@ impl World {
         match self.relay.forward_client(self.now, tuple, bytes) {
             Forward::Handle => {
                 let input = Input::Datagram { tuple, bytes };
-                self.handle(input, Some(&Asked { tuple, bytes, sent }));
+                self.handle(input, &Cause::Asked(Asked { tuple, bytes, sent, has_waited: false }));
             }
             Forward::Discard(_) => {}
-            Forward::ToPeer { relay, peer, range } => {
-                assert!(self.sockets.contains_key(&relay), "sent from a socket that is open");
-                let expected = self.model.toward_peer(self.now, tuple, relay, bytes, self.channels);
-                assert_eq!((peer, range), expected);
-                assert!(is_reachable(peer), "{peer} is closed to clients");
+            Forward::ToPeer { relay, peer, dont_fragment, range } => {
+                assert!(self.ledger.is_open(relay), "sent from a socket that is open");
+                let expected = self.model.toward_peer(self.now, tuple, relay, bytes);
+                assert_eq!((peer, range, dont_fragment), expected);
+                assert!(reach::outside(peer, self.model.policy), "{peer} is closed to clients");
             }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel } => {
-                let expected = self.model.toward_peer(self.now, tuple, relay, bytes, self.channels);
-                assert_eq!((peer, range.clone()), expected);
-                assert_eq!((from, peer), (transport_address(relay), transport_address(to)));
-                if self.sockets.contains_key(&to) {
-                    let from = PeerAddr(from);
-                    let forward = self.relay.forward_relay(self.now, to, from, range.clone());
-                    self.deliver(to, from.0, forward, &bytes[range]);
+            Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
+                let expected = self.model.toward_peer(self.now, tuple, relay, bytes);
+                assert_eq!((peer, range.clone(), dont_fragment), expected);
+                let own = self.ledger.transport_address(relay);
+                assert_eq!((from, peer), (own, self.ledger.transport_address(to)));
+                assert!(reach::inside(peer));
+                assert!(!else_kernel || reach::outside(peer, self.model.policy));
+                if self.ledger.is_open(to) {
+                    let forward =
+                        self.relay.forward_relay(self.now, to, PeerAddr(from), range.clone());
+                    self.deliver(to, from, forward, &bytes[range]);
                 } else if !else_kernel {
                     self.relay.discard(Discard::NoSuchRelay);
                     self.discarded_here += 1;
@@ -152,7 +183,7 @@ impl World {
         match forward {
             Forward::Discard(_) => {}
             Forward::ToClient { tuple, header, range } => {
-                assert!(self.sockets.contains_key(&relay), "received on a socket that is open");
+                assert!(self.ledger.is_open(relay), "received on a socket that is open");
                 assert_eq!(range.len(), data.len(), "nothing is cut off");
                 self.model.toward_client(self.now, tuple, relay, peer, header, data);
             }
@@ -160,6 +191,12 @@ impl World {
                 panic!("data for a client goes to it: {forward:?}")
             }
         }
+    }
+
+    pub(crate) fn icmp(&mut self, relay: RelayPort, peer: SocketAddr, error: IcmpError) {
+        self.icmp.0 += 1;
+        let input = Input::PeerUnreachable { relay, peer, error };
+        self.handle(input, &Cause::Icmp((relay, peer, error)));
     }
 
     /// Lets time go by; without ticks, what is due then is late.
@@ -174,7 +211,7 @@ impl World {
     }
 
     pub(crate) fn tick(&mut self) {
-        self.handle(Input::Tick, None);
+        self.handle(Input::Tick, &Cause::Nothing);
         let deadline = self.relay.deadline();
         assert!(deadline.is_none_or(|at| at > self.now.mono), "a deadline in the past");
     }
@@ -197,9 +234,53 @@ impl World {
     }
 
     fn relay_hears_of_end(&mut self, tuple: FiveTuple) {
-        self.model.ended = Some(tuple);
-        self.handle(Input::StreamClosed { tuple }, None);
-        self.model.ended = None;
+        self.ended.push(tuple);
+        self.end_by(Ending::Connection(tuple), Input::StreamClosed { tuple });
+    }
+
+    /// One mutation that may end allocations before their time.
+    fn end_by(&mut self, ending: Ending, input: Input<'_>) {
+        self.model.ending = ending;
+        self.relay.handle(self.now, input);
+        self.drain(&Cause::Nothing);
+        self.model.ending = Ending::Nothing;
+        self.answer_if_willing();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.is_stopped = true;
+        self.end_by(Ending::Stop, Input::Command(Command::Stop));
+        assert!(self.model.live.is_empty(), "nothing lives on");
+    }
+
+    /// `for_s`: `None` for good.
+    pub(crate) fn revoke(&mut self, user: &'static str, for_s: Option<i64>) {
+        let until_unix_ms = for_s.map(|seconds| self.now.unix_ms + seconds * 1000);
+        self.revoked.insert(user, until_unix_ms.unwrap_or(i64::MAX));
+        let revocation = Revocation { user: user.into(), until_unix_ms };
+        self.end_by(Ending::Revoked(user), Input::Command(Command::Revoke(revocation)));
+        assert!(self.model.live.values().all(|live| live.user != user), "nothing of his lives on");
+    }
+
+    pub(crate) fn restore(&mut self, user: &'static str) {
+        self.revoked.remove(user);
+        self.handle(Input::Command(Command::Restore { user: user.into() }), &Cause::Nothing);
+    }
+
+    pub(crate) fn start_drain(&mut self, has_alternates: bool) {
+        self.is_draining = true;
+        let command = Command::Drain(place::alternates(has_alternates));
+        self.handle(Input::Command(command), &Cause::Nothing);
+    }
+
+    /// `setting`: of which the relay addresses and the channels stay what they were.
+    pub(crate) fn reload(&mut self, policy: Policy, secrets: Secrets, setting: Setting) {
+        let Setting { channels, relays, .. } = self.setting;
+        self.setting = Setting { channels, relays, ..setting };
+        self.secrets = secrets;
+        self.model.replace(self.now, policy, self.setting);
+        let command = Command::Replace(place::replacement(policy, secrets, self.setting));
+        self.handle(Input::Command(command), &Cause::Nothing);
     }
 
     /// Answers up to `count` questions that wait.
@@ -210,139 +291,62 @@ impl World {
         }
     }
 
-    /// One mutation, drained, and what follows from it. `asked`: what may be answered, once.
-    pub(crate) fn handle(&mut self, input: Input<'_>, asked: Option<&Asked<'_>>) {
+    /// One mutation, drained, and what follows from it.
+    pub(super) fn handle(&mut self, input: Input<'_>, cause: &Cause<'_>) {
         self.relay.handle(self.now, input);
-        self.drain(asked);
+        self.drain(cause);
+        self.answer_if_willing();
+    }
+
+    fn answer_if_willing(&mut self) {
         if self.mood != Mood::Waits {
             self.answer_questions(usize::MAX);
         }
     }
 
     fn answer(&mut self, question: Question) {
-        let Question { token, user, source, family, tuple, sent } = question;
-        let result = match self.mood {
-            Mood::Refuses(why) => Err(why),
-            Mood::Opens | Mood::Waits => Ok(self.open(family, user, source)),
-        };
-        self.model.opening = result.ok().map(|relay| (relay, tuple));
+        let Question { token, wanted, lifetime, missing, tuple, sent } = question;
+        let (user, source) = (sent.user, tuple.client.ip());
+        let result = self.ledger.open(self.now, self.mood, user.into(), source, wanted);
+        // Whoever waits for it over a connection that is gone has no use for it.
+        let is_useful = !self.ended.contains(&tuple);
+        self.model.opening = result.ok().filter(|_| is_useful).map(|opened| {
+            let other = opened.other.and_then(Result::ok);
+            let relayed = std::iter::once(opened.relay).chain(other);
+            let relayed: Vec<_> =
+                relayed.map(|relay| (relay, self.ledger.transport_address(relay))).collect();
+            let is_half = matches!(opened.other, Some(Err(_)));
+            let other_family = Family::of(relayed[0].1.ip()).other();
+            Opening {
+                tuple,
+                account: sent.account,
+                user,
+                expires_at: sent.expires_at,
+                lifetime,
+                relayed,
+                reserved: opened.reserved,
+                missing: missing.or_else(|| is_half.then_some((other_family, 508))),
+            }
+        });
         self.relay.handle(self.now, Input::RelaySocketOpened { token, result });
-        let asked = Asked { tuple, bytes: &sent.bytes, sent: Some(&sent) };
-        if self.drain(Some(&asked)) {
+        let asked = Asked { tuple, bytes: &sent.bytes, sent: Some(&sent), has_waited: true };
+        if self.drain(&Cause::Asked(asked)) {
             self.unanswered -= 1;
         }
+        self.model.opening = None;
     }
 
-    fn open(&mut self, family: Family, user: Box<str>, source: IpAddr) -> RelayPort {
-        let address = RELAYS.iter().rposition(|ip| Family::of(*ip) == family).expect("has one");
-        // Both relay addresses of IPv4 take turns.
-        let address =
-            if family == Family::V4 && self.next_id.is_multiple_of(2) { 0 } else { address };
-        let port = |number| RelayPort { address: address as u8, number };
-        let relay = (FIRST_PORT..=u16::MAX).map(port).find(|port| !self.sockets.contains_key(port));
-        let relay = relay.expect("a free port");
-        self.sockets.insert(relay, (user, source));
-        relay
-    }
-
-    /// Whether there was an answer.
-    fn drain(&mut self, asked: Option<&Asked<'_>>) -> bool {
-        let mut has_answered = false;
-        while let Some(output) = self.relay.poll() {
-            match output {
-                Output::Send { tuple, bytes } => {
-                    let asked = asked.expect("an answer to a question");
-                    assert!(!has_answered && tuple == asked.tuple, "one answer, the way it came");
-                    has_answered = true;
-                    self.hear(asked, &bytes);
-                }
-                Output::OpenRelaySocket { token, user, source, family } => {
-                    let Asked { tuple, sent, .. } = asked.expect("a client asked for it");
-                    let sent = sent.expect("nobody guesses a password").clone();
-                    assert!(!sent.must_fail && source == tuple.client.ip());
-                    self.unanswered += 1;
-                    let tuple = *tuple;
-                    self.questions.push(Question { token, user, source, family, tuple, sent });
-                }
-                Output::CloseRelaySocket { relay, user, source } => {
-                    let held = self.sockets.remove(&relay).expect("closed once, after opening");
-                    assert_eq!(held, (user, source), "quota goes back to whom it was taken from");
-                }
-                Output::CloseStream { tuple } => {
-                    assert!(tuple.is_stream());
-                    self.reconnects(tuple);
-                    self.late.push(tuple);
-                }
-                Output::Fact(fact) => self.model.enter(self.now, &fact),
-            }
-        }
-        has_answered
-    }
-
-    fn hear(&mut self, asked: &Asked<'_>, answer: &[u8]) {
-        let question = Message::parse(asked.bytes).expect("only messages are answered");
-        let answer = Message::parse(answer).expect("an answer is a message");
-        assert_eq!(question.class(), Class::Request, "only requests are answered");
-        assert_eq!(answer.method(), question.method());
-        assert_eq!(answer.transaction_id(), question.transaction_id());
-        assert_eq!(answer.has_fingerprint(), question.has_fingerprint());
-        match answer.class() {
-            Class::SuccessResponse if question.method() == Method::BINDING => {}
-            Class::SuccessResponse => {
-                let sent = asked.sent.expect("nobody guesses a password");
-                assert!(!sent.must_fail, "what was altered is not obeyed");
-                assert!(answer.integrity_matches(sent.key.as_bytes()), "signed by the user's key");
-                self.model.succeeded(self.now, asked.tuple, &question, &answer);
-            }
-            Class::ErrorResponse => {
-                let key = asked.sent.map(|sent| sent.key.as_bytes());
-                assert!(
-                    !answer.has_integrity() || key.is_some_and(|key| answer.integrity_matches(key)),
-                    "signed by the user's key, if at all"
-                );
-            }
-            Class::Request | Class::Indication => panic!("that is no answer"),
-        }
-        if let Some(nonce) = answer.attribute(AttributeType::NONCE) {
-            for index in 0..CLIENTS {
-                if self.tuple(index) == asked.tuple {
-                    self.clients[index].nonce = Some(nonce.to_vec());
-                }
-            }
-        }
-    }
-
-    fn tuple(&self, client: usize) -> FiveTuple {
+    pub(super) fn tuple(&self, client: usize) -> FiveTuple {
         let client = client % CLIENTS;
         place::tuple(client, self.clients[client].connection)
     }
 
     /// The client behind this connection makes a new one, from the same port.
-    fn reconnects(&mut self, tuple: FiveTuple) {
+    pub(super) fn reconnects(&mut self, tuple: FiveTuple) {
         for index in 0..CLIENTS {
             if self.tuple(index) == tuple {
                 self.clients[index].connection += 1;
             }
-        }
-    }
-
-    pub(crate) fn check(&self) {
-        let live = self.relay.allocation_count();
-        assert_eq!(self.sockets.len(), live, "sockets opened are closed or of live allocations");
-        assert_eq!(self.model.live.len(), live, "facts add up to what is live");
-        assert_eq!(self.relay.deadline(), self.model.next_expiry(), "the earliest end");
-        let counters = self.relay.counters();
-        let came = counters.datagrams_from_clients + counters.datagrams_from_peers;
-        let forwarded = counters.forwarded_to_peers + counters.forwarded_to_clients;
-        let answered = counters.bindings + counters.successes;
-        let refused = counters.rejected().map(|(_, count)| count).sum::<u64>();
-        let discarded = counters.discarded_total() - self.discarded_here;
-        let accounted = forwarded + answered + refused + discarded + self.unanswered;
-        assert_eq!(came, accounted, "every datagram is counted once");
-        for view in self.relay.allocations(self.now) {
-            let known = self.model.live.values().find(|live| live.number == view.number);
-            let known = known.expect("what is live was opened");
-            assert_eq!((view.traffic, view.tuple), (known.traffic, known.tuple));
         }
     }
 
@@ -361,38 +365,6 @@ impl World {
         }
         assert!(self.relay.is_empty(), "something is left");
         assert_eq!(self.relay.deadline(), None, "a timer is left");
-        assert!(self.sockets.is_empty() && self.model.live.is_empty());
+        assert_eq!((self.ledger.held(), self.model.live.len()), ((0, 0), 0));
     }
-}
-
-/// What may be answered.
-pub(crate) struct Asked<'a> {
-    tuple: FiveTuple,
-    bytes: &'a [u8],
-    sent: Option<&'a Sent>,
-}
-
-pub(crate) fn transport_address(relay: RelayPort) -> SocketAddr {
-    SocketAddr::new(RELAYS[usize::from(relay.address)], relay.number)
-}
-
-/// The policy of [`place`], said in another way: what is closed by default stays closed, unless it
-/// was opened.
-fn is_reachable(peer: SocketAddr) -> bool {
-    let (is_opened, is_closed) = match peer.ip() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            let is_opened = [a, b, c] == [192, 0, 2] || [a, b, c, d] == [198, 51, 100, 2];
-            let is_local = ip.is_private() || ip.is_loopback() || ip.is_link_local();
-            (is_opened, is_local || ip.is_documentation() || a == 0 || a >= 224)
-        }
-        IpAddr::V6(ip) => {
-            let is_local = ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local();
-            let is_documentation = ip.segments()[..2] == [0x2001, 0xdb8];
-            let is_mapped = ip.to_ipv4().is_some();
-            let is_opened = ip.segments()[..3] == [0x2001, 0xdb8, 2];
-            (is_opened, is_local || is_documentation || is_mapped || ip.is_multicast())
-        }
-    };
-    peer.port() != 0 && (is_opened || !is_closed)
 }

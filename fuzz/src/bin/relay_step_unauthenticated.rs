@@ -9,6 +9,7 @@ mod targets {
     pub(crate) mod reader;
     pub(crate) mod relay_step_unauthenticated;
     pub(crate) mod repair;
+    pub(crate) mod signer;
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::relay_step_unauthenticated::run(data));

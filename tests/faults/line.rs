@@ -1,7 +1,7 @@
 //! One client of the flow: its numbered datagrams leave through the relay and come back.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use turnbell::wire::attribute::AttributeType;
@@ -11,7 +11,6 @@ use turnbell::wire::framing::{Framing, first_frame};
 use turnbell::wire::message::{Class, Message, Method};
 use turnbell::wire::writer::MessageWriter;
 
-use crate::daemon::Daemon;
 use crate::stream_client::{StreamClient, channel_data, new_id};
 use crate::turn_client::TurnClient;
 
@@ -53,14 +52,13 @@ pub(super) enum Heard {
 
 impl Line {
     /// Allocates and opens the way to its echo; everything blocks until it is done.
-    pub(super) fn open(daemon: &Daemon, kind: Kind, username: &str, password: &str) -> Self {
+    pub(super) fn open(server: SocketAddr, kind: Kind, username: &str, password: &str) -> Self {
         let echo = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
         let peer = echo.local_addr().unwrap();
         let has_channel = kind != Kind::UdpIndication;
-        let (link, server, relayed) = match kind {
+        let (link, relayed) = match kind {
             Kind::UdpChannel | Kind::UdpIndication => {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-                let server = daemon.udp();
                 let own = socket.try_clone().unwrap();
                 let client = TurnClient::allocate_from(own, server, username, password).unwrap();
                 if has_channel {
@@ -69,16 +67,16 @@ impl Line {
                 client.permit(peer.ip()).unwrap();
                 socket.set_nonblocking(true).unwrap();
                 let relayed = client.relayed;
-                (Link::Udp { socket, client }, server, relayed)
+                (Link::Udp { socket, client }, relayed)
             }
             Kind::TcpChannel => {
-                let mut client = StreamClient::connect(daemon.tcp());
+                let mut client = StreamClient::connect(server);
                 let relayed = client.allocate(username, password).unwrap();
                 client.bind_channel(CHANNEL, peer).unwrap();
                 let socket = client.socket.try_clone().unwrap();
                 socket.set_nonblocking(true).unwrap();
                 let (received, unsent) = (Vec::new(), Vec::new());
-                (Link::Tcp { socket, client, received, unsent }, daemon.tcp(), relayed)
+                (Link::Tcp { socket, client, received, unsent }, relayed)
             }
         };
         echo.set_nonblocking(true).unwrap();
@@ -181,11 +179,6 @@ impl Line {
         while let Ok((count, from)) = self.echo.recv_from(&mut buffer) {
             let _ = self.echo.send_to(&buffer[..count], from);
         }
-    }
-
-    /// Where its datagrams come from, as peers see it.
-    pub(super) fn peer_ip(&self) -> IpAddr {
-        self.peer.ip()
     }
 }
 

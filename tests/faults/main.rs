@@ -15,8 +15,13 @@ mod stream_client;
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod turn_client;
 
+mod clock;
+mod descriptors;
+mod flood;
 mod flow;
 mod line;
+mod proxy;
 
 mod record;
 mod reload;
+mod weather;

@@ -14,7 +14,7 @@ use turnbell::wire::writer::MessageWriter;
 
 /// A request is sent again after this time, at most [`TRIES`] times.
 const RETRY: Duration = Duration::from_millis(500);
-const TRIES: usize = 10;
+const TRIES: usize = 20;
 /// How long a test waits to be sure that nothing comes.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 

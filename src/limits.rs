@@ -188,6 +188,18 @@ pub const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest that each part is given to stop in order; then the process ends without it.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+// Memory, where the service manager, a container or a shell limits it.
+
+/// How often it is looked what is left.
+pub const MEMORY_LOOK: Duration = Duration::from_millis(250);
+/// What is kept for the work there is, as a part of the limit; less than that left, and allocations
+/// (508) and streams (closed) do not become more.
+pub const MEMORY_RESERVE_SHARE: u64 = 8;
+/// At least this of it, bytes.
+pub const MEMORY_RESERVE_MIN: u64 = 8 * 1024 * 1024;
+/// At most this of it, bytes.
+pub const MEMORY_RESERVE_MAX: u64 = 32 * 1024 * 1024;
+
 // Streams: TURN over TCP and TLS.
 
 /// Longest message on a stream, bytes, as over UDP; a longer one closes the stream.
@@ -198,6 +210,9 @@ pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
+/// Streams of one shard, and connections on their way to it, that there may always be while memory
+/// is short; beyond them none is taken on.
+pub const STREAMS_SHORT: usize = 64;
 /// Streams a shard takes over, or closes for doing nothing, in one loop turn.
 pub const STREAMS_PER_TURN: usize = 32;
 /// Longest a client may take from connecting to its first STUN header, TLS handshake included;
@@ -280,6 +295,8 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 /// HTTP connections at once; the next waits in the kernel's queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// HTTP connections at once while memory is short; the next is closed.
+pub const HTTP_CONNECTIONS_SHORT: usize = 64;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest a request may take from its head to its answer.

@@ -25,7 +25,8 @@ use tower::ServiceExt;
 use super::access::HttpPeer;
 use super::{Edge, router};
 use crate::limits::{
-    HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
+    HTTP_ACCEPT_PAUSE, HTTP_CONNECTIONS_SHORT, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE,
+    HTTP_STALL_TIMEOUT,
 };
 
 /// A connection that turned out to want HTTP, at a port that is shared with TURN.
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
 }
 
 struct Server {
+    edge: Arc<Edge>,
     router: Router,
     http: http1::Builder,
     connections: Arc<Semaphore>,
@@ -78,7 +80,7 @@ impl Server {
             .header_read_timeout(edge.options.read().head_timeout)
             .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
             .half_close(false);
-        Self { router: router::router(edge), http, connections }
+        Self { router: router::router(Arc::clone(&edge)), edge, http, connections }
     }
 
     /// Accepts until told to stop, then lets open connections finish what they are at.
@@ -114,7 +116,9 @@ impl Server {
             };
             let Some(Handed { stream, peer }) = next else { break };
             // It was accepted, so it cannot wait in the kernel's queue: one too many is closed.
-            if let Ok(slot) = self.connections.clone().try_acquire_owned() {
+            if let Ok(slot) = self.connections.clone().try_acquire_owned()
+                && !self.is_shed()
+            {
                 self.spawn(stream, HttpPeer(peer), slot, &open);
             }
         }
@@ -127,6 +131,7 @@ impl Server {
             let slot = self.connections.clone().acquire_owned().await;
             let slot = slot.expect("this semaphore is never closed");
             match listener.accept().await {
+                Ok(_) if self.is_shed() => {}
                 Ok((stream, peer)) => return ((stream, HttpPeer(peer)), slot),
                 Err(why) if is_of_one_connection(&why) => {}
                 Err(why) => {
@@ -139,6 +144,13 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether the connection that has just got its place is one too many while memory is short.
+    fn is_shed(&self) -> bool {
+        let most = self.edge.options.read().connections_max;
+        let open = most.saturating_sub(self.connections.available_permits());
+        open > HTTP_CONNECTIONS_SHORT && self.edge.is_short_of_memory()
     }
 
     fn spawn(

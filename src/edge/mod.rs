@@ -115,6 +115,7 @@ pub struct Edge {
     metrics: MetricsProbe,
     local_rate: Mutex<Rate>,
     draining: AtomicBool,
+    short_of_memory: AtomicBool,
 }
 
 impl Edge {
@@ -128,8 +129,18 @@ impl Edge {
         metrics: MetricsProbe,
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
-        let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
-        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining })
+        let options = Snapshot::new(options);
+        let [draining, short_of_memory] = [false; 2].map(AtomicBool::new);
+        Arc::new(Self {
+            options,
+            keys,
+            record,
+            health,
+            metrics,
+            local_rate,
+            draining,
+            short_of_memory,
+        })
     }
 
     /// Hands out this node's URLs no longer, and is not ready from here on.
@@ -139,6 +150,15 @@ impl Edge {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// While memory is short only a few connections are served at once; others are closed.
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        self.short_of_memory.store(is_short, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        self.short_of_memory.load(Ordering::Relaxed)
     }
 
     /// Answers by other options from the next request on; bounds of connections and times stay.

@@ -34,6 +34,8 @@ const KINDS: [Kind; 10] = [
     Kind::UdpIndication,
     Kind::UdpChannel,
 ];
+/// Of these over TCP.
+pub(crate) const FLOW_STREAMS: usize = 2;
 /// Sent at once after a stall of this thread; the rest of the stall is left out.
 const BURST_MAX: u32 = 200;
 /// How long the flow runs without the fault, before it.
@@ -71,11 +73,7 @@ pub(crate) fn pass(time: Duration) {
 /// Both measure a share that is lost: without the fault, right before, and with it. Where the machine
 /// loses datagrams without the fault, the comparison is made anew; the bar stays.
 #[track_caller]
-pub(crate) fn compare(
-    what: &str,
-    mut without: impl FnMut() -> f64,
-    mut with: impl FnMut() -> f64,
-) {
+pub(crate) fn compare(what: &str, mut without: impl FnMut() -> f64, mut with: impl FnMut() -> f64) {
     for attempt in 1..=TRIES {
         let before = without();
         if before > LOSS_MAX && attempt < TRIES {
@@ -219,7 +217,10 @@ impl Flow {
         let baseline = || self.measure(|| pass(BASELINE)).loss();
         let during = || {
             let during = self.measure(&mut fault);
-            println!("{what}: {} of {} lost, slowest {:?}", during.lost, during.sent, during.slowest);
+            println!(
+                "{what}: {} of {} lost, slowest {:?}",
+                during.lost, during.sent, during.slowest
+            );
             assert_eq!((during.duplicates, during.strays), (0, 0), "{what}");
             during.loss()
         };

@@ -20,6 +20,7 @@ mod descriptors;
 mod flood;
 mod flow;
 mod line;
+mod memory;
 mod proxy;
 
 mod record;

@@ -51,9 +51,8 @@ impl Proxy {
             socket.set_nonblocking(true).unwrap();
             socket
         };
-        let ways: Vec<_> = (0..count)
-            .map(|_| Way { front: socket(()), back: socket(()), client: None })
-            .collect();
+        let ways: Vec<_> =
+            (0..count).map(|_| Way { front: socket(()), back: socket(()), client: None }).collect();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
         for (at, way) in ways.iter().enumerate() {
             let event = |token: usize| EpollEvent::new(EpollFlags::EPOLLIN, token as u64);

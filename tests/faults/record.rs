@@ -190,7 +190,10 @@ fn check_accounts(daemon: &Daemon, flow: &Flow, served: usize) {
         ];
         (found == wanted).then_some(())
     });
-    assert!(agree.is_some(), "stored, dropped, credentials, allocations, ended: {found:?}, {wanted:?}");
+    assert!(
+        agree.is_some(),
+        "stored, dropped, credentials, allocations, ended: {found:?}, {wanted:?}"
+    );
 }
 
 /// A directory with the config whose `state` is 4 MiB small; the mount ends with the test.

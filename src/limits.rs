@@ -172,6 +172,10 @@ pub const TAILROOM_BYTES: usize = 4;
 pub const LISTENER_BATCH: usize = 64;
 /// Datagrams read from one relay socket before others get their turn.
 pub const RELAY_BATCH: usize = 16;
+/// Flooded relay sockets that the kernel filters; another one is read and discarded from.
+pub const SIEVES_MAX: usize = 64;
+/// Permitted addresses of such a socket; with more it is not filtered.
+pub const SIEVE_PEERS_MAX: usize = 32;
 /// Errors taken from the error queues of relay sockets per loop turn; the rest waits for the next.
 pub const ERRORS_PER_TURN: usize = 16;
 /// Readiness events taken from the kernel per loop turn.
@@ -195,10 +199,8 @@ pub const MEMORY_LOOK: Duration = Duration::from_millis(250);
 /// What is kept for the work there is, as a part of the limit; less than that left, and allocations
 /// (508) and streams (closed) do not become more.
 pub const MEMORY_RESERVE_SHARE: u64 = 8;
-/// At least this of it, bytes.
-pub const MEMORY_RESERVE_MIN: u64 = 8 * 1024 * 1024;
-/// At most this of it, bytes.
-pub const MEMORY_RESERVE_MAX: u64 = 32 * 1024 * 1024;
+/// At least and at most this of it, bytes.
+pub const MEMORY_RESERVE: RangeInclusive<u64> = 8 * 1024 * 1024..=32 * 1024 * 1024;
 
 // Streams: TURN over TCP and TLS.
 

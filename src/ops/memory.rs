@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::limits::{MEMORY_RESERVE_MAX, MEMORY_RESERVE_MIN, MEMORY_RESERVE_SHARE};
+use crate::limits::{MEMORY_RESERVE, MEMORY_RESERVE_SHARE};
 
 /// A limit and what of it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,8 @@ impl Room {
     /// must be free until it no longer is, so that the answer does not flutter.
     #[must_use]
     pub fn is_short(&self, was_short: bool) -> bool {
-        let reserve =
-            (self.limit_bytes / MEMORY_RESERVE_SHARE).clamp(MEMORY_RESERVE_MIN, MEMORY_RESERVE_MAX);
+        let reserve = (self.limit_bytes / MEMORY_RESERVE_SHARE)
+            .clamp(*MEMORY_RESERVE.start(), *MEMORY_RESERVE.end());
         self.left() < if was_short { reserve / 4 * 5 } else { reserve }
     }
 

@@ -1,11 +1,11 @@
 //! K7: less memory than the work needs. Work that would be new is refused, nobody is killed.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use turnbell::limits::{HTTP_CONNECTIONS_SHORT, MEMORY_RESERVE_MIN, STREAMS_SHORT};
+use turnbell::limits::{HTTP_CONNECTIONS_SHORT, MEMORY_RESERVE, STREAMS_SHORT};
 
 use crate::daemon::{Daemon, PASSWORD, USER, eventually};
 use crate::flow::{FLOW_STREAMS, Flow, config, lasting, pass};
@@ -62,8 +62,15 @@ fn check_connections(daemon: &Daemon) {
     let closed = || web.iter().filter(|connection| is_closed(connection)).count();
     assert!(eventually(|| (closed() == OVER).then_some(())).is_some(), "{} closed", closed());
     drop(web);
-    let issued = eventually(|| (daemon.metric("turnbell_memory_short") == 1.0).then_some(()));
-    assert!(issued.is_some());
+    // As soon as their places are free.
+    let answers = || {
+        let mut connection = TcpStream::connect(daemon.http()).unwrap();
+        let mut answer = String::new();
+        let is_sent = connection.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").is_ok();
+        (is_sent && connection.read_to_string(&mut answer).is_ok() && !answer.is_empty())
+            .then_some(())
+    };
+    assert!(eventually(answers).is_some());
     assert_eq!(daemon.get("/ice").0, 200);
 }
 
@@ -74,7 +81,7 @@ fn with_too_little_memory_new_work_is_refused_and_what_lives_goes_on() {
     let daemon = Daemon::start(&config(""));
     let flow = Flow::start(&daemon);
     flow.check_unharmed("too little memory", || {
-        limit(&daemon, &(data_bytes(&daemon) + MEMORY_RESERVE_MIN + ROOM).to_string());
+        limit(&daemon, &(data_bytes(&daemon) + MEMORY_RESERVE.start() + ROOM).to_string());
         let mut holders = Vec::new();
         let refusal = fill(&daemon, &mut holders, WANTED);
         println!("{} allocations of {WANTED}", holders.len());

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub mod call;
+
 // Lifetimes of RFC 8656 and RFC 8489.
 
 /// Lifetime of an allocation whose client asked for nothing, or for less (RFC 8656 §7.2).
@@ -19,6 +21,12 @@ pub const CHANNEL_RESERVED: Duration = Duration::from_secs(300);
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Clock skew forgiven when the expiry in a username is checked, seconds.
 pub const CREDENTIAL_SKEW_S: i64 = 30;
+/// Longest token (JWT) that is looked at, bytes; a longer one does not count.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Longest display name, contact id or number taken from a token, bytes; the rest is cut off.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+/// Keys taken from one JWK set; the rest is left out.
+pub const TOKEN_KEYS_MAX: usize = 64;
 
 // The relay.
 
@@ -192,23 +200,13 @@ pub const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest that each part is given to stop in order; then the process ends without it.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-// Memory, where the service manager, a container or a shell limits it.
-
-/// How often it is looked what is left.
-pub const MEMORY_LOOK: Duration = Duration::from_millis(250);
-/// What is kept for the work there is, as a part of the limit; less than that left, and allocations
-/// (508) and streams (closed) do not become more.
-pub const MEMORY_RESERVE_SHARE: u64 = 8;
-/// At least and at most this of it, bytes.
-pub const MEMORY_RESERVE: RangeInclusive<u64> = 8 * 1024 * 1024..=32 * 1024 * 1024;
-
 // Streams: TURN over TCP and TLS.
 
 /// Longest message on a stream, bytes, as over UDP; a longer one closes the stream.
 pub const FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
 /// Bytes of an unfinished message kept for a client without allocation; more closes the stream.
 pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
-/// Streams of one shard; the next one is closed.
+/// Streams of one shard; one more ends the oldest without allocation, or is closed if all have one.
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;

@@ -1,15 +1,18 @@
 //! When memory is short no new work is taken on, so that what lives is not killed with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::edge::Edge;
-use crate::limits::MEMORY_LOOK;
 use crate::ops::memory::{self, Room};
 use crate::plane::handle::Handle;
 
+/// How often it is looked what is left.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Looks at what is left, again and again.
 pub(super) async fn watch(handle: Handle, edge: Arc<Edge>) {
-    let mut look = tokio::time::interval(MEMORY_LOOK);
+    let mut look = tokio::time::interval(LOOK);
     let mut was_short = false;
     loop {
         look.tick().await;

@@ -1,11 +1,15 @@
 //! What limits the memory of this process, and how much is left.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::limits::{MEMORY_RESERVE, MEMORY_RESERVE_SHARE};
+/// What is kept for the work there is, bytes, at least and at most; between them [`RESERVE_SHARE`].
+pub const RESERVE_BYTES: RangeInclusive<u64> = 8 * 1024 * 1024..=32 * 1024 * 1024;
+/// The part of the limit that is kept.
+const RESERVE_SHARE: u64 = 8;
 
 /// A limit and what of it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +27,8 @@ impl Room {
     /// must be free until it no longer is, so that the answer does not flutter.
     #[must_use]
     pub fn is_short(&self, was_short: bool) -> bool {
-        let reserve = (self.limit_bytes / MEMORY_RESERVE_SHARE)
-            .clamp(*MEMORY_RESERVE.start(), *MEMORY_RESERVE.end());
+        let reserve =
+            (self.limit_bytes / RESERVE_SHARE).clamp(*RESERVE_BYTES.start(), *RESERVE_BYTES.end());
         self.left() < if was_short { reserve / 4 * 5 } else { reserve }
     }
 
@@ -66,7 +70,11 @@ fn of_groups(groups: &str, mounted_at: &Path) -> Vec<Room> {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         let is_first = controllers.split(',').any(|controller| controller == "memory");
-        is_first.then_some((&FIRST, path)).or((controllers.is_empty()).then_some((&SECOND, path)))
+        match (is_first, controllers.is_empty()) {
+            (true, _) => Some((&FIRST, path)),
+            (false, true) => Some((&SECOND, path)),
+            (false, false) => None,
+        }
     }) else {
         return Vec::new();
     };

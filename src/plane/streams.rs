@@ -39,8 +39,14 @@ struct Entry {
 impl Streams {
     /// While memory is short they do not become more than they are, or than a few.
     pub(super) fn hold(&mut self, is_short_of_memory: bool) {
-        let most = self.most_while_short.unwrap_or(self.stream_by_number.len().max(STREAMS_SHORT));
-        self.most_while_short = is_short_of_memory.then_some(most);
+        let now = self.stream_by_number.len().max(STREAMS_SHORT);
+        self.most_while_short = is_short_of_memory.then_some(self.most_while_short.unwrap_or(now));
+    }
+
+    /// Whether there are as many as may be, without those that end with this turn.
+    pub(super) fn is_full(&self) -> bool {
+        let most = self.most_while_short.unwrap_or(STREAMS_MAX).min(STREAMS_MAX);
+        self.stream_by_number.len() - self.to_end.len() >= most
     }
 
     /// Takes a stream over and watches it; `None` if there are as many as may be, or the kernel
@@ -51,8 +57,7 @@ impl Streams {
         epoll: &Epoll,
         finished: FinishedStream,
     ) -> Option<ConnectionNumber> {
-        let most = self.most_while_short.unwrap_or(STREAMS_MAX).min(STREAMS_MAX);
-        if self.stream_by_number.len() >= most {
+        if self.is_full() {
             return None;
         }
         self.last_number += 1;
@@ -138,6 +143,13 @@ impl Streams {
     pub(super) fn next_due(&self, now: Instant) -> Option<(ConnectionNumber, Instant)> {
         let (_, number) = *self.look_at.first().filter(|(at, _)| *at <= now)?;
         self.stream_by_number.get(&number).map(|entry| (number, entry.stream.heard_at))
+    }
+
+    /// The one to look after first, due or not, of those that are to stay.
+    pub(super) fn first(&self) -> Option<(ConnectionNumber, FiveTuple)> {
+        let stays = |number| self.stream_by_number.get(number).filter(|entry| !entry.is_to_end);
+        let mut staying = self.look_at.iter().filter_map(|(_, number)| stays(number));
+        staying.next().map(|entry| (entry.stream.tuple.connection, entry.stream.tuple))
     }
 
     /// Looks after it again at `at`, which is later than before.

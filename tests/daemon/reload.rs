@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,7 +10,7 @@ use turnbell::auth::credential::{User, issue};
 use turnbell::auth::secret::Secret;
 use turnbell::time::Now;
 
-use crate::daemon::{CONFIG, Daemon, PASSWORD, SECRET, USER, eventually};
+use crate::daemon::{CONFIG, Daemon, PASSWORD, SECRET, USER};
 use crate::turn_client::{TurnClient, receive};
 
 /// Long enough for what happens at once, on a busy machine.

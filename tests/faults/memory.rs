@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use turnbell::limits::{HTTP_CONNECTIONS_SHORT, MEMORY_RESERVE, STREAMS_SHORT};
+use turnbell::limits::{HTTP_CONNECTIONS_SHORT, STREAMS_SHORT};
+use turnbell::ops::memory::RESERVE_BYTES;
 
 use crate::daemon::{Daemon, PASSWORD, USER, eventually};
 use crate::flow::{FLOW_STREAMS, Flow, config, lasting, pass};
-use crate::stream_client::{StreamClient, binding, new_id};
+use crate::stream_client::StreamClient;
 use crate::turn_client::TurnClient;
 
 /// Asked for; at about a kilobyte each they would need more than [`ROOM`].
@@ -46,19 +47,24 @@ fn fill(daemon: &Daemon, holders: &mut Vec<TurnClient>, most: usize) -> Option<u
 #[track_caller]
 fn check_connections(daemon: &Daemon) {
     const OVER: usize = 10;
-    let mut streams: Vec<_> =
-        (0..STREAMS_SHORT + OVER).map(|_| StreamClient::connect(daemon.tcp())).collect();
-    let served = streams.iter_mut().map(|stream| {
-        stream.send(&binding(new_id()));
-        usize::from(stream.next().is_some())
-    });
-    // Those of the flow are among them.
-    assert_eq!(served.sum::<usize>(), STREAMS_SHORT - FLOW_STREAMS);
+    let is_closed = |mut connection: &TcpStream| matches!(connection.read(&mut [0]), Ok(0));
+    // Each that comes is served, and the oldest without allocation makes room for it.
+    let streams: Vec<_> = (0..STREAMS_SHORT + OVER)
+        .map(|_| {
+            let mut stream = StreamClient::connect(daemon.tcp());
+            stream.binding();
+            stream.socket.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let closed = || streams.iter().filter(|stream| is_closed(&stream.socket)).count();
+    // Those of the flow stay.
+    let too_many = OVER + FLOW_STREAMS;
+    assert!(eventually(|| (closed() == too_many).then_some(())).is_some(), "{} closed", closed());
     let web: Vec<_> = (0..HTTP_CONNECTIONS_SHORT + OVER)
         .map(|_| TcpStream::connect(daemon.http()).unwrap())
         .inspect(|connection| connection.set_nonblocking(true).unwrap())
         .collect();
-    let is_closed = |mut connection: &TcpStream| matches!(connection.read(&mut [0]), Ok(0));
     let closed = || web.iter().filter(|connection| is_closed(connection)).count();
     assert!(eventually(|| (closed() == OVER).then_some(())).is_some(), "{} closed", closed());
     drop(web);
@@ -81,7 +87,7 @@ fn with_too_little_memory_new_work_is_refused_and_what_lives_goes_on() {
     let daemon = Daemon::start(&config(""));
     let flow = Flow::start(&daemon);
     flow.check_unharmed("too little memory", || {
-        limit(&daemon, &(data_bytes(&daemon) + MEMORY_RESERVE.start() + ROOM).to_string());
+        limit(&daemon, &(data_bytes(&daemon) + RESERVE_BYTES.start() + ROOM).to_string());
         let mut holders = Vec::new();
         let refusal = fill(&daemon, &mut holders, WANTED);
         println!("{} allocations of {WANTED}", holders.len());

@@ -154,7 +154,7 @@ impl Model {
             Err(Why::UserQuota | Why::SourceQuota) => {
                 return Verdict::Answers(Answer::Error(486));
             }
-            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind) => {
+            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory) => {
                 return Verdict::Answers(Answer::Error(508));
             }
             Ok(_) if is_stopped => return Verdict::Answers(Answer::Error(508)),

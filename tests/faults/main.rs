@@ -1,6 +1,7 @@
 //! Faults of the machine around a running daemon, each under a relayed flow that must not lose more
 //! than 0.1 % to it (security.md K3-K12 and K16). `TURNBELL_FAULT_SECONDS` makes them longer.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "what was measured is worth a line")]
 
 #[path = "../support/daemon.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]

@@ -111,11 +111,13 @@ struct Carrier {
     ways: Vec<Way>,
     epoll: Epoll,
     shared: Arc<Shared>,
-    /// When it is due, in what order it came, to which socket, what.
-    on_the_way: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    on_the_way: BinaryHeap<Reverse<Carried>>,
     count: u64,
     random: u64,
 }
+
+/// When it is due, in what order it came, to which socket, what.
+type Carried = (Instant, u64, usize, Vec<u8>);
 
 impl Carrier {
     fn run(mut self) {

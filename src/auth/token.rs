@@ -12,7 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode_header};
 use serde_json::{Map, Value};
 
 use super::identity::{Identity, Role, TenantId, UserId};
-use crate::limits::{CREDENTIAL_SKEW_S, TOKEN_BYTES_MAX, TOKEN_NAME_BYTES_MAX};
+use crate::limits::CREDENTIAL_SKEW_S;
+use crate::limits::ws::{TOKEN_BYTES_MAX, TOKEN_NAME_BYTES_MAX};
 use crate::time::Now;
 
 /// Everybody whose tokens count.

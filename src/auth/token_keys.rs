@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 use super::secret::Secret;
 use super::token::TokenKey;
-use crate::limits::TOKEN_KEYS_MAX;
+use crate::limits::ws::TOKEN_KEYS_MAX;
 
 /// Why keys could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

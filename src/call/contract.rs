@@ -72,7 +72,7 @@ pub enum Input {
         /// What.
         command: Command,
     },
-    /// Time went by; due when `Switchboard::deadline` has come.
+    /// Time went by; due when [`super::switchboard::Switchboard::deadline`] has come.
     Tick,
 }
 

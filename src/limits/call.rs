@@ -78,6 +78,8 @@ pub const SUBSCRIPTIONS_PER_TENANT_MAX: usize = 100_000;
 /// Users in one snapshot or diff; a snapshot of a role says that it is cut, a diff goes on in the
 /// next.
 pub const PRESENCE_ENTRIES_MAX: usize = 500;
+/// Changed users noted for a subscriber that is slow or lost; more and it gets a snapshot.
+pub const PRESENCE_DIRTY_MAX: usize = 2000;
 /// Bytes of the words beside a presence; more is `too_large`.
 pub const PRESENCE_NOTE_BYTES_MAX: usize = 256;
 /// Diffs of one subscriber come no closer.

@@ -8,6 +8,7 @@ mod drain;
 pub(crate) mod explain;
 mod guard;
 mod live;
+mod memory;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
@@ -251,6 +252,7 @@ impl Daemon {
         let doors = runtime.spawn(accept::serve(doors, handle.clone(), async move {
             let _ = doors_stopped.wait_for(|stopped| *stopped).await;
         }));
+        runtime.spawn(memory::watch(handle.clone(), Arc::clone(&edge)));
         let mut http_stopped = stopped;
         let edge = runtime.spawn(crate::edge::serve(http, handed, edge, async move {
             let _ = http_stopped.wait_for(|stopped| *stopped).await;

@@ -143,6 +143,7 @@ pub struct Edge {
     pages: Mutex<Shield>,
     proxy_watch: ProxyWatch,
     draining: AtomicBool,
+    short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
 }
 
@@ -159,7 +160,8 @@ impl Edge {
         let local_rate = Mutex::new(Rate::default());
         let refusals = per_source(HTTP_REFUSALS_PER_SOURCE_S);
         let pages = per_source(HTTP_PAGES_PER_SOURCE_S);
-        let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
+        let options = Snapshot::new(options);
+        let [draining, short_of_memory] = [false; 2].map(AtomicBool::new);
         let proxy_watch = ProxyWatch::default();
         Arc::new(Self {
             options,
@@ -172,6 +174,7 @@ impl Edge {
             pages,
             proxy_watch,
             draining,
+            short_of_memory,
             signaling: OnceLock::new(),
         })
     }
@@ -190,6 +193,15 @@ impl Edge {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// While memory is short connections do not become more, but for a few; others are closed.
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        self.short_of_memory.store(is_short, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        self.short_of_memory.load(Ordering::Relaxed)
     }
 
     /// Serves signaling from here on; once.

@@ -170,7 +170,7 @@ impl Relay {
         }
         let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
-            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind => {
+            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory => {
                 Reject::InsufficientCapacity
             }
         });

@@ -60,6 +60,14 @@ impl Relay {
         self.toward_client(now, relay, from, range, Arrival::Inside)
     }
 
+    /// Peer addresses with a live permission on the allocation of this port; none without one.
+    #[must_use]
+    pub fn permitted(&self, now: Now, relay: RelayPort) -> Vec<std::net::IpAddr> {
+        let slot = self.slot_by_relay.get(&relay);
+        let permissions = slot.map(|slot| &self.allocations[*slot].permissions);
+        permissions.map_or_else(Vec::new, |found| found.live_addresses(now).collect())
+    }
+
     fn decide_client(&mut self, now: Now, tuple: FiveTuple, datagram: &[u8]) -> Forward {
         // Nobody is behind port 0, and an answer to ourselves would come back as a question.
         if tuple.client.port() == 0 || tuple.client == tuple.server {

@@ -134,6 +134,7 @@ impl Ledger {
                 Why::Reservation => "reservation",
                 Why::Ports => "ports",
                 Why::Bind => "bind",
+                Why::Memory => "memory",
             };
             *self.refused.entry(why).or_default() += 1;
         }

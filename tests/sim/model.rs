@@ -216,7 +216,9 @@ impl Model {
         };
         let relayed = match result {
             Err(Why::UserQuota | Why::SourceQuota) => return error(486),
-            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind) => return error(508),
+            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory) => {
+                return error(508);
+            }
             Ok(relayed) => relayed,
         };
         let lifetime_ms = self.bounded_ms(at, &ask, lifetime_ms);

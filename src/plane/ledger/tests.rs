@@ -282,3 +282,26 @@ fn a_reservation_above_a_lowered_quota_survives_who_may_not_redeem_it() {
     assert_eq!(ledger.port_count(), PortCount { free: 20, resting: 0, reserved: 0, used: 0 });
     assert_eq!(ledger.allocation_count(), 0);
 }
+
+#[test]
+fn while_memory_is_short_allocations_become_no_more_than_they_were_and_what_ends_makes_room() {
+    let ledger = ledger(50_000..=50_009, generous());
+    let now = Now::read();
+    let count = || ledger.count(USER, source());
+    for _ in 0..3 {
+        count().unwrap();
+    }
+    ledger.set_short_of_memory(true);
+    assert!(ledger.is_short_of_memory());
+    assert_eq!(count(), Err(Why::Memory));
+    ledger.uncount(USER, source());
+    // Said again, it is still as many as at first.
+    ledger.set_short_of_memory(true);
+    count().unwrap();
+    assert_eq!(count(), Err(Why::Memory));
+    assert_eq!(reserve(&ledger, now, USER).1, Err(Why::Memory));
+    ledger.set_short_of_memory(false);
+    assert!(!ledger.is_short_of_memory());
+    count().unwrap();
+    assert_eq!(ledger.allocation_count(), 4);
+}

@@ -331,6 +331,7 @@ fn start_shard(
         relay_addresses: RelayAddresses::new(advertised),
         default_family: parts::default_family(config),
         channel_range: parts::channel_range(config),
+        alternates: drain::alternates(&config.alternate),
         guard: guard::options(config, store)?,
     });
     let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));

@@ -81,7 +81,7 @@ impl Live {
     }
 }
 
-fn alternates(configured: &[config::Alternate]) -> Arc<[Alternate]> {
+pub(super) fn alternates(configured: &[config::Alternate]) -> Arc<[Alternate]> {
     let alternate = |a: &config::Alternate| Alternate {
         server: a.server,
         domain: a.domain.as_deref().map(Into::into),

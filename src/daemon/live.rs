@@ -20,6 +20,7 @@ use crate::plane::handle::Handle;
 use crate::policy::peers::PeerPolicy;
 use crate::store::Store;
 use crate::time::Now;
+use crate::turn::relayed_address::RelayAddresses;
 use crate::turn::replace::Replacement;
 
 /// Everything that a reload changes, and what it needs to know.
@@ -111,6 +112,10 @@ impl Live {
             verifier: Arc::new(parts::verifier(&effective, &secrets)),
             policy: Arc::clone(&policy),
             default_family: parts::default_family(&effective),
+            relay_addresses: RelayAddresses::new(
+                self.opened.relay_addresses.iter().map(|a| a.advertised).collect(),
+            ),
+            alternates: super::drain::alternates(&effective.alternate),
         };
         if new.tls != old.tls {
             // It waits for a restart, which must not fail for it.

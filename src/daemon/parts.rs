@@ -120,6 +120,7 @@ pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]
         listeners: opened.listeners().collect(),
         relay_ports: config.relay_ports.clone(),
         deny: config.deny_peers.clone(),
+        nat64: Vec::new(),
         allow_private: config.allow_private_peers.clone(),
         reflection_ports: config.reflection_ports.clone(),
     })

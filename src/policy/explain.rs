@@ -17,6 +17,9 @@ impl Denied {
                 "it lies in a range that is closed by default ({row}); `allow_private_peers` can \
                  open it"
             ),
+            Self::Nat64 => "it lies in a prefix by which this network translates to IPv4 (NAT64), \
+                            found through ipv4only.arpa; `allow_private_peers` can open it"
+                .to_owned(),
             Self::LocalBroadcast => {
                 "it is the broadcast or network address of a network this machine lies in; no \
                  setting opens it"

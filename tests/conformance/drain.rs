@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
-use turnbell::turn::contract::{Command, Input};
+use turnbell::turn::contract::{Command, Input, Output, Wanted, Why};
 use turnbell::turn::drain::Alternate;
+use turnbell::turn::five_tuple::FiveTuple;
+use turnbell::turn::reservation::ReservationToken;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::Message;
 
@@ -12,12 +14,12 @@ use crate::support::event::{
     refresh, socket_opened,
 };
 use crate::support::expectation::{
-    asks_for_socket, begins, maps, refreshes, rejects, repeats, sends_channel_data, sends_to_peer,
+    allocates, asks_for, asks_for_socket, begins, maps, refreshes, rejects, repeats, sends_channel_data, sends_to_peer,
     succeeds,
 };
 use crate::support::ledger::Mood;
 use crate::support::turn::Turn;
-use crate::support::{CLIENT, CLIENT_B, CLIENT_V6, PEER_A, PEER_B};
+use crate::support::{CLIENT, CLIENT_B, CLIENT_V6, PEER_A, PEER_B, SERVER, SERVER_V6};
 use turnbell::wire::address::Family;
 
 fn alternate(server: &str, domain: Option<&str>) -> Alternate {
@@ -32,9 +34,16 @@ fn drain(t: &mut Turn, alternates: &[Alternate]) {
 /// The attributes of the answer to a fresh Allocate.
 fn answer(t: &mut Turn, client: SocketAddr) -> Vec<(AttributeType, Vec<u8>)> {
     let bytes = t.encoded(client, allocate());
-    let answers = t.exchange(client, &bytes);
-    assert_eq!(answers.len(), 1);
-    let message = Message::parse(&answers[0]).unwrap();
+    let tuple = FiveTuple::udp(client, if client.is_ipv4() { SERVER } else { SERVER_V6 });
+    t.relay.handle(t.now, Input::Datagram { tuple, bytes: &bytes });
+    let mut output = t.relay.poll().unwrap();
+    if let Output::OpenRelaySocket { token, .. } = output {
+        let result = Err(Why::TotalQuota);
+        t.relay.handle(t.now, Input::RelaySocketOpened { token, result });
+        output = t.relay.poll().unwrap();
+    }
+    let Output::Send { bytes, .. } = output else { panic!("{output:?}") };
+    let message = Message::parse(&bytes).unwrap();
     assert!(message.has_integrity());
     message.attributes().map(|(kind, value)| (kind, value.to_vec())).collect()
 }
@@ -83,4 +92,63 @@ fn a_client_is_sent_to_the_server_of_its_own_family_and_hears_508_where_there_is
     let domain = (AttributeType::ALTERNATE_DOMAIN, b"turn2.example.org".to_vec());
     assert!(attributes.contains(&domain), "{attributes:?}");
     t.check_nothing_left_after_s(0);
+}
+
+/// A relay that names other servers of both families.
+fn with_alternates() -> Turn {
+    Turn::with(|setup| {
+        setup.alternates =
+            vec![alternate("192.0.2.99:3479", None), alternate("[2001:db8::99]:3479", None)];
+    })
+}
+
+#[test] // R25
+fn a_full_server_sends_new_clients_to_another_one_of_their_family_and_without_one_says_508() {
+    for why in [Why::TotalQuota, Why::Ports, Why::Bind] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        t.check(allocate(), asks_for_socket(Family::V4).and(rejects(300)));
+        let attributes = answer(&mut t, CLIENT);
+        let server = (AttributeType::ALTERNATE_SERVER, vec![0, 1, 13, 151, 192, 0, 2, 99]);
+        assert!(attributes.contains(&server), "{attributes:?}");
+        t.check(
+            allocate().at(CLIENT_V6),
+            asks_for_socket(Family::V4).and(rejects(300)).at(CLIENT_V6),
+        );
+        t.replace(|setup| setup.alternates.truncate(1));
+        t.check(
+            allocate().at(CLIENT_V6),
+            asks_for_socket(Family::V4).and(rejects(508)).at(CLIENT_V6),
+        );
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test] // R18, R25: elsewhere the same user would only start again
+fn whoever_has_enough_is_told_so_and_sent_nowhere() {
+    for why in [Why::UserQuota, Why::SourceQuota] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        t.check(allocate(), asks_for_socket(Family::V4).and(rejects(486)));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test] // RFC 8656 §7.2 step 5: 508; the reserved port is here and nowhere else
+fn who_shows_a_token_is_sent_nowhere() {
+    for why in [Why::Reservation, Why::TotalQuota] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        let wanted = Wanted::Reserved(ReservationToken([7; 8]));
+        let request = allocate().raw(AttributeType::RESERVATION_TOKEN, &[7; 8]);
+        t.check(request, asks_for(wanted).and(rejects(508)));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test]
+fn a_server_with_room_keeps_its_clients() {
+    let mut t = with_alternates();
+    t.check(allocate(), allocates(600));
+    t.check_nothing_left_after_s(600);
 }

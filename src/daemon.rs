@@ -146,6 +146,7 @@ impl Daemon {
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
         parts::raise_file_limit();
+        parts::forbid_core_dumps();
         warnings.extend(parts::too_small(&config, &Kernel::read()));
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
@@ -341,6 +342,7 @@ fn start_shard(
         relay,
         listeners,
         relay_bind_addresses: bind,
+        carry_tos: config.carry_tos,
         ledger: Arc::new(ledger),
         facts: Box::new(move |fact| store.record(Entry::Relay(fact))),
     })

@@ -1,7 +1,11 @@
 //! Every bound in the program, with its unit and what happens when it is reached.
 
+mod outside;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use outside::*;
 
 // Lifetimes of RFC 8656 and RFC 8489.
 
@@ -135,37 +139,6 @@ pub const REVOCATION_DEFAULT: Duration =
 /// Longest that can be asked for, but for "until it is undone".
 pub const REVOCATION_MAX: Duration = Duration::from_secs(365 * 86_400);
 
-// What lies outside: our public address, found by STUN; a NAT64 of the local network.
-
-/// STUN servers that may be configured, and are asked at once from each relay address.
-pub const STUN_SERVERS_MAX: usize = 4;
-/// Pause before the first retransmission of a Binding request; it doubles (RFC 8489 §6.2.1).
-pub const STUN_RTO: Duration = Duration::from_millis(500);
-/// How often a Binding request is sent (Rc of RFC 8489 §6.2.1).
-pub const STUN_SENDS: u32 = 7;
-/// Waited for an answer after the last time, in first pauses (Rm of RFC 8489 §6.2.1); then the
-/// server counts as silent.
-pub const STUN_LAST_WAIT: u32 = 16;
-/// Once one server has answered, the others have this long, from the beginning, to confirm it.
-pub const STUN_GRACE: Duration = Duration::from_secs(2);
-/// Pause between two rounds of asking while all goes well.
-pub const OUTSIDE_INTERVAL: Duration = Duration::from_secs(600);
-/// The same while an answer is missing.
-pub const OUTSIDE_RETRY: Duration = Duration::from_secs(30);
-/// Longest the start waits for what is asked outside; it goes on without, and keeps asking.
-pub const OUTSIDE_START_PATIENCE: Duration = Duration::from_secs(3);
-/// Longest wait for the system's resolver; then the name counts as not found.
-pub const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
-/// Questions to the resolver at once, each a thread while it lasts; the next fails at once.
-pub const RESOLVERS_MAX: usize = 4;
-/// Addresses taken from one answer of the resolver; the rest is not looked at.
-pub const RESOLVED_MAX: usize = 64;
-/// Public addresses of before that still lead to the allocations that were told them; the oldest
-/// one above that is forgotten.
-pub const FORMER_ADDRESSES_MAX: usize = 8;
-/// NAT64 prefixes that are found and denied; more are not looked at.
-pub const NAT64_PREFIXES_MAX: usize = 16;
-
 // Ports and quotas (defaults; the config may say otherwise within these).
 
 /// Allocations of one user; the next is 486.
@@ -225,7 +198,7 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub const FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
 /// Bytes of an unfinished message kept for a client without allocation; more closes the stream.
 pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
-/// Streams of one shard; the next one is closed.
+/// Streams of one shard; one more ends the oldest without allocation, or is closed if all have one.
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;

@@ -80,6 +80,8 @@ pub(super) fn convert(
         config.channel_numbers,
         &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
+    config.carry_tos =
+        at.choice("carry_tos", raw.carry_tos, config.carry_tos, &[("off", false), ("on", true)]);
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
     if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
         config.alternate = found;

@@ -70,6 +70,8 @@ pub struct Config {
     pub default_relay_family: DefaultRelayFamily,
     /// Channel numbers that clients may bind.
     pub channel_numbers: ChannelNumbers,
+    /// Whether DSCP and ECN of a datagram are kept on its way through.
+    pub carry_tos: bool,
     /// Peers allowed although the deny table holds them.
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
@@ -283,6 +285,7 @@ impl Config {
             advertise: Vec::new(),
             default_relay_family: DefaultRelayFamily::Ipv4,
             channel_numbers: ChannelNumbers::Rfc8656,
+            carry_tos: false,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),

@@ -35,6 +35,7 @@ pub(super) struct Raw {
     pub(super) advertise: List,
     pub(super) default_relay_family: Text,
     pub(super) channel_numbers: Text,
+    pub(super) carry_tos: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,

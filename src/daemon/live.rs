@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::drain::Draining;
-use super::{Opened, Plan, parts};
+use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
@@ -116,6 +116,7 @@ impl Live {
                 self.opened.relay_addresses.iter().map(|a| a.advertised).collect(),
             ),
             alternates: super::drain::alternates(&effective.alternate),
+            guard: guard::rules(&effective),
         };
         if new.tls != old.tls {
             // It waits for a restart, which must not fail for it.

@@ -1,10 +1,12 @@
-//! Replace: other secrets, accounts and peer rules while calls are on (R28).
+//! Replace: other secrets, accounts, peer rules and rates while calls are on (R28).
 //!
-//! Live allocations keep their keys: a secret that was taken away refuses new Allocates only.
+//! Live allocations keep their keys: a secret that was taken away refuses new Allocates only. Where
+//! expiry becomes strict, it ends what is live, too.
 
 use std::sync::Arc;
 
 use super::drain::Alternate;
+use super::guard::GuardRules;
 use super::relay::{DefaultFamily, Relay};
 use super::relayed_address::RelayAddresses;
 use crate::auth::credential::Verifier;
@@ -25,19 +27,24 @@ pub struct Replacement {
     pub relay_addresses: RelayAddresses,
     /// Other servers, for clients that find no room here.
     pub alternates: Arc<[Alternate]>,
+    /// What is done about abuse.
+    pub guard: GuardRules,
 }
 
 impl Relay {
     /// Swaps the snapshots. Permissions and channels whose peer is refused from here on end; the
     /// client hears 403 when it asks for them again. All others go on untouched.
     pub(super) fn replace(&mut self, now: Now, replacement: Replacement) {
-        let Replacement { verifier, policy, default_family, relay_addresses, alternates } =
+        let Replacement { verifier, policy, default_family, relay_addresses, alternates, guard } =
             replacement;
         debug_assert_eq!(verifier.realm(), self.verifier.realm());
         self.verifier = verifier;
         self.default_family = default_family;
         self.relay_addresses = relay_addresses;
         self.alternates = alternates;
+        let live = self.allocations.iter().map(|(slot, live)| (slot, &*live.who.user));
+        self.guard.replace(guard, live);
+        self.shorten(now);
         if *policy == *self.policy {
             return;
         }
@@ -47,6 +54,20 @@ impl Relay {
                 allocation.permissions.judge_again(now, |ip| self.policy.permit_address(ip).ok());
             self.counters.channels_closed +=
                 allocation.channels.judge_again(now, |peer| self.policy.permit_peer(peer).ok());
+        }
+    }
+
+    /// Lets nothing live longer than the rules about expiry say.
+    fn shorten(&mut self, now: Now) {
+        for (slot, allocation) in &mut self.allocations {
+            let Some(left) = self.guard.time_left(now, &allocation.who) else { continue };
+            let noted = allocation.next_expiry();
+            allocation.live_at_most_until(now.mono + left);
+            let next = allocation.next_expiry();
+            if next != noted {
+                self.expiry.remove(noted, slot);
+                self.expiry.insert(next, slot);
+            }
         }
     }
 }

@@ -15,5 +15,6 @@ mod bare_machine;
 mod coturn;
 mod fragments;
 mod icmp;
+mod tos;
 mod turn_crate;
 mod turn_proto;

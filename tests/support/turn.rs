@@ -127,6 +127,7 @@ impl Turn {
             default_family: options.default_family,
             relay_addresses: options.relay_addresses,
             alternates: options.alternates,
+            guard: options.guard.rules,
         };
         self.relay_addresses = replacement.relay_addresses.clone();
         let before = self.relay.counters().clone();

@@ -8,6 +8,7 @@ mod drain;
 pub(crate) mod explain;
 mod guard;
 mod live;
+pub(crate) mod outside;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::auth::nonce::NonceKey;
 use crate::auth::secret::random_bytes;
@@ -36,6 +37,7 @@ use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
+use crate::ops::resolve;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
 use crate::plane::ledger::{Ledger, ShardIndex};
@@ -52,6 +54,7 @@ pub const ADDRESSES_FILE: &str = "addresses.json";
 
 use drain::Draining;
 use live::{InEffect, Live};
+use outside::{Outside, Questions};
 use signals::Signals;
 
 pub use plan::{Impossible, Plan};
@@ -143,6 +146,8 @@ impl Daemon {
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
+        let questions = Questions::of(&config, &relay);
+        warnings.clear();
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
         parts::raise_file_limit();
@@ -152,6 +157,11 @@ impl Daemon {
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
         let certificates = parts::certificates(&config)?;
         let ports = Ports::bind(&config, &here, &mut warnings)?;
+        let runtime = runtime()?;
+        let lookup = resolve::system();
+        let outside = runtime.block_on(Outside::at_start(&questions, &lookup));
+        let Plan { relay, warnings: of_plan } = Plan::with(&config, &here, outside.found())?;
+        warnings.splice(..0, of_plan.into_iter().chain(outside.sentences()));
         let mut opened = Opened {
             udp: ports.udp.iter().map(Listener::local).collect(),
             tcp: ports.doors_at(false),
@@ -166,15 +176,9 @@ impl Daemon {
         opened.warnings.extend(urls.turns_problem(Now::read()));
 
         let (store, record) = Store::open(parts::store_options(&config));
-        let policy = Arc::new(parts::policy(&config, &opened, &here));
+        let policy = Arc::new(parts::policy(&config, &opened, &here, &outside));
         let (handle, shard) =
             start_shard(&config, &opened, &secrets, Arc::clone(&policy), udp, &store)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("edge")
-            .enable_all()
-            .build()
-            .map_err(|source| system("starting the runtime of the edge", source))?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
         let signals = {
             let _inside = runtime.enter();
@@ -184,11 +188,13 @@ impl Daemon {
         parts::load_keys(&store, &keys);
         let draining = Draining::default();
         let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
+        let external = Arc::new(Snapshot::new(outside.health(&config, &opened.relay_addresses)));
         let health = pulse::health_probe(
             handle.clone(),
             store.clone(),
             Arc::clone(&issuer),
             Arc::clone(&draining.begun),
+            Arc::clone(&external),
         );
         let edge = Edge::new(
             parts::edge_options(&config, urls, &secrets),
@@ -200,8 +206,7 @@ impl Daemon {
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
         let live = Arc::new(Live {
-            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened)),
-            opened: opened.clone(),
+            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened, outside)),
             state: Arc::clone(&state),
             handle: handle.clone(),
             edge: Arc::clone(&edge),
@@ -210,7 +215,11 @@ impl Daemon {
             draining,
             certificates: certificates.clone(),
             issued: Arc::clone(&secrets.issued),
+            asking: Notify::new(),
+            external,
         });
+        live.note_found(Now::read());
+        runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
         let running = Running {
@@ -307,6 +316,15 @@ impl Daemon {
         let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));
         ended
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .map_err(|source| system("starting the runtime of the edge", source))
 }
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {

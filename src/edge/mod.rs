@@ -26,6 +26,7 @@ pub mod certificates;
 pub mod commands;
 pub mod control;
 pub mod control_json;
+mod control_words;
 mod cors;
 pub mod error;
 mod health;

@@ -80,8 +80,7 @@ impl Binding {
             return None;
         }
         let message = Message::parse(bytes).ok()?;
-        let is_ours =
-            message.transaction_id() == self.id && message.method() == Method::BINDING;
+        let is_ours = message.transaction_id() == self.id && message.method() == Method::BINDING;
         if !is_ours {
             return None;
         }

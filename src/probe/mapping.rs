@@ -87,9 +87,8 @@ impl Mapping {
     /// nobody can guess. The first requests are due at once.
     #[must_use]
     pub fn new(now: Now, local: SocketAddr, servers: &[(SocketAddr, TransactionId)]) -> Self {
-        let asked = |(server, id): &(SocketAddr, TransactionId)| {
-            (Binding::new(now, *server, *id), None)
-        };
+        let asked =
+            |(server, id): &(SocketAddr, TransactionId)| (Binding::new(now, *server, *id), None);
         Self {
             local,
             asked: servers.iter().map(asked).collect(),
@@ -115,9 +114,8 @@ impl Mapping {
             Input::Tick => self.tick(now),
         }
         let is_open = |(_, outcome): &(Binding, Option<Outcome>)| outcome.is_none();
-        let is_answered = |(_, outcome): &(Binding, Option<Outcome>)| {
-            matches!(outcome, Some(Outcome::Mapped(_)))
-        };
+        let is_answered =
+            |(_, outcome): &(Binding, Option<Outcome>)| matches!(outcome, Some(Outcome::Mapped(_)));
         let is_enough = now.mono >= self.grace_until && self.asked.iter().any(is_answered);
         if is_enough || !self.asked.iter().any(is_open) {
             self.is_over = true;

@@ -97,6 +97,8 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              UNION ALL SELECT * FROM (SELECT 2, id, at_ms FROM auth_failures
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 3, id, at_ms FROM config_changes
+                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              ORDER BY at LIMIT ?2",
         )?
         .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
@@ -107,7 +109,8 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
         let statement = match kind {
             0 => "DELETE FROM allocations WHERE id = ?1",
             1 => "DELETE FROM credentials_issued WHERE id = ?1",
-            _ => "DELETE FROM auth_failures WHERE id = ?1",
+            2 => "DELETE FROM auth_failures WHERE id = ?1",
+            _ => "DELETE FROM config_changes WHERE id = ?1",
         };
         transaction.prepare_cached(statement)?.execute([id])?;
     }

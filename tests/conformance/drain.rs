@@ -14,8 +14,8 @@ use crate::support::event::{
     refresh, socket_opened,
 };
 use crate::support::expectation::{
-    allocates, asks_for, asks_for_socket, begins, maps, refreshes, rejects, repeats, sends_channel_data, sends_to_peer,
-    succeeds,
+    allocates, asks_for, asks_for_socket, begins, maps, refreshes, rejects, repeats,
+    sends_channel_data, sends_to_peer, succeeds,
 };
 use crate::support::ledger::Mood;
 use crate::support::turn::Turn;

@@ -63,11 +63,8 @@ async fn the_address_is_found_from_a_port_that_relays() {
 #[tokio::test]
 async fn a_liar_who_does_not_know_the_id_is_not_heard_and_the_late_truth_is() {
     let port = server(|request, from| {
-        let forged = MessageWriter::new(
-            Class::SuccessResponse,
-            Method::BINDING,
-            TransactionId([0x5A; 12]),
-        );
+        let forged =
+            MessageWriter::new(Class::SuccessResponse, Method::BINDING, TransactionId([0x5A; 12]));
         let at = SocketAddr::new("6.6.6.6".parse().unwrap(), from.port());
         let forged = forged.xor_address(AttributeType::XOR_MAPPED_ADDRESS, at).finish(None, true);
         let truth = SocketAddr::new("9.8.7.6".parse().unwrap(), from.port());

@@ -13,7 +13,9 @@ pub(crate) mod parts;
 pub mod plan;
 mod ports;
 mod pulse;
+mod relaying;
 mod signals;
+pub(crate) mod trial;
 
 use std::fmt::Write as _;
 use std::io;
@@ -23,8 +25,6 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::auth::nonce::NonceKey;
-use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::accept;
@@ -40,14 +40,9 @@ use crate::ops::relay_choice::RelayAddress;
 use crate::ops::resolve;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
-use crate::plane::ledger::{Ledger, ShardIndex};
-use crate::plane::shard;
 use crate::plane::udp::Listener;
-use crate::policy::peers::PeerPolicy;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
-use crate::turn::relay::{Options as RelayOptions, Relay};
-use crate::turn::relayed_address::RelayAddresses;
 
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
@@ -60,6 +55,7 @@ use signals::Signals;
 pub use plan::{Impossible, Plan};
 use ports::Ports;
 pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
+use relaying::Parts;
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -177,8 +173,19 @@ impl Daemon {
 
         let (store, record) = Store::open(parts::store_options(&config));
         let policy = Arc::new(parts::policy(&config, &opened, &here, &outside));
-        let (handle, shard) =
-            start_shard(&config, &opened, &secrets, Arc::clone(&policy), udp, &store)?;
+        let facts = store.clone();
+        let (handle, shard) = relaying::start(
+            &config,
+            &opened,
+            Parts {
+                verifier: parts::verifier(&config, &secrets),
+                policy: Arc::clone(&policy),
+                listeners: udp,
+                guard: guard::options(&config, guard::revoked(&store))?,
+                quota: parts::quota_limits(&config),
+                facts: Box::new(move |fact| facts.record(Entry::Relay(fact))),
+            },
+        )?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
         let signals = {
             let _inside = runtime.enter();
@@ -329,42 +336,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
-}
-
-fn start_shard(
-    config: &Config,
-    opened: &Opened,
-    secrets: &parts::Secrets,
-    policy: Arc<PeerPolicy>,
-    listeners: Vec<Listener>,
-    store: &Store,
-) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {
-    let bind: Vec<_> = opened.relay_addresses.iter().map(|a| a.bind).collect();
-    let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
-    let key = random_bytes::<32>()
-        .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
-    let relay = Relay::new(RelayOptions {
-        verifier: Arc::new(parts::verifier(config, secrets)),
-        policy,
-        nonce_key: NonceKey::new(key, Now::read()),
-        relay_addresses: RelayAddresses::new(advertised),
-        default_family: parts::default_family(config),
-        channel_range: parts::channel_range(config),
-        alternates: drain::alternates(&config.alternate),
-        guard: guard::options(config, store)?,
-    });
-    let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
-    let store = store.clone();
-    shard::spawn(shard::Options {
-        index: ShardIndex(0),
-        relay,
-        listeners,
-        relay_bind_addresses: bind,
-        carry_tos: config.carry_tos,
-        ledger: Arc::new(ledger),
-        facts: Box::new(move |fact| store.record(Entry::Relay(fact))),
-    })
-    .map_err(|source| system("starting the relay thread", source))
 }
 
 /// A convenience for tools; that it cannot be written is no reason not to relay.

@@ -31,6 +31,13 @@ pub(super) struct Format {
     json: bool,
 }
 
+impl Format {
+    /// For scripts.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+}
+
 /// A request and how its answer is wanted.
 #[derive(Debug)]
 pub(super) struct Question {

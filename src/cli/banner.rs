@@ -136,7 +136,7 @@ fn joined(addresses: &[SocketAddr]) -> String {
 }
 
 /// `text` in lines of at most LINE_CHARS characters, words kept whole.
-fn wrapped(first: &str, rest: &str, text: &str) -> String {
+pub(super) fn wrapped(first: &str, rest: &str, text: &str) -> String {
     let mut lines = first.to_owned();
     let mut used = first.chars().count();
     let mut fresh = true;

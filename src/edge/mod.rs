@@ -23,6 +23,7 @@ pub mod access;
 pub mod api_keys;
 pub mod certificate;
 pub mod certificates;
+pub mod check_json;
 pub mod commands;
 pub mod control;
 pub mod control_json;

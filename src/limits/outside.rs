@@ -1,4 +1,4 @@
-//! Bounds of what is asked outside: our public address by STUN, a NAT64 of the local network.
+//! Bounds of what is asked outside, and of what `check-config` asks its own relay.
 
 use std::time::Duration;
 
@@ -30,3 +30,10 @@ pub const RESOLVED_MAX: usize = 64;
 pub const FORMER_ADDRESSES_MAX: usize = 8;
 /// NAT64 prefixes that are found and denied; more are not looked at.
 pub const NAT64_PREFIXES_MAX: usize = 16;
+
+// What `check-config` tries on itself.
+
+/// Longest that one step of a trial may take; then it counts as not working.
+pub const TRIAL_PATIENCE: Duration = Duration::from_secs(5);
+/// Relay ports below which `check-config` says that they are few: a browser takes several.
+pub const RELAY_PORTS_FEW: usize = 100;

@@ -338,7 +338,7 @@ pub const SECRET_BYTES_MIN: usize = 16;
 pub const SECRET_BYTES_MAX: usize = 512;
 /// Hosts `/ice` URLs may name.
 pub const ADVERTISE_MAX: usize = 8;
-/// Servers that clients may be sent to while this one drains.
+/// Servers that clients may be sent to while this one drains or has no room.
 pub const ALTERNATES_MAX: usize = 8;
 /// How long a drain lasts where nobody says; what is on then is ended.
 pub const DRAIN_LIMIT_DEFAULT: Duration = Duration::from_secs(3600);

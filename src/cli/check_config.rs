@@ -232,7 +232,7 @@ impl Running {
             let list = self.addresses.get(*list).and_then(Value::as_array);
             list.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(&at)))
         };
-        lists.iter().any(|list| is_there(list))
+        lists.iter().any(is_there)
     }
 
     fn sentence(&self, taken: &Taken) -> String {

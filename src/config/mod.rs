@@ -76,7 +76,7 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
-    /// Servers that clients are sent to while this one drains.
+    /// Servers that clients are sent to while this one drains or has no room.
     pub alternate: Vec<Alternate>,
     /// Peer ports that no data is sent to.
     pub reflection_ports: Vec<RangeInclusive<u16>>,

@@ -26,7 +26,7 @@ impl UrlSources {
                     Some(_) => self.why_this_host(),
                     None => self.why_none(now, transport),
                 };
-                Explained { transport, url, why: why.to_owned() }
+                Explained { transport, url, why }
             })
             .collect()
     }

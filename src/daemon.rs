@@ -229,11 +229,12 @@ impl Daemon {
         runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
+        let seen = Arc::clone(&edge);
         let running = Running {
             keys,
             issued: Arc::clone(&secrets.issued),
             live: sessions,
-            health,
+            health: Arc::new(move || seen.health()),
             tell: guard::tell_shards(handle.clone()),
             reload,
             drain: drain_on,

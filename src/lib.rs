@@ -5,12 +5,13 @@
 //!
 //! - leaves: [`time`], [`limits`], [`constant_time`]
 //! - 0, words and rules: [`wire`], [`auth`], [`policy`]
-//! - 1, machines: [`turn`], [`probe`]
+//! - 1, machines: [`turn`], [`call`], [`probe`]
 //! - 2, the world: [`plane`], [`store`]
 //! - 3, the edge: [`edge`], [`ops`], [`config`]
 //! - 4, the whole: [`daemon`], [`cli`]
 
 pub mod auth;
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod constant_time;

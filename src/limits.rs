@@ -1,11 +1,11 @@
 //! Every bound in the program, with its unit and what happens when it is reached.
 
-mod outside;
-
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use outside::*;
+pub mod call;
+pub mod outside;
+pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.
 
@@ -282,7 +282,8 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 // The edge.
 
-/// HTTP connections at once; the next waits in the kernel's queue.
+/// HTTP connections at once; one more cuts the one that has been silent for longest, or waits in the
+/// kernel's queue while all are at a request.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -292,6 +293,9 @@ pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest request body, bytes; larger is 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Largest body of a refused request that is read and forgotten, so that its sender can hear why; a
+/// larger one is refused at once. As much as nginx takes by default.
+pub const HTTP_SWALLOW_BYTES_MAX: usize = 1 << 20;
 /// How long a browser keeps the answer to a preflight.
 pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Longest a client may leave an answer unread; then the kernel ends the connection.
@@ -304,6 +308,10 @@ pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// ICE configs a second for one API key, twice as many at once; more is 429.
 pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Refusals (401) a second to one address, ten seconds' worth at once; more are 429.
+pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
+/// Addresses whose forwarding headers are ignored and that are named for it; others only count.
+pub const PROXIES_NAMED_MAX: usize = 8;
 /// Seconds named in `Retry-After`: at one or more a second a token is there after one.
 pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.

@@ -147,24 +147,25 @@ fn compares_secrets_in_one_place(source: &Source) -> Vec<String> {
     at(source, found)
 }
 
-/// Constants of `limits.rs` and its folder that nothing else in `src` names.
+/// Constants of `limits.rs`, and of the files below it, that nothing else in `src` names.
 fn unused_limits(sources: &[Source]) -> Vec<String> {
     let mut used = BTreeSet::new();
     let mut constants = Vec::new();
     for source in sources {
-        if source.path != "src/limits.rs" && !source.path.starts_with("src/limits/") {
+        let holds_limits = source.path == "src/limits.rs" || source.path.starts_with("src/limits/");
+        if !holds_limits {
             used.extend(source.tokens.iter().filter_map(Token::word));
             continue;
         }
         for i in 2..source.code.len() {
             let words = [i - 2, i - 1, i].map(|i| source.code[i].word());
             if let [Some("pub"), Some("const"), Some(name)] = words {
-                constants.push((format!("{}:{}", source.path, source.code[i].line), name));
+                constants.push((&source.path, source.code[i].line, name));
             }
         }
     }
-    let unused = constants.into_iter().filter(|(_, name)| !used.contains(name));
-    unused.map(|(at, name)| format!("{at}: nothing obeys `{name}`")).collect()
+    let unused = constants.into_iter().filter(|(_, _, name)| !used.contains(name));
+    unused.map(|(path, line, name)| format!("{path}:{line}: nothing obeys `{name}`")).collect()
 }
 
 /// For every tracked file, whatever its language.
@@ -376,9 +377,11 @@ mod rules {
     fn a_limit_that_nothing_obeys_is_found() {
         let limits = "pub const A: u8 = 1; pub const B: u8 = 2; const _: () = assert!(A < B);";
         let user = "use crate::limits::A; // limits::B\nconst C: &str = \"B\";";
-        let found = unused_limits(&[source("src/limits.rs", limits), source("src/a.rs", user)]);
-        finds(&found, 1);
-        assert!(found[0].contains("`B`"), "{found:?}");
+        for path in ["src/limits.rs", "src/limits/call.rs"] {
+            let found = unused_limits(&[source(path, limits), source("src/a.rs", user)]);
+            finds(&found, 1);
+            assert!(found[0].starts_with(path) && found[0].contains("`B`"), "{found:?}");
+        }
     }
 
     #[test]

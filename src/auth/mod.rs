@@ -1,8 +1,12 @@
-//! Who are you: secrets, time-limited credentials, static accounts, nonces, API keys. Pure computation.
+//! Who are you: identities, secrets, time-limited credentials, static accounts, nonces, API keys. Pure computation.
 
 pub mod api_key;
 pub mod credential;
+pub mod identity;
 pub mod key;
 pub mod nonce;
+pub mod own_token;
 pub mod secret;
+pub mod token;
+pub mod token_keys;
 pub mod user_hash;

@@ -17,7 +17,7 @@ use crate::edge::check_json::{Checked, RelayWord, TriedWord, UrlWord};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::Request;
 use crate::edge::ice_urls::{Explained, UrlTransport};
-use crate::limits::RELAY_PORTS_FEW;
+use crate::limits::outside::RELAY_PORTS_FEW;
 use crate::ops::interfaces;
 use crate::ops::kernel::Kernel;
 use crate::ops::port_holder::{Protocol, holder};

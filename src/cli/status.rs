@@ -25,7 +25,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, external } = health;
+    let Health { ok, draining, relay, record, tls, external, proxies } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -66,13 +66,20 @@ pub(super) fn shown(health: &Health) -> String {
             text.push_str(&format!("        {}\n", printable(problem)));
         }
     }
+    if let Some(proxies) = proxies {
+        text.push_str(&format!(
+            "HTTP    {} requests with a forwarding header that is ignored; {}\n",
+            proxies.ignored,
+            printable(&proxies.hint)
+        ));
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::json::{RecordHealth, RelayHealth, TlsHealth};
+    use crate::edge::json::{ProxyHealth, RecordHealth, RelayHealth, TlsHealth};
 
     #[test]
     fn what_is_wrong_catches_the_eye() {
@@ -83,6 +90,7 @@ mod tests {
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
             external: Vec::new(),
+            proxies: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -113,5 +121,9 @@ mod tests {
             "{}",
             shown(&health)
         );
+        let hint = "write this".to_owned();
+        health.proxies = Some(ProxyHealth { ignored: 7, sources: Vec::new(), hint });
+        let line = "HTTP    7 requests with a forwarding header that is ignored; write this\n";
+        assert!(shown(&health).ends_with(line));
     }
 }

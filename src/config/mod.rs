@@ -3,6 +3,7 @@
 mod check;
 mod checker;
 mod guard;
+mod http;
 mod ice;
 mod ice_url;
 mod load;
@@ -225,6 +226,10 @@ pub struct Http {
     pub local_without_key: bool,
     /// Requests a second with one API key.
     pub rate_per_key: u32,
+    /// Reverse proxies that are believed whom they forward for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Path that everything is served under, without the slash at its end; empty: at the root.
+    pub base_path: String,
 }
 
 /// `[record]`
@@ -300,6 +305,8 @@ impl Config {
                 cors_origins: Vec::new(),
                 local_without_key: true,
                 rate_per_key: 50,
+                trusted_proxies: Vec::new(),
+                base_path: String::new(),
             },
             ice: Ice {
                 ttl: Duration::from_secs(12 * 3600),

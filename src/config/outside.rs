@@ -4,7 +4,7 @@ use super::checker::Checker;
 use super::raw::{List, Switch};
 use super::value::{self, Refusal};
 use super::{Config, Host};
-use crate::limits::STUN_SERVERS_MAX;
+use crate::limits::outside::STUN_SERVERS_MAX;
 
 /// A STUN server that says under which public address we are seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

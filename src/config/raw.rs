@@ -97,6 +97,8 @@ pub(super) struct RawHttp {
     pub(super) cors_origins: List,
     pub(super) local_without_key: Switch,
     pub(super) rate_per_key: Number,
+    pub(super) trusted_proxies: List,
+    pub(super) base_path: Text,
 }
 
 #[derive(Deserialize, Default)]

@@ -174,6 +174,8 @@ impl Config {
             setting("http.cors_origins", Reload, list(&self.http.cors_origins)),
             setting("http.local_without_key", Reload, Value::Switch(self.http.local_without_key)),
             setting("http.rate_per_key", Reload, Value::Number(self.http.rate_per_key.into())),
+            setting("http.trusted_proxies", Reload, list(&self.http.trusted_proxies)),
+            setting("http.base_path", Reload, text(&self.http.base_path)),
             setting("ice.ttl", Reload, text(value::shown(self.ice.ttl))),
             setting("ice.policy", Reload, text(ice_policy(self.ice.policy))),
             setting("ice.stun", Reload, Value::Switch(self.ice.stun)),

@@ -14,7 +14,7 @@ use tokio::time::{timeout, timeout_at};
 use super::live::{InEffect, Live};
 use crate::config::{Config, Host};
 use crate::edge::json::ExternalHealth;
-use crate::limits::{
+use crate::limits::outside::{
     FORMER_ADDRESSES_MAX, OUTSIDE_INTERVAL, OUTSIDE_RETRY, OUTSIDE_START_PATIENCE,
 };
 use crate::ops::external::{self, Found, Heard, StunServer, resolve_all};

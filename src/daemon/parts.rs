@@ -247,6 +247,8 @@ pub(super) fn edge_options(config: &Config, urls: UrlSources, secrets: &Secrets)
         cors_local: http.local_without_key,
         local_without_key: http.local_without_key,
         rate_per_key: http.rate_per_key,
+        trusted_proxies: http.trusted_proxies.clone(),
+        base_path: http.base_path.clone(),
         connections_max: HTTP_CONNECTIONS_MAX,
         head_timeout: HTTP_HEAD_TIMEOUT,
         request_timeout: HTTP_REQUEST_TIMEOUT,

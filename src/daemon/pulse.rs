@@ -65,6 +65,8 @@ pub(super) fn health_probe(
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &issuer.read().urls),
             external: external.read().to_vec(),
+            // The edge adds what it sees.
+            proxies: None,
         }
     })
 }

@@ -1,6 +1,7 @@
 //! Every type that goes out or comes in as JSON over HTTP; `control_json` has the control socket's.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,20 @@ pub struct Health {
     /// Public addresses that are asked for; empty where `external_stun` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalHealth>,
+    /// Proxies whose word is ignored; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ProxyHealth>,
+}
+
+/// Forwarding headers that came from addresses outside `http.trusted_proxies`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyHealth {
+    /// Requests since the start whose header was ignored.
+    pub ignored: u64,
+    /// The addresses they came from, the first few.
+    pub sources: Vec<IpAddr>,
+    /// What to do if these are proxies of ours.
+    pub hint: String,
 }
 
 /// State of the relay.

@@ -10,7 +10,8 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout_at;
 
 use super::resolve::{Lookup, resolve};
-use crate::limits::{OUTSIDE_RETRY, RELAY_PORT_TRIES};
+use crate::limits::RELAY_PORT_TRIES;
+use crate::limits::outside::OUTSIDE_RETRY;
 use crate::probe::mapping::{Answers, Input, Mapping, Outcome, Output};
 use crate::time::Now;
 use crate::wire::message::TransactionId;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::limits::{RESOLVE_PATIENCE, RESOLVED_MAX, RESOLVERS_MAX};
+use crate::limits::outside::{RESOLVE_PATIENCE, RESOLVED_MAX, RESOLVERS_MAX};
 
 /// Finds the addresses of a name; may block for as long as it likes.
 pub type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-use crate::limits::NAT64_PREFIXES_MAX;
+use crate::limits::outside::NAT64_PREFIXES_MAX;
 
 /// The name that has A records only; whoever answers AAAA for it translates.
 pub const NAME: &str = "ipv4only.arpa";

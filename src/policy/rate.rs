@@ -1,6 +1,6 @@
 //! How fast: a token bucket in integers, exact over any length of time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lets `per_s` tokens a second through in the long run and `burst` at once.
 ///
@@ -31,6 +31,17 @@ impl TokenBucket {
         let Some(left) = self.level.checked_sub(u64::from(n) * TOKEN) else { return false };
         self.level = left;
         true
+    }
+
+    /// How long until `n` tokens are there; [`Duration::MAX`] if they never will be.
+    pub fn wait(&mut self, now: Instant, n: u32) -> Duration {
+        self.fill(now);
+        let missing = (u64::from(n) * TOKEN).saturating_sub(self.level);
+        match missing {
+            0 => Duration::ZERO,
+            _ if self.per_s == 0 || n > self.burst => Duration::MAX,
+            _ => Duration::from_nanos(missing.div_ceil(u64::from(self.per_s))),
+        }
     }
 
     fn fill(&mut self, now: Instant) {
@@ -98,10 +109,21 @@ const _: () = assert!(size_of::<TokenBucket>() <= 32);
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::time::Now;
+
+    #[test]
+    fn a_bucket_says_how_long_to_wait_and_keeps_its_word() {
+        let start = Now::read().mono;
+        let mut bucket = TokenBucket::new(3, 10);
+        assert_eq!(bucket.wait(start, 10), Duration::ZERO);
+        assert!(bucket.take(start, 9));
+        let wait = bucket.wait(start, 2);
+        assert!(!bucket.take(start + wait - Duration::from_nanos(1), 2));
+        assert!(bucket.take(start + wait, 2));
+        assert_eq!(bucket.wait(start, 11), Duration::MAX);
+        assert_eq!(TokenBucket::new(0, 0).wait(start, 1), Duration::MAX);
+    }
 
     #[test]
     fn a_meter_lets_the_rate_through_whatever_the_sizes() {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::limits::{STUN_LAST_WAIT, STUN_RTO, STUN_SENDS};
+use crate::limits::outside::{STUN_LAST_WAIT, STUN_RTO, STUN_SENDS};
 use crate::time::Now;
 use crate::wire::address::XorAddress;
 use crate::wire::attribute::AttributeType;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::binding::{Answer, Binding, Due};
-use crate::limits::STUN_GRACE;
+use crate::limits::outside::STUN_GRACE;
 use crate::policy::public::not_public;
 use crate::time::Now;
 use crate::wire::message::TransactionId;

@@ -50,6 +50,8 @@ listen = []
 cors_origins = ["https://app.example.org"]
 local_without_key = true
 rate_per_key = 7
+trusted_proxies = ["127.0.0.1"]
+base_path = "/turnbell"
 [ice]
 ttl = "90s"
 policy = "relay"

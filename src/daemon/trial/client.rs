@@ -15,7 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use super::Fault;
 use crate::auth::credential::Issued;
 use crate::auth::key::{LongTermKey, PasswordAlgorithm};
-use crate::limits::{STUN_RTO, TRIAL_PATIENCE};
+use crate::limits::outside::{STUN_RTO, TRIAL_PATIENCE};
 use crate::time::Now;
 use crate::turn::fact::Transport;
 use crate::wire::address::{Family, XorAddress};

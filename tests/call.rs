@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "tests/sim.rs uses the rest")]
+#[path = "sim/prng.rs"]
+mod prng;
+
 mod call {
+    pub(crate) mod actor;
     pub(crate) mod board;
     pub(crate) mod said;
     pub(crate) mod setup;

@@ -1,6 +1,6 @@
 //! A switchboard with a clock that moves when told, pages that talk to it, and a record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct Board {
 pub(crate) struct Record {
     pub(crate) calls: BTreeMap<CallId, CallRow>,
     pub(crate) last: Option<CallId>,
+    /// Those without a final row.
+    pub(crate) live: BTreeSet<CallId>,
     pub(crate) parties: BTreeMap<(CallId, PartyId), PartyRow>,
     pub(crate) events: Vec<EventRow>,
     pub(crate) quality: Vec<QualityRow>,
@@ -64,6 +66,8 @@ pub(crate) struct Socket {
     /// It does not read.
     pub(crate) is_slow: bool,
     pub(crate) last_seq: u64,
+    /// Everything in order, for a page that reads when it likes.
+    pub(crate) inbox: VecDeque<Message>,
 }
 
 /// Who connects with what.
@@ -172,7 +176,7 @@ impl Board {
         &self.sockets[&page.connection]
     }
 
-    fn socket_mut(&mut self, connection: ConnectionId) -> &mut Socket {
+    pub(crate) fn socket_mut(&mut self, connection: ConnectionId) -> &mut Socket {
         self.sockets.get_mut(&connection).unwrap()
     }
 
@@ -329,6 +333,7 @@ impl Board {
 
 impl Socket {
     fn take(&mut self, message: Message) {
+        self.inbox.push_back(message.clone());
         match message {
             Message::Welcome(welcome) => {
                 assert!(self.welcome.replace(*welcome).is_none(), "one welcome");
@@ -355,6 +360,10 @@ impl Record {
                 assert!(!was_final, "one final row: {before:?}, then {:?}", row.status);
                 assert_eq!(row.reason.is_some(), row.status.is_final());
                 self.last = Some(row.call);
+                match row.status.is_final() {
+                    true => self.live.remove(&row.call),
+                    false => self.live.insert(row.call),
+                };
                 self.calls.insert(row.call, *row);
             }
             Row::Party(row) => {

@@ -104,7 +104,16 @@ fn a_device_that_is_silenced_is_silent_and_the_other_rings_on() {
     call.board.hears(&call.alice, &[]);
     call.board.hears(&call.laptop, &[]);
     call.board.does(&call.laptop, accept(call.id));
-    call.board.hears(&call.phone, &[]);
+    call.board.hears(&call.phone, &["cancelled answered_elsewhere"]);
+    call.ends();
+}
+
+#[test] // T14
+fn a_silenced_device_may_still_be_the_one_that_answers() {
+    let mut call = Call::ringing();
+    call.board.does(&call.phone, reject(call.id, RejectScope::Device));
+    call.board.does(&call.phone, accept(call.id));
+    call.board.hears(&call.laptop, &["cancelled answered_elsewhere"]);
     call.ends();
 }
 

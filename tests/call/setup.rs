@@ -112,10 +112,9 @@ impl Call {
 /// The invite of `user` by this page; the call.
 #[track_caller]
 pub(crate) fn calls(board: &mut Board, page: &Page, user: &str) -> CallId {
-    match board.does(page, invite(user)) {
-        Reply::Invited(invited) => invited.call.call,
-        other => panic!("{other:?}"),
-    }
+    let reply = board.does(page, invite(user));
+    let Reply::Invited(invited) = reply else { panic!("{reply:?}") };
+    invited.call.call
 }
 
 pub(crate) fn invite(user: &str) -> Request {

@@ -8,10 +8,8 @@ use turnbell::call::request::Request;
 use super::setup::{Call, answer, candidates, hangup, offer, sdp, signal};
 
 fn is_delivered(reply: Reply) -> bool {
-    match reply {
-        Reply::Signaled { is_delivered } => is_delivered,
-        other => panic!("{other:?}"),
-    }
+    let Reply::Signaled { is_delivered } = reply else { panic!("{reply:?}") };
+    is_delivered
 }
 
 #[test]
@@ -22,9 +20,9 @@ fn signals_go_to_the_other_side_in_order_with_a_sender_from_the_server() {
     board.does(alice, candidates(*id, 1, 3));
     board.does(alice, signal(*id, 1, SignalPayload::EndOfCandidates));
     let events = board.events(laptop);
-    let senders = events.iter().map(|event| match &**event {
-        Event::CallSignal { from, .. } => *from,
-        other => panic!("{other:?}"),
+    let senders = events.iter().map(|event| {
+        let Event::CallSignal { from, .. } = &**event else { panic!("{event:?}") };
+        *from
     });
     assert_eq!(senders.collect::<Vec<_>>(), [PartyId(1); 3]);
     board.does(laptop, answer(*id, 1));

@@ -37,6 +37,18 @@ fn one_side_with_media_for_3_s_is_enough() {
 }
 
 #[test] // T16
+fn a_second_report_of_the_same_side_does_not_begin_the_3_s_anew() {
+    let mut call = Call::connecting();
+    call.board.does(&call.laptop, media(call.id, Connected));
+    call.board.wait_s(2);
+    let (id, path) = (call.id, Some(relayed()));
+    call.board.does(&call.laptop, Request::CallMedia { call: id, status: Connected, path });
+    call.board.wait_s(1);
+    call.board.hears(&call.alice, &["state active"]);
+    call.ends();
+}
+
+#[test] // T16
 fn one_side_that_loses_it_within_3_s_is_not() {
     let mut call = Call::connecting();
     call.board.does(&call.laptop, media(call.id, Connected));

@@ -213,6 +213,16 @@ fn fresh_ice_configs_come_before_the_old_ones_expire() {
 }
 
 #[test]
+fn configs_that_never_last_do_not_stop_the_clock() {
+    let ice_refresh = std::time::Duration::ZERO;
+    let mut board = Board::with(TenantOptions { ice_refresh, ..Default::default() });
+    let alice = board.page(who("alice"));
+    board.wait_s(3);
+    board.hears(&alice, &["sync []", "ice turn=true", "ice turn=true", "ice turn=true"]);
+    board.ends();
+}
+
+#[test]
 fn bye_leaves_nothing_to_resume() {
     let mut board = Board::new();
     let alice = board.page(who("alice"));

@@ -146,6 +146,7 @@ impl Daemon {
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
         parts::raise_file_limit();
+        parts::forbid_core_dumps();
         warnings.extend(parts::too_small(&config, &Kernel::read()));
         let control = ControlSocket::bind(&state.control_socket())
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
@@ -212,11 +213,12 @@ impl Daemon {
         });
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
+        let seen = Arc::clone(&edge);
         let running = Running {
             keys,
             issued: Arc::clone(&secrets.issued),
             live: sessions,
-            health,
+            health: Arc::new(move || seen.health()),
             tell: guard::tell_shards(handle.clone()),
             reload,
             drain: drain_on,
@@ -340,6 +342,7 @@ fn start_shard(
         relay,
         listeners,
         relay_bind_addresses: bind,
+        carry_tos: config.carry_tos,
         ledger: Arc::new(ledger),
         facts: Box::new(move |fact| store.record(Entry::Relay(fact))),
     })

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub mod call;
+pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.
 
@@ -196,7 +197,7 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub const FRAME_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
 /// Bytes of an unfinished message kept for a client without allocation; more closes the stream.
 pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
-/// Streams of one shard; the next one is closed.
+/// Streams of one shard; one more ends the oldest without allocation, or is closed if all have one.
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
@@ -280,7 +281,8 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 
 // The edge.
 
-/// HTTP connections at once; the next waits in the kernel's queue.
+/// HTTP connections at once; one more cuts the one that has been silent for longest, or waits in the
+/// kernel's queue while all are at a request.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -290,6 +292,9 @@ pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest request body, bytes; larger is 413.
 pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Largest body of a refused request that is read and forgotten, so that its sender can hear why; a
+/// larger one is refused at once. As much as nginx takes by default.
+pub const HTTP_SWALLOW_BYTES_MAX: usize = 1 << 20;
 /// How long a browser keeps the answer to a preflight.
 pub const CORS_PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Longest a client may leave an answer unread; then the kernel ends the connection.
@@ -302,6 +307,10 @@ pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// ICE configs a second for one API key, twice as many at once; more is 429.
 pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Refusals (401) a second to one address, ten seconds' worth at once; more are 429.
+pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
+/// Addresses whose forwarding headers are ignored and that are named for it; others only count.
+pub const PROXIES_NAMED_MAX: usize = 8;
 /// Seconds named in `Retry-After`: at one or more a second a token is there after one.
 pub const RETRY_AFTER_S: u64 = 1;
 /// API keys that may exist.

@@ -118,6 +118,7 @@ external = ["203.0.113.7/10.0.0.5", "2001:db8::7"]
 advertise = ["TURN.example.org.", "turn.example.org:443", "203.0.113.7", "[2001:db8::7]:3479", "2001:db8::7"]
 default_relay_family = "client"
 channel_numbers = "rfc5766"
+carry_tos = "on"
 allow_private_peers = ["127.0.0.1", "10.0.0.0/8"]
 deny_peers = ["0.0.0.0/0"]
 alternate = ["203.0.113.9:5349/TURN2.example.org", "[2001:db8::9]:3478"]
@@ -129,6 +130,8 @@ listen = []
 cors_origins = ["https://app.example.org", "http://localhost:5173", "https://[2001:db8::1]:8443"]
 local_without_key = true
 rate_per_key = 7
+trusted_proxies = ["127.0.0.1", "2001:db8::/32"]
+base_path = "/calls/turnbell"
 [ice]
 ttl = "90s"
 policy = "relay"
@@ -170,6 +173,7 @@ format = "text"
     assert_eq!(config.advertise[4].host, Host::Address("2001:db8::7".parse().unwrap()));
     assert_eq!(config.default_relay_family, DefaultRelayFamily::Client);
     assert_eq!(config.channel_numbers, ChannelNumbers::Rfc5766);
+    assert!(config.carry_tos);
     assert_eq!(config.allow_private_peers[0], "127.0.0.1/32".parse().unwrap());
     assert_eq!(config.deny_peers[0].prefix_len(), 0);
     assert_eq!(config.alternate[0].domain.as_deref(), Some("turn2.example.org"));
@@ -180,6 +184,9 @@ format = "text"
     assert_eq!((config.http.listen.len(), config.http.rate_per_key), (0, 7));
     assert_eq!(config.http.cors_origins.len(), 3);
     assert!(config.http.local_without_key);
+    let proxies = ["127.0.0.1/32", "2001:db8::/32"].map(|net| net.parse().unwrap());
+    assert_eq!(config.http.trusted_proxies, proxies);
+    assert_eq!(config.http.base_path, "/calls/turnbell");
     assert_eq!((config.ice.ttl, config.ice.policy), (Duration::from_secs(90), IcePolicy::Relay));
     assert!(!config.ice.stun);
     let servers = &config.ice.servers;
@@ -483,6 +490,7 @@ fn a_record_has_16_mib_to_1_tib() {
 #[test]
 fn words_are_listed_when_another_is_found() {
     check_refused("channel_numbers = \"all\"", &["\"rfc8656\" or \"rfc5766\""]);
+    check_refused("carry_tos = \"yes\"", &["\"off\" or \"on\""]);
     check_refused("default_relay_family = \"v4\"", &["\"ipv4\" or \"ipv6\" or \"client\""]);
     check_refused("[ice]\npolicy = \"none\"", &["\"all\" or \"relay\""]);
     check_refused("[record]\naddresses = \"hash\"", &["\"full\" or \"prefix\" or \"none\""]);
@@ -512,6 +520,51 @@ fn an_origin_is_written_as_a_browser_writes_it() {
         check_refused(&text, &[":2: `http.cors_origins`", "what a browser sends as Origin"]);
     }
     accepted("[http]\ncors_origins = [\"http://app.example.org:443\", \"http://127.0.0.1:5173\"]");
+}
+
+#[test]
+fn a_base_path_begins_with_a_slash_ends_without_and_holds_nothing_that_could_be_read_twice() {
+    let of = |path: &str| format!("[http]\nbase_path = \"{path}\"");
+    let long = format!("/{}", "x".repeat(127));
+    for good in ["", "/turnbell", "/a/b-c/d.e_f~1", "/...", &long] {
+        assert_eq!(accepted(&of(good)).http.base_path, good);
+    }
+    for bad in [
+        "/",
+        "turnbell",
+        "/turnbell/",
+        "//turnbell",
+        "/a//b",
+        "/.",
+        "/a/../b",
+        "/a%2Fb",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/a:b",
+        "/\u{e9}",
+        "https://example.org/turnbell",
+        &format!("{long}x"),
+    ] {
+        check_refused(&of(bad), &[":2: `http.base_path`", "a path such as \"/turnbell\""]);
+    }
+}
+
+#[test]
+fn trusted_proxies_are_networks_and_never_everybody() {
+    let of = |nets: &str| format!("[http]\ntrusted_proxies = [{nets}]");
+    for good in ["", "\"10.0.0.0/8\"", "\"fc00::/7\"", "\"127.0.0.1\", \"::1\""] {
+        assert_eq!(accepted(&of(good)).warnings, Vec::<String>::new());
+    }
+    let many = |count| (0..count).map(|n| format!("\"10.0.0.{n}\",")).collect::<String>();
+    assert_eq!(accepted(&of(&many(64))).http.trusted_proxies.len(), 64);
+    check_refused(&of(&many(65)), &["0 to 64 entries, found 65"]);
+    for bad in ["0.0.0.0/0", "::/0", "10.0.0.0/7", "fc00::/6"] {
+        check_refused(&of(&format!("\"{bad}\"")), &[":2: `http.trusted_proxies`", "too wide"]);
+    }
+    check_refused(&of("\"proxy.example.org\""), &["is no IP address"]);
+    check_refused(&of("\"::ffff:10.0.0.1\""), &["write it as IPv4 (10.0.0.1)"]);
+    assert!(accepted(&of("\"10.0.0.5/8\"")).warnings[0].contains("means 10.0.0.0/8"));
 }
 
 #[test]

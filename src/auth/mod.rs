@@ -5,5 +5,8 @@ pub mod credential;
 pub mod identity;
 pub mod key;
 pub mod nonce;
+pub mod own_token;
 pub mod secret;
+pub mod token;
+pub mod token_keys;
 pub mod user_hash;

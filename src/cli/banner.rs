@@ -79,9 +79,10 @@ impl Banner<'_> {
         let Some(at) = local.or_else(|| self.http.first()) else {
             return "  next      `turnbell credential` issues a credential by hand".to_owned();
         };
+        let base = &self.config.http.base_path;
         let url = match local {
-            Some(_) => format!("http://localhost:{}/", at.port()),
-            None => format!("http://{at}/"),
+            Some(_) => format!("http://localhost:{}{base}/", at.port()),
+            None => format!("http://{at}{base}/"),
         };
         if self.config.http.local_without_key {
             format!("  open      {url}  to see a call go through this relay")

@@ -72,8 +72,9 @@ pub(super) fn added(config: &Config, id: &str, name: &str, key: &str) -> String 
         };
         text.push_str(&format!(
             "\nTry it while turnbell runs:\n\n  curl -H 'Authorization: Bearer {key}' \
-             'http://{host}:{}/ice?user=alice'\n",
-            at.port()
+             'http://{host}:{}{}/ice?user=alice'\n",
+            at.port(),
+            config.http.base_path
         ));
     }
     text
@@ -130,6 +131,12 @@ mod tests {
         assert!(embedded.contains("'http://127.0.0.1:8080/ice?user=alice'"), "{embedded}");
         assert!(text(&["[::1]:81"]).contains("http://[::1]:81/ice"));
         assert!(text(&["[::]:81"]).contains("http://localhost:81/ice"));
+        config.http.base_path = "/turnbell".to_owned();
+        let mut text = |listen: &[&str]| {
+            config.http.listen = listen.iter().map(|at| at.parse().unwrap()).collect();
+            added(&config, "k1", "site", "tbk_x")
+        };
+        assert!(text(&["[::1]:81"]).contains("http://[::1]:81/turnbell/ice"));
         assert!(!text(&[]).contains("curl"));
         assert!(!text(&["127.0.0.1:0"]).contains("curl"));
     }

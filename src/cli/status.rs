@@ -24,7 +24,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls } = health;
+    let Health { ok, draining, relay, record, tls, proxies } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -50,13 +50,20 @@ pub(super) fn shown(health: &Health) -> String {
         let state = tls.problem.as_deref().map_or_else(|| "well".into(), printable);
         text.push_str(&format!("TLS     {state}\n"));
     }
+    if let Some(proxies) = proxies {
+        text.push_str(&format!(
+            "HTTP    {} requests with a forwarding header that is ignored; {}\n",
+            proxies.ignored,
+            printable(&proxies.hint)
+        ));
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::json::{RecordHealth, RelayHealth, TlsHealth};
+    use crate::edge::json::{ProxyHealth, RecordHealth, RelayHealth, TlsHealth};
 
     #[test]
     fn what_is_wrong_catches_the_eye() {
@@ -66,6 +73,7 @@ mod tests {
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 1 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
+            proxies: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -80,5 +88,9 @@ mod tests {
         let problem = Some("the certificate expired 3 days ago".to_owned());
         health.tls = Some(TlsHealth { ok: false, problem, expires_at: 0 });
         assert!(shown(&health).ends_with("\nTLS     the certificate expired 3 days ago\n"));
+        let hint = "write this".to_owned();
+        health.proxies = Some(ProxyHealth { ignored: 7, sources: Vec::new(), hint });
+        let line = "HTTP    7 requests with a forwarding header that is ignored; write this\n";
+        assert!(shown(&health).ends_with(line));
     }
 }

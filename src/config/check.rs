@@ -1,7 +1,6 @@
 //! The one conversion from what was typed to what is meant. It checks everything and stops at
 //! nothing, so that all problems are shown at once.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::Spanned;
@@ -10,15 +9,14 @@ use super::checker::Checker;
 use super::load::HandedFiles;
 use super::ports::RawListen;
 use super::problem::Problem;
-use super::raw::{List, Raw, RawAuth, RawHttp};
+use super::raw::{List, Raw, RawAuth};
 use super::value::{self, Refusal};
 use super::{
-    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, Http,
-    LogFormat, secrets,
+    AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, LogFormat,
+    secrets,
 };
 use crate::limits::{
-    ADVERTISE_MAX, ALTERNATES_MAX, LISTENERS_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX,
-    STATIC_USERS_MAX,
+    ADVERTISE_MAX, ALTERNATES_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX, STATIC_USERS_MAX,
 };
 
 /// Fills `config`, which holds the defaults, with what was typed.
@@ -79,6 +77,8 @@ pub(super) fn convert(
         config.channel_numbers,
         &[("rfc8656", ChannelNumbers::Rfc8656), ("rfc5766", ChannelNumbers::Rfc5766)],
     );
+    config.carry_tos =
+        at.choice("carry_tos", raw.carry_tos, config.carry_tos, &[("off", false), ("on", true)]);
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
     if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
         config.alternate = found;
@@ -225,39 +225,6 @@ impl Checker<'_> {
         auth
     }
 
-    fn http(&mut self, default: Http, raw: RawHttp, listen_tls: &[SocketAddr]) -> Http {
-        let http = Http {
-            listen: self
-                .list("http.listen", raw.listen, 0..=LISTENERS_MAX, |t| value::listener(t, 8080))
-                .unwrap_or(default.listen),
-            cors_origins: self
-                .list("http.cors_origins", raw.cors_origins, 0..=ORIGINS_MAX, value::origin)
-                .unwrap_or(default.cors_origins),
-            local_without_key: self.switch(raw.local_without_key, default.local_without_key),
-            rate_per_key: self.number(
-                "http.rate_per_key",
-                raw.rate_per_key,
-                default.rate_per_key,
-                1..=100_000,
-            ),
-        };
-        let is_plain = |at: &&SocketAddr| !at.ip().is_loopback() && !listen_tls.contains(at);
-        for listener in http.listen.iter().filter(is_plain) {
-            self.warnings.push(format!(
-                "http.listen: {listener} is reached from outside without encryption; keys and \
-                 credentials can be read on the way, put a proxy with TLS in front"
-            ));
-        }
-        if http.local_without_key {
-            self.warnings.push(
-                "http.local_without_key: every program on this machine gets credentials, and so \
-                 does everybody behind a reverse proxy on it that adds no forwarding header"
-                    .to_owned(),
-            );
-        }
-        http
-    }
-
     fn warn_of_overlap(&mut self, config: &Config) {
         for listener in &config.listen {
             if config.relay_ports.contains(&listener.port()) {
@@ -272,5 +239,3 @@ impl Checker<'_> {
 
 /// Networks in one list of peers.
 const PEER_NETWORKS_MAX: usize = 1024;
-/// Origins pages may call from.
-const ORIGINS_MAX: usize = 256;

@@ -3,6 +3,7 @@
 mod check;
 mod checker;
 mod guard;
+mod http;
 mod ice;
 mod ice_url;
 mod load;
@@ -64,6 +65,8 @@ pub struct Config {
     pub default_relay_family: DefaultRelayFamily,
     /// Channel numbers that clients may bind.
     pub channel_numbers: ChannelNumbers,
+    /// Whether DSCP and ECN of a datagram are kept on its way through.
+    pub carry_tos: bool,
     /// Peers allowed although the deny table holds them.
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
@@ -217,6 +220,10 @@ pub struct Http {
     pub local_without_key: bool,
     /// Requests a second with one API key.
     pub rate_per_key: u32,
+    /// Reverse proxies that are believed whom they forward for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Path that everything is served under, without the slash at its end; empty: at the root.
+    pub base_path: String,
 }
 
 /// `[record]`
@@ -275,6 +282,7 @@ impl Config {
             advertise: Vec::new(),
             default_relay_family: DefaultRelayFamily::Ipv4,
             channel_numbers: ChannelNumbers::Rfc8656,
+            carry_tos: false,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),
@@ -289,6 +297,8 @@ impl Config {
                 cors_origins: Vec::new(),
                 local_without_key: true,
                 rate_per_key: 50,
+                trusted_proxies: Vec::new(),
+                base_path: String::new(),
             },
             ice: Ice {
                 ttl: Duration::from_secs(12 * 3600),

@@ -33,6 +33,7 @@ pub(super) struct Raw {
     pub(super) advertise: List,
     pub(super) default_relay_family: Text,
     pub(super) channel_numbers: Text,
+    pub(super) carry_tos: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,
@@ -94,6 +95,8 @@ pub(super) struct RawHttp {
     pub(super) cors_origins: List,
     pub(super) local_without_key: Switch,
     pub(super) rate_per_key: Number,
+    pub(super) trusted_proxies: List,
+    pub(super) base_path: Text,
 }
 
 #[derive(Deserialize, Default)]

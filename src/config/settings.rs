@@ -119,6 +119,7 @@ impl Config {
             ),
             setting("default_relay_family", Reload, text(family(self.default_relay_family))),
             setting("channel_numbers", Restart, text(channels(self.channel_numbers))),
+            setting("carry_tos", Restart, text(if self.carry_tos { "on" } else { "off" })),
             setting("allow_private_peers", Reload, list(&self.allow_private_peers)),
             setting("deny_peers", Reload, list(&self.deny_peers)),
             setting(
@@ -144,19 +145,19 @@ impl Config {
                 let shown = counted(self.auth.users.len(), "account");
                 Value::Hidden { shown, held: held.collect() }
             }),
-            setting("auth.expiry", Restart, text(expiry(self.auth.expiry))),
+            setting("auth.expiry", Reload, text(expiry(self.auth.expiry))),
             setting("quota.per_user", Reload, Value::Number(self.quota.per_user.into())),
             setting("quota.per_source", Reload, Value::Number(self.quota.per_source.into())),
             setting("quota.total", Reload, Value::Number(self.quota.total.into())),
             setting(
                 "shield.answers_per_source",
-                Restart,
+                Reload,
                 Value::Number(self.shield.answers_per_source.into()),
             ),
-            setting("shield.answers_total", Restart, text(bits(self.shield.answers_total))),
-            setting("rate.per_allocation", Restart, rate(self.rates.per_allocation)),
-            setting("rate.per_user", Restart, rate(self.rates.per_user)),
-            setting("rate.total", Restart, rate(self.rates.total)),
+            setting("shield.answers_total", Reload, text(bits(self.shield.answers_total))),
+            setting("rate.per_allocation", Reload, rate(self.rates.per_allocation)),
+            setting("rate.per_user", Reload, rate(self.rates.per_user)),
+            setting("rate.total", Reload, rate(self.rates.total)),
         ]
     }
 
@@ -167,6 +168,8 @@ impl Config {
             setting("http.cors_origins", Reload, list(&self.http.cors_origins)),
             setting("http.local_without_key", Reload, Value::Switch(self.http.local_without_key)),
             setting("http.rate_per_key", Reload, Value::Number(self.http.rate_per_key.into())),
+            setting("http.trusted_proxies", Reload, list(&self.http.trusted_proxies)),
+            setting("http.base_path", Reload, text(&self.http.base_path)),
             setting("ice.ttl", Reload, text(value::shown(self.ice.ttl))),
             setting("ice.policy", Reload, text(ice_policy(self.ice.policy))),
             setting("ice.stun", Reload, Value::Switch(self.ice.stun)),
@@ -198,8 +201,7 @@ impl Config {
         new.relay_ports = old.relay_ports.clone();
         new.external.clone_from(&old.external);
         new.channel_numbers = old.channel_numbers;
-        new.auth.expiry = old.auth.expiry;
-        (new.shield, new.rates) = (old.shield, old.rates);
+        new.carry_tos = old.carry_tos;
         new.http.listen.clone_from(&old.http.listen);
         new.log.format = old.log.format;
         for Setting { key, takes, value: _ } in old.settings() {

@@ -9,10 +9,10 @@ use crate::config::{self, Config, CredentialExpiry};
 use crate::edge::revoke::{TellShards, Told};
 use crate::limits::ANSWER_PATIENCE;
 use crate::plane::handle::Handle;
-use crate::policy::shield::ShieldOptions;
+use crate::policy::shield::Budgets;
 use crate::store::Store;
 use crate::time::Now;
-use crate::turn::guard::{ExpiryRule, GuardOptions};
+use crate::turn::guard::{ExpiryRule, GuardOptions, GuardRules};
 use crate::turn::rates::{Rate, RateOptions};
 use crate::turn::revocation::Revocation;
 
@@ -24,12 +24,19 @@ pub(super) fn options(config: &Config, store: &Store) -> Result<GuardOptions, Da
         Ok::<u64, DaemonError>(u64::from_ne_bytes(bytes))
     };
     Ok(GuardOptions {
-        shield: ShieldOptions {
+        rules: rules(config),
+        shield_seed: [random()?, random()?],
+        revoked: revoked(store),
+    })
+}
+
+/// What it judges by.
+pub(super) fn rules(config: &Config) -> GuardRules {
+    GuardRules {
+        shield: Budgets {
             answers_per_source: config.shield.answers_per_source,
             bits_total: config.shield.answers_total,
-            seed: [random()?, random()?],
         },
-        revoked: revoked(store),
         expiry: match config.auth.expiry {
             CredentialExpiry::Allocate => ExpiryRule::Allocate,
             CredentialExpiry::Strict => ExpiryRule::Strict,
@@ -39,7 +46,7 @@ pub(super) fn options(config: &Config, store: &Store) -> Result<GuardOptions, Da
             per_user: rate(config.rates.per_user),
             total: rate(config.rates.total),
         },
-    })
+    }
 }
 
 /// Who cannot be read now is not revoked until the daemon is started again; `/healthz` and the log

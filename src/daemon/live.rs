@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::drain::Draining;
-use super::{Opened, Plan, parts};
+use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
@@ -111,6 +111,7 @@ impl Live {
             verifier: Arc::new(parts::verifier(&effective, &secrets)),
             policy: Arc::clone(&policy),
             default_family: parts::default_family(&effective),
+            guard: guard::rules(&effective),
         };
         if new.tls != old.tls {
             // It waits for a restart, which must not fail for it.

@@ -77,6 +77,13 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// Lets no memory of this process, which holds secrets, get into a core dump.
+pub(super) fn forbid_core_dumps() {
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        tracing::warn!(%error, "a crash may write a core dump, with the secrets in it");
+    }
+}
+
 /// What this process or the kernel allows too little of for the configured size.
 pub(crate) fn too_small(config: &Config, kernel: &Kernel) -> Vec<String> {
     // One descriptor per allocation, and some for everything else.
@@ -231,6 +238,8 @@ pub(super) fn edge_options(config: &Config, urls: UrlSources, secrets: &Secrets)
         cors_local: http.local_without_key,
         local_without_key: http.local_without_key,
         rate_per_key: http.rate_per_key,
+        trusted_proxies: http.trusted_proxies.clone(),
+        base_path: http.base_path.clone(),
         connections_max: HTTP_CONNECTIONS_MAX,
         head_timeout: HTTP_HEAD_TIMEOUT,
         request_timeout: HTTP_REQUEST_TIMEOUT,

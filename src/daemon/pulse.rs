@@ -63,6 +63,8 @@ pub(super) fn health_probe(
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &issuer.read().urls),
+            // The edge adds what it sees.
+            proxies: None,
         }
     })
 }

@@ -2,13 +2,15 @@
 //!
 //! A request is *truly local* if all of this holds:
 //! - its TCP source is a loopback address;
-//! - it is HTTP/1.1 (a reverse proxy that was set up in three lines speaks 1.0 to its backend);
+//! - it is HTTP/1.1 (a reverse proxy that was set up in three lines may speak 1.0 to its backend);
 //! - its Host is `localhost`, `*.localhost`, 127.0.0.0/8 or `[::1]`, so that a name somebody else
 //!   points at 127.0.0.1 opens nothing;
 //! - it carries no header that a proxy would have added;
 //! - if a page made it, the page is a local or a listed one.
 //!
-//! Forwarding headers are never believed; being there is enough to make a request not local.
+//! A request from a trusted proxy is truly local only if the proxy says that its client is; one
+//! that comes from there and says nothing is not. Of others, a forwarding header that is there is
+//! enough to make a request not local.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::PoisonError;
@@ -19,8 +21,10 @@ use hyper::http::request::Parts;
 
 use super::cors::{self, Claimed};
 use super::error::ApiError;
+use super::forwarded::{HttpClient, Told};
 use super::{Edge, Options};
 use crate::auth::api_key::ApiKeyHash;
+use crate::policy::shield::{AnswerKind, Cut};
 use crate::time::Now;
 
 /// Source of the TCP connection; the listener puts it into every request.
@@ -48,6 +52,7 @@ pub(crate) enum NotLocal {
     Version,
     Host,
     Forwarded,
+    ProxySilent,
     Page,
 }
 
@@ -84,7 +89,8 @@ impl Edge {
         options: &Options,
         parts: &Parts,
     ) -> Result<Access, ApiError> {
-        let access = self.identify(options, parts)?;
+        let access =
+            self.identify(options, parts).map_err(|refusal| self.refused(now, parts, refusal))?;
         let (taken, who) = match &access {
             Access::Key { hash, .. } => (
                 self.keys.take(now, *hash, options.rate_per_key),
@@ -100,13 +106,32 @@ impl Edge {
         };
         if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
     }
+
+    /// Refuses who has proven nothing, and says so only as often as one address may hear it.
+    pub(crate) fn refused(&self, now: Now, parts: &Parts, refusal: ApiError) -> ApiError {
+        let Some(client) = parts.extensions.get::<HttpClient>() else { return refusal };
+        let mut shield = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        // Bytes are not what is scarce here: the permit is worth nothing.
+        match shield.admit(now.mono, AnswerKind::Error, client.address) {
+            Ok(_) => refusal,
+            Err(Cut::Source | Cut::Total) => {
+                ApiError::too_many("this address was refused too often; a valid key passes always")
+            }
+        }
+    }
 }
 
 fn locality(options: &Options, parts: &Parts) -> Result<(), NotLocal> {
     // Without the listener's word there is no source, and nothing is local.
     let source = parts.extensions.get::<HttpPeer>().ok_or(NotLocal::Source)?.0;
-    if !options.local_without_key || !source.ip().to_canonical().is_loopback() {
+    let client = parts.extensions.get::<HttpClient>().ok_or(NotLocal::Source)?;
+    let is_here = source.ip().to_canonical().is_loopback() && client.address.is_loopback();
+    if !options.local_without_key || !is_here {
         return Err(NotLocal::Source);
+    }
+    match client.told {
+        Told::Direct | Told::Forwarded => {}
+        Told::Nothing | Told::Unknown => return Err(NotLocal::ProxySilent),
     }
     if parts.version != Version::HTTP_11 {
         return Err(NotLocal::Version);
@@ -119,7 +144,11 @@ fn locality(options: &Options, parts: &Parts) -> Result<(), NotLocal> {
     if !is_local_host(host) {
         return Err(NotLocal::Host);
     }
-    if parts.headers.keys().any(|name| is_forwarding_header(name.as_str())) {
+    let is_known = |name: &str, value: &HeaderValue| {
+        client.told == Told::Forwarded && is_of_a_trusted_proxy(name, value)
+    };
+    let mut headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value));
+    if headers.any(|(name, value)| is_forwarding_header(name) && !is_known(name, value)) {
         return Err(NotLocal::Forwarded);
     }
     let cross_site = parts.headers.get_all("sec-fetch-site").iter().any(|v| v == "cross-site");
@@ -185,6 +214,15 @@ fn is_forwarding_header(name: &str) -> bool {
         || name.starts_with("cloudfront-")
 }
 
+/// What a trusted proxy may add to a request of a local client: nothing that names another host.
+fn is_of_a_trusted_proxy(name: &str, value: &HeaderValue) -> bool {
+    match name {
+        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-port" | "x-real-ip" => true,
+        "x-forwarded-host" => value.to_str().is_ok_and(is_local_host),
+        _ => false,
+    }
+}
+
 enum Presented<'a> {
     Nothing,
     Key(&'a str),
@@ -213,6 +251,9 @@ fn not_local(why: NotLocal) -> ApiError {
         NotLocal::Version => "an API key is needed: HTTP/1.0 may come through a proxy",
         NotLocal::Host => "an API key is needed: the Host is not a name of this machine",
         NotLocal::Forwarded => "an API key is needed: a proxy forwarded this request",
+        NotLocal::ProxySilent => {
+            "an API key is needed: a proxy forwarded this request and did not say for whom"
+        }
         NotLocal::Page => "an API key is needed: a page of another origin made this request",
     };
     ApiError::unauthorized(message, HINT_KEY)

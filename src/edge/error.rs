@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 
 use super::json::{ErrorBody, ErrorWord};
 use crate::limits::{DRAIN_RETRY_AFTER_S, RETRY_AFTER_S};
@@ -29,6 +31,7 @@ enum Header {
     Allow(&'static str),
     Bearer,
     RetryAfter(u64),
+    Upgrade,
 }
 
 impl ApiError {
@@ -147,6 +150,41 @@ impl ApiError {
         error
     }
 
+    /// 403, a page of an origin that is not listed.
+    pub(crate) fn foreign_origin() -> Self {
+        let mut error = Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign_origin",
+            "pages of this origin may not connect here",
+        );
+        error.hint = Some("list it in http.cors_origins");
+        error
+    }
+
+    /// 426, a WebSocket path was asked for without the upgrade.
+    pub(crate) fn upgrade_required() -> Self {
+        let mut error =
+            Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "this path is a WebSocket");
+        error.hint = Some(
+            "if a page connected, the proxy in front does not pass WebSocket upgrades; in nginx: \
+             proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+             proxy_set_header Connection upgrade;",
+        );
+        error.header = Some(Header::Upgrade);
+        error
+    }
+
+    /// 503, as many WebSockets as may be.
+    pub(crate) fn crowded() -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "crowded",
+            "as many clients are connected as may be",
+        );
+        error.header = Some(Header::RetryAfter(RETRY_AFTER_S));
+        error
+    }
+
     fn closing(mut self) -> Self {
         self.close = true;
         self
@@ -177,6 +215,9 @@ impl IntoResponse for ApiError {
             }
             Some(Header::RetryAfter(seconds)) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Some(Header::Upgrade) => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             }
             None => {}
         }

@@ -14,7 +14,7 @@ use super::Edge;
 use super::json::{HealthWord, ReadyWord};
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
-    let health = (edge.health)();
+    let health = edge.health();
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (parts, _) = request.into_parts();
     // A bad key is not worth an error here: a load balancer wants the word.

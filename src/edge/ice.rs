@@ -17,8 +17,9 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::Edge;
-use super::access::{Access, HttpPeer};
+use super::access::Access;
 use super::error::ApiError;
+use super::forwarded::HttpClient;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
 use crate::auth::credential::{Issued, User, UserError, issue};
@@ -97,7 +98,7 @@ pub struct Issuance {
     pub ttl_s: u64,
     /// On what ground.
     pub access: Access,
-    /// Where the request came from.
+    /// Whom the request came from; `None` if only a proxy knows.
     pub peer: Option<IpAddr>,
 }
 
@@ -168,7 +169,7 @@ fn answer(
             expires_at,
             ttl_s,
             access,
-            peer: parts.extensions.get::<HttpPeer>().map(|peer| peer.0.ip().to_canonical()),
+            peer: parts.extensions.get::<HttpClient>().and_then(HttpClient::known),
         });
     }
     let mut response = Json(config).into_response();

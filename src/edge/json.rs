@@ -1,6 +1,7 @@
 //! Every type that goes out or comes in as JSON over HTTP; `control_json` has the control socket's.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,20 @@ pub struct Health {
     /// What is wrong with the certificate; absent where none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsHealth>,
+    /// Proxies whose word is ignored; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ProxyHealth>,
+}
+
+/// Forwarding headers that came from addresses outside `http.trusted_proxies`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyHealth {
+    /// Requests since the start whose header was ignored.
+    pub ignored: u64,
+    /// The addresses they came from, the first few.
+    pub sources: Vec<IpAddr>,
+    /// What to do if these are proxies of ours.
+    pub hint: String,
 }
 
 /// State of the relay.

@@ -1,4 +1,5 @@
-//! Accepting connections: a bounded number, each with its deadlines, until shutdown.
+//! Accepting connections: a bounded number, each with its deadlines, until shutdown. One too many
+//! cuts the one that has been silent for longest.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,11 +11,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -23,6 +23,8 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::access::HttpPeer;
+use super::open::{Ends, Open};
+use super::silent::{InRow, Silent};
 use super::{Edge, router};
 use crate::limits::{
     HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
@@ -45,16 +47,19 @@ pub(crate) async fn serve(
     edge: Arc<Edge>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let connections = Arc::new(Semaphore::new(edge.options.read().connections_max));
+    let places = Places {
+        all: Arc::new(Semaphore::new(edge.options.read().connections_max)),
+        silent: Arc::default(),
+    };
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let server = Server::new(edge.clone(), connections.clone());
+        let server = Server::new(edge.clone(), places.clone());
         accepting.spawn(server.run(listener, stopped.clone()));
     }
-    accepting.spawn(Server::new(edge, connections).run_handed(handed, stopped));
+    accepting.spawn(Server::new(edge, places).run_handed(handed, stopped));
     shutdown.await;
     stop.send_replace(true);
     while let Some(ended) = accepting.join_next().await {
@@ -66,31 +71,56 @@ pub(crate) async fn serve(
 struct Server {
     router: Router,
     http: http1::Builder,
-    connections: Arc<Semaphore>,
+    places: Places,
+}
+
+/// As many as there may be connections, over all listeners.
+#[derive(Clone)]
+struct Places {
+    all: Arc<Semaphore>,
+    silent: Arc<Silent>,
+}
+
+impl Places {
+    /// A place for a connection that is there. While all are at a request, nobody is cut.
+    async fn one(&self) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(place) = Arc::clone(&self.all).try_acquire_owned() {
+                return place;
+            }
+            let cut = self.silent.cut_oldest();
+            tokio::select! {
+                place = Arc::clone(&self.all).acquire_owned() => {
+                    return place.expect("this semaphore is never closed");
+                }
+                () = self.silent.fell_silent.notified(), if !cut => {}
+            }
+        }
+    }
 }
 
 impl Server {
-    fn new(edge: Arc<Edge>, connections: Arc<Semaphore>) -> Self {
+    fn new(edge: Arc<Edge>, places: Places) -> Self {
         let mut http = http1::Builder::new();
-        // Twice the limit: a head a little over it is refused in JSON (`router::guard`), a head
+        // Twice the limit: a head a little over it is refused in JSON (`entrance`), a head
         // beyond this by hyper with a bare 431.
         http.timer(TokioTimer::new())
             .header_read_timeout(edge.options.read().head_timeout)
             .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
             .half_close(false);
-        Self { router: router::router(edge), http, connections }
+        Self { router: router::router(edge), http, places }
     }
 
     /// Accepts until told to stop, then lets open connections finish what they are at.
     async fn run(self, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
-        let open = GracefulShutdown::new();
+        let open = Open::new();
         let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
             tokio::select! {
                 _ = &mut stopped => break,
-                ((stream, peer), slot) = self.next(&listener) => {
+                ((stream, peer), place) = self.next(&listener) => {
                     set_options(&stream);
-                    self.spawn(stream, peer, slot, &open);
+                    self.spawn(stream, peer, place, &open);
                 }
             }
         }
@@ -105,18 +135,19 @@ impl Server {
         mut handed: mpsc::Receiver<Handed>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let open = GracefulShutdown::new();
+        let open = Open::new();
         let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
+            let next = async {
+                let Handed { stream, peer } = handed.recv().await?;
+                Some((stream, peer, self.places.one().await))
+            };
             let next = tokio::select! {
                 _ = &mut stopped => break,
-                next = handed.recv() => next,
+                next = next => next,
             };
-            let Some(Handed { stream, peer }) = next else { break };
-            // It was accepted, so it cannot wait in the kernel's queue: one too many is closed.
-            if let Ok(slot) = self.connections.clone().try_acquire_owned() {
-                self.spawn(stream, HttpPeer(peer), slot, &open);
-            }
+            let Some((stream, peer, place)) = next else { break };
+            self.spawn(stream, HttpPeer(peer), place, &open);
         }
         let _ = timeout(HTTP_SHUTDOWN_GRACE, open.shutdown()).await;
     }
@@ -124,17 +155,15 @@ impl Server {
     /// The next connection and its place among [`super::Options::connections_max`].
     async fn next(&self, listener: &TcpListener) -> ((TcpStream, HttpPeer), OwnedSemaphorePermit) {
         loop {
-            let slot = self.connections.clone().acquire_owned().await;
-            let slot = slot.expect("this semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, peer)) => return ((stream, HttpPeer(peer)), slot),
+                Ok((stream, peer)) => return ((stream, HttpPeer(peer)), self.places.one().await),
                 Err(why) if is_of_one_connection(&why) => {}
                 Err(why) => {
                     // Out of descriptors or memory: trying at once would spin. A connection that
                     // ends may be the cure, so that is waited for, but not for ever.
                     tracing::warn!(%why, "cannot accept HTTP connections");
-                    let free = u32::try_from(self.connections.available_permits() + 2);
-                    let more = self.connections.acquire_many(free.unwrap_or(u32::MAX));
+                    let free = u32::try_from(self.places.all.available_permits() + 1);
+                    let more = self.places.all.acquire_many(free.unwrap_or(u32::MAX));
                     let _ = timeout(HTTP_ACCEPT_PAUSE, more).await;
                 }
             }
@@ -145,19 +174,23 @@ impl Server {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: HttpPeer,
-        slot: OwnedSemaphorePermit,
-        open: &GracefulShutdown,
+        place: OwnedSemaphorePermit,
+        open: &Open,
     ) {
         let router = self.router.clone();
-        let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        let connection = open.watch(connection);
-        tokio::spawn(async move {
-            if let Err(why) = connection.await {
+        let in_row = self.places.silent.enter();
+        let row = Arc::clone(&in_row);
+        let service =
+            service_fn(move |request| answer(router.clone(), peer, Arc::clone(&row), request));
+        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let alive = open.one_more();
+        let task = tokio::spawn(async move {
+            if let Err(why) = alive.run(connection).await {
                 tracing::trace!(%why, "an HTTP connection ended early");
             }
-            drop(slot);
+            drop(place);
         });
+        in_row.is_served_by(task.abort_handle());
     }
 }
 
@@ -171,14 +204,30 @@ pub(super) fn set_options(stream: &TcpStream) {
 async fn answer(
     router: Router,
     peer: HttpPeer,
+    in_row: Arc<InRow>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    in_row.speaks();
     request.extensions_mut().insert(peer);
-    router.oneshot(request).await
+    request.extensions_mut().insert(Arc::clone(&in_row));
+    let answer = router.oneshot(request).await;
+    in_row.falls_silent();
+    answer
 }
 
 /// Errors that `accept` reports for a connection that died in the queue, not for the listener.
 pub(super) fn is_of_one_connection(why: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+impl<I, S> Ends for UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    fn finish(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }

@@ -4,18 +4,22 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use crate::limits::{
-    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REFUSALS_PER_SOURCE_S, HTTP_REQUEST_TIMEOUT,
+    ICE_PER_KEY_S_DEFAULT,
 };
 use crate::policy::rate::TokenBucket;
+use crate::policy::shield::{Budgets, Shield, ShieldOptions};
 use crate::time::Now;
 
 pub mod accept;
@@ -27,26 +31,34 @@ pub mod commands;
 pub mod control;
 pub mod control_json;
 mod cors;
+mod entrance;
 pub mod error;
+pub mod forwarded;
 mod health;
 pub mod ice;
 pub mod ice_urls;
 pub mod json;
 mod listen;
 mod metrics;
+mod open;
 mod opening;
 pub mod operator_json;
 mod page;
 mod proxy_header;
+mod proxy_watch;
 pub mod revoke;
 mod rewound;
 mod router;
+pub mod signaling;
+mod silent;
 pub mod snapshot;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
 use json::Health;
 pub use listen::Handed;
+use proxy_watch::ProxyWatch;
+use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
 
 /// What the HTTP side is told; made by the daemon from the config.
@@ -64,7 +76,11 @@ pub struct Options {
     /// Configs a second that each API key may ask for, with twice as many at once; also the bound
     /// for all local requests together.
     pub rate_per_key: u32,
-    /// Connections at once; the next waits in the kernel's queue.
+    /// Proxies that are believed whom they forward for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Path that everything lives under (`/turnbell`, no slash at the end); empty: at the root.
+    pub base_path: String,
+    /// Connections at once; one more cuts the one that has been silent for longest.
     pub connections_max: usize,
     /// Longest a client may take to send its request head; then the connection is closed.
     pub head_timeout: Duration,
@@ -82,6 +98,8 @@ impl Options {
             cors_local: true,
             local_without_key: true,
             rate_per_key: ICE_PER_KEY_S_DEFAULT,
+            trusted_proxies: Vec::new(),
+            base_path: String::new(),
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
@@ -114,7 +132,10 @@ pub struct Edge {
     health: HealthProbe,
     metrics: MetricsProbe,
     local_rate: Mutex<Rate>,
+    refusals: Mutex<Shield>,
+    proxy_watch: ProxyWatch,
     draining: AtomicBool,
+    signaling: OnceLock<Signaling>,
 }
 
 impl Edge {
@@ -128,8 +149,28 @@ impl Edge {
         metrics: MetricsProbe,
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
+        let refusals = Mutex::new(Shield::new(&ShieldOptions {
+            budgets: Budgets {
+                answers_per_source: HTTP_REFUSALS_PER_SOURCE_S,
+                // TCP sources are not forged: there is no total to hold.
+                bits_total: u64::from(u32::MAX),
+            },
+            seed: [(); 2].map(|()| RandomState::new().hash_one(0)),
+        }));
         let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
-        Arc::new(Self { options, keys, record, health, metrics, local_rate, draining })
+        let proxy_watch = ProxyWatch::default();
+        Arc::new(Self {
+            options,
+            keys,
+            record,
+            health,
+            metrics,
+            local_rate,
+            refusals,
+            proxy_watch,
+            draining,
+            signaling: OnceLock::new(),
+        })
     }
 
     /// Hands out this node's URLs no longer, and is not ready from here on.
@@ -137,8 +178,29 @@ impl Edge {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// What the daemon says of itself, and what is seen here.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let proxies = self.proxy_watch.health(&self.options.read().trusted_proxies);
+        Health { proxies, ..(self.health)() }
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Serves signaling from here on; once.
+    pub fn open_signaling(&self, signaling: Signaling) {
+        let first = self.signaling.set(signaling).is_ok();
+        debug_assert!(first, "signaling is opened once");
+    }
+
+    pub(crate) fn signaling(&self) -> Option<&Signaling> {
+        self.signaling.get()
+    }
+
+    pub(crate) fn options(&self) -> Arc<Options> {
+        self.options.read()
     }
 
     /// Answers by other options from the next request on; bounds of connections and times stay.

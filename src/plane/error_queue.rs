@@ -101,7 +101,7 @@ mod tests {
         keep(&socket, loopback.contains(':')).unwrap();
         let live = bind();
         let dead = bind().local_addr().unwrap();
-        let to = |to| Transmit { range: 0..1, to, from: None };
+        let to = |to| Transmit { range: 0..1, to, from: None, tos: 0 };
         let at = live.local_addr().unwrap();
 
         // The error of the first datagram is there when the second one is sent, and the third.

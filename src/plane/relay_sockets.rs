@@ -25,12 +25,14 @@ pub(super) struct RelaySockets {
     shard: ShardIndex,
     /// Addresses to bind to, by index.
     bind_addresses: Vec<IpAddr>,
+    report_tos: bool,
     socket_by_port: HashMap<RelayPort, UdpSocket>,
 }
 
 impl RelaySockets {
-    pub(super) fn new(shard: ShardIndex, bind_addresses: Vec<IpAddr>) -> Self {
-        Self { shard, bind_addresses, socket_by_port: HashMap::new() }
+    /// `report_tos`: whether the sockets say which DSCP and ECN a datagram came with.
+    pub(super) fn new(shard: ShardIndex, bind_addresses: Vec<IpAddr>, report_tos: bool) -> Self {
+        Self { shard, bind_addresses, report_tos, socket_by_port: HashMap::new() }
     }
 
     /// Counts the allocation, draws ports, binds and watches them.
@@ -189,6 +191,9 @@ impl RelaySockets {
         socket.set_nonblocking(true)?;
         sys::allow_fragments(socket.as_fd(), address.is_ipv6())?;
         error_queue::keep(&socket, address.is_ipv6())?;
+        if self.report_tos {
+            sys::report_tos(socket.as_fd(), address.is_ipv6())?;
+        }
         socket.bind(&address.into())?;
         Ok(UdpSocket::from(socket))
     }

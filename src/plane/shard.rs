@@ -53,6 +53,8 @@ pub struct Options {
     pub listeners: Vec<Listener>,
     /// Addresses to bind relay sockets to, by index.
     pub relay_bind_addresses: Vec<IpAddr>,
+    /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
+    pub carry_tos: bool,
     /// Ports and quotas, shared with the other shards.
     pub ledger: Arc<Ledger>,
     /// Where facts go.
@@ -71,6 +73,9 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     epoll.add(wake.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
     for (at, listener) in options.listeners.iter().enumerate() {
+        if options.carry_tos {
+            sys::report_tos(listener.fd(), listener.local().is_ipv6())?;
+        }
         epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
     }
     let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
@@ -88,7 +93,8 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
     let mut shard = Shard {
         relay: options.relay,
         listeners: options.listeners,
-        sockets: RelaySockets::new(options.index, options.relay_bind_addresses),
+        sockets: RelaySockets::new(options.index, options.relay_bind_addresses, options.carry_tos),
+        carry_tos: options.carry_tos,
         index: options.index,
         ledger: options.ledger,
         facts: options.facts,
@@ -117,6 +123,7 @@ struct Shard {
     relay: Relay,
     listeners: Vec<Listener>,
     sockets: RelaySockets,
+    carry_tos: bool,
     ledger: Arc<Ledger>,
     facts: FactSink,
     epoll: Epoll,
@@ -223,8 +230,8 @@ impl Shard {
         self.make_room(now, LISTENER_BATCH);
         let Some(listener) = self.listeners.get(at) else { return };
         let buffers = self.slots.receive_into().take(LISTENER_BATCH);
-        if let Err(error) =
-            sys::recv_batch(listener.fd(), listener.is_wildcard(), buffers, &mut self.received)
+        let has_reports = self.carry_tos || listener.is_wildcard();
+        if let Err(error) = sys::recv_batch(listener.fd(), has_reports, buffers, &mut self.received)
         {
             if !is_empty(&error) {
                 tracing::trace!(%error, "receiving on a listener failed");
@@ -236,17 +243,18 @@ impl Shard {
             let whole = self.slots.take(datagram.len);
             let server = self.listeners[at].server_address(datagram.to);
             let tuple = FiveTuple::udp(datagram.from, server);
-            self.route_client(now, tuple, whole);
+            self.route_client(now, tuple, whole, datagram.tos);
         }
         self.received = received;
     }
 
-    fn route_client(&mut self, now: Now, tuple: FiveTuple, whole: Range<usize>) {
+    /// `tos` is what the datagram came with; 0 from a stream (RFC 8656 §15).
+    fn route_client(&mut self, now: Now, tuple: FiveTuple, whole: Range<usize>, tos: u8) {
         let datagram = &self.slots.bytes()[whole.clone()];
         let within = |range: Range<usize>| whole.start + range.start..whole.start + range.end;
         match self.relay.forward_client(now, tuple, datagram) {
             Forward::ToPeer { relay, peer, range, dont_fragment } => {
-                let transmit = Transmit { range: within(range), to: peer, from: None };
+                let transmit = Transmit { range: within(range), to: peer, from: None, tos };
                 self.toward_peer(now, relay, transmit, dont_fragment);
             }
             Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
@@ -254,10 +262,10 @@ impl Shard {
                 if self.ledger.owner(to) == Some(self.index) {
                     let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
                     if let Forward::ToClient { tuple, header, range } = forward {
-                        self.toward_client(now, tuple, header, range);
+                        self.toward_client(now, tuple, header, range, tos);
                     }
                 } else if else_kernel {
-                    let transmit = Transmit { range, to: peer, from: None };
+                    let transmit = Transmit { range, to: peer, from: None, tos };
                     self.toward_peer(now, relay, transmit, dont_fragment);
                 } else {
                     self.relay.discard(Discard::NoSuchRelay);
@@ -276,7 +284,9 @@ impl Shard {
         self.make_room(now, RELAY_BATCH);
         let Some(socket) = self.sockets.socket(relay) else { return };
         let buffers = self.slots.receive_into().take(RELAY_BATCH);
-        if let Err(error) = sys::recv_batch(socket.as_fd(), false, buffers, &mut self.received) {
+        if let Err(error) =
+            sys::recv_batch(socket.as_fd(), self.carry_tos, buffers, &mut self.received)
+        {
             if !is_empty(&error) {
                 tracing::trace!(%error, port = relay.number, "receiving on a relay socket failed");
             }
@@ -288,7 +298,7 @@ impl Shard {
             let bytes = &self.slots.bytes()[whole.clone()];
             let forward = self.relay.forward_peer(now, relay, PeerAddr(datagram.from), bytes);
             if let Forward::ToClient { tuple, header, range: _ } = forward {
-                self.toward_client(now, tuple, header, whole);
+                self.toward_client(now, tuple, header, whole, datagram.tos);
             }
         }
         self.received = received;

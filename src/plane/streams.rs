@@ -35,6 +35,11 @@ struct Entry {
 }
 
 impl Streams {
+    /// Whether there are as many as may be, without those that end with this turn.
+    pub(super) fn is_full(&self) -> bool {
+        self.stream_by_number.len() - self.to_end.len() >= STREAMS_MAX
+    }
+
     /// Takes a stream over and watches it; `None` if there are as many as may be, or the kernel
     /// does not watch it: then it is closed.
     pub(super) fn add(
@@ -43,7 +48,7 @@ impl Streams {
         epoll: &Epoll,
         finished: FinishedStream,
     ) -> Option<ConnectionNumber> {
-        if self.stream_by_number.len() >= STREAMS_MAX {
+        if self.is_full() {
             return None;
         }
         self.last_number += 1;
@@ -129,6 +134,13 @@ impl Streams {
     pub(super) fn next_due(&self, now: Instant) -> Option<(ConnectionNumber, Instant)> {
         let (_, number) = *self.look_at.first().filter(|(at, _)| *at <= now)?;
         self.stream_by_number.get(&number).map(|entry| (number, entry.stream.heard_at))
+    }
+
+    /// The one to look after first, due or not, of those that are to stay.
+    pub(super) fn first(&self) -> Option<(ConnectionNumber, FiveTuple)> {
+        let stays = |number| self.stream_by_number.get(number).filter(|entry| !entry.is_to_end);
+        let mut staying = self.look_at.iter().filter_map(|(_, number)| stays(number));
+        staying.next().map(|entry| (entry.stream.tuple.connection, entry.stream.tuple))
     }
 
     /// Looks after it again at `at`, which is later than before.

@@ -17,6 +17,8 @@ pub(super) struct Received {
     pub(super) from: SocketAddr,
     /// The address of ours that it was sent to, where the socket reports it.
     pub(super) to: Option<IpAddr>,
+    /// DSCP and ECN (IPv4 TOS, IPv6 traffic class), where the socket reports them, else 0.
+    pub(super) tos: u8,
 }
 
 /// A datagram to send; the range lies in the buffer given to [`send_batch`].
@@ -28,12 +30,15 @@ pub(super) struct Transmit {
     pub(super) to: SocketAddr,
     /// Source address, for sockets that are bound to the wildcard.
     pub(super) from: Option<IpAddr>,
+    /// DSCP and ECN; 0 leaves the socket's own.
+    pub(super) tos: u8,
 }
 
 /// Datagrams one system call moves at most.
 pub(super) const BATCH_MAX: usize = 64;
 
-/// Room for one `in6_pktinfo` (20 bytes) or `in_pktinfo` (12) with its header, aligned.
+/// Room for one `in6_pktinfo` (20 bytes) or `in_pktinfo` (12), and one int, with their headers,
+/// aligned.
 const CONTROL_BYTES: usize = 64;
 
 #[derive(Clone, Copy)]
@@ -42,11 +47,11 @@ struct Control([u8; CONTROL_BYTES]);
 
 /// Receives up to [`BATCH_MAX`] datagrams, one per buffer; does not wait.
 ///
-/// Returns how many; the error is `WouldBlock` when there is none. `reports_destination` says
-/// whether [`report_destination`] was asked of this socket.
+/// Returns how many; the error is `WouldBlock` when there is none. `has_reports` says whether
+/// [`report_destination`] or [`report_tos`] was asked of this socket.
 pub(super) fn recv_batch<'a>(
     fd: BorrowedFd<'_>,
-    reports_destination: bool,
+    has_reports: bool,
     buffers: impl Iterator<Item = &'a mut [u8]>,
     received: &mut Vec<Received>,
 ) -> io::Result<usize> {
@@ -66,7 +71,7 @@ pub(super) fn recv_batch<'a>(
         header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
         header.msg_hdr.msg_iov = iovecs[count].write(iovec);
         header.msg_hdr.msg_iovlen = 1;
-        if reports_destination {
+        if has_reports {
             header.msg_hdr.msg_control = controls[count].as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
         }
@@ -91,8 +96,8 @@ pub(super) fn recv_batch<'a>(
         // SAFETY: `got <= count`, so it was written above.
         let header = unsafe { header.assume_init_ref() };
         let from = source(&header.msg_hdr);
-        let to = destination(&header.msg_hdr);
-        received.push(Received { len: header.msg_len as usize, from, to });
+        let (to, tos) = if has_reports { reports(&header.msg_hdr) } else { (None, 0) };
+        received.push(Received { len: header.msg_len as usize, from, to, tos });
     }
     Ok(got)
 }
@@ -120,11 +125,11 @@ pub(super) fn send_batch(
         header.msg_hdr.msg_name = names[at].as_mut_ptr().cast();
         header.msg_hdr.msg_iov = iovecs[at].write(iovec);
         header.msg_hdr.msg_iovlen = 1;
-        if let Some(from) = transmit.from {
+        if transmit.from.is_some() || transmit.tos != 0 {
             let control = controls[at].write(Control([0; CONTROL_BYTES]));
             header.msg_hdr.msg_control = (&raw mut *control).cast();
             header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
-            header.msg_hdr.msg_controllen = write_source(&header.msg_hdr, from) as _;
+            header.msg_hdr.msg_controllen = write_control(&header.msg_hdr, transmit) as _;
         }
         headers[at].write(header);
     }
@@ -164,6 +169,15 @@ pub(super) fn report_destination(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<
         set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
     } else {
         set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+/// Asks the kernel to say with each datagram which DSCP and ECN it came with.
+pub(super) fn report_tos(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
+    if is_v6 {
+        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)
+    } else {
+        set_option(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)
     }
 }
 
@@ -264,8 +278,9 @@ fn write_address(
     }
 }
 
-/// The destination address in the control messages of a received datagram.
-fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+/// What the control messages of a received datagram say: its destination, and its DSCP and ECN.
+fn reports(header: &libc::msghdr) -> (Option<IpAddr>, u8) {
+    let (mut to, mut tos) = (None, 0);
     // SAFETY: the kernel filled in `msg_control` and `msg_controllen`; CMSG_* stay inside them.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
@@ -274,111 +289,87 @@ fn destination(header: &libc::msghdr) -> Option<IpAddr> {
             match (message.cmsg_level, message.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    return Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
+                    to = Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    return Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                 }
-                _ => control = libc::CMSG_NXTHDR(header, control),
+                // IPv4 reports a byte, IPv6 an int.
+                (libc::IPPROTO_IP, libc::IP_TOS) => tos = data.read(),
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    tos = data.cast::<libc::c_int>().read_unaligned() as u8;
+                }
+                _ => {}
             }
+            control = libc::CMSG_NXTHDR(header, control);
         }
     }
-    None
+    (to, tos)
 }
 
-/// Writes the source address as the only control message; returns the bytes used.
-fn write_source(header: &libc::msghdr, from: IpAddr) -> usize {
-    // SAFETY: `msg_control` points to a zeroed, aligned buffer of CONTROL_BYTES, which is more
-    // than CMSG_SPACE of either struct.
+/// Writes source address, DSCP and ECN as control messages, where there are any; returns the bytes
+/// used.
+fn write_control(header: &libc::msghdr, transmit: &Transmit) -> usize {
+    let mut used = 0;
+    // SAFETY: `msg_control` points to a zeroed, aligned buffer of CONTROL_BYTES, which holds one
+    // address and one int (asserted below); CMSG_NXTHDR stays inside it.
     unsafe {
-        let control = libc::CMSG_FIRSTHDR(header);
-        let data = libc::CMSG_DATA(control);
-        match from {
-            IpAddr::V4(ip) => {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        match transmit.from {
+            Some(IpAddr::V4(ip)) => {
                 let mut info: libc::in_pktinfo = zeroed();
                 info.ipi_spec_dst.s_addr = u32::from(ip).to_be();
-                let size = size_of::<libc::in_pktinfo>() as libc::c_uint;
-                (*control).cmsg_level = libc::IPPROTO_IP;
-                (*control).cmsg_type = libc::IP_PKTINFO;
-                (*control).cmsg_len = libc::CMSG_LEN(size) as _;
-                data.cast::<libc::in_pktinfo>().write_unaligned(info);
-                libc::CMSG_SPACE(size) as usize
+                used += write_message(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+                control = libc::CMSG_NXTHDR(header, control);
             }
-            IpAddr::V6(ip) => {
+            Some(IpAddr::V6(ip)) => {
                 let mut info: libc::in6_pktinfo = zeroed();
                 info.ipi6_addr.s6_addr = ip.octets();
-                let size = size_of::<libc::in6_pktinfo>() as libc::c_uint;
-                (*control).cmsg_level = libc::IPPROTO_IPV6;
-                (*control).cmsg_type = libc::IPV6_PKTINFO;
-                (*control).cmsg_len = libc::CMSG_LEN(size) as _;
-                data.cast::<libc::in6_pktinfo>().write_unaligned(info);
-                libc::CMSG_SPACE(size) as usize
+                used += write_message(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+                control = libc::CMSG_NXTHDR(header, control);
             }
+            None => {}
         }
+        if transmit.tos != 0 {
+            let (level, name) = if transmit.to.is_ipv6() {
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+            } else {
+                (libc::IPPROTO_IP, libc::IP_TOS)
+            };
+            used += write_message(control, level, name, libc::c_int::from(transmit.tos));
+        }
+    }
+    used
+}
+
+const _: () = {
+    // SAFETY: computes sizes only.
+    let both = unsafe {
+        libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as libc::c_uint)
+            + libc::CMSG_SPACE(size_of::<libc::c_int>() as libc::c_uint)
+    };
+    assert!(both as usize <= CONTROL_BYTES);
+};
+
+/// # Safety
+/// `control` points to a header with room for `value` behind it.
+unsafe fn write_message<T>(
+    control: *mut libc::cmsghdr,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: T,
+) -> usize {
+    let size = size_of::<T>() as libc::c_uint;
+    // SAFETY: as the caller says.
+    unsafe {
+        (*control).cmsg_level = level;
+        (*control).cmsg_type = name;
+        (*control).cmsg_len = libc::CMSG_LEN(size) as _;
+        libc::CMSG_DATA(control).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size) as usize
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-    use std::os::fd::AsFd;
-
-    use super::*;
-
-    /// Sends two datagrams from a wildcard socket with a chosen source and reads them back.
-    fn check_round_trip(wildcard: &str, loopback: &str) {
-        let server = UdpSocket::bind(wildcard).unwrap();
-        let is_v6 = server.local_addr().unwrap().is_ipv6();
-        report_destination(server.as_fd(), is_v6).unwrap();
-        allow_fragments(server.as_fd(), is_v6).unwrap();
-        let client = UdpSocket::bind((loopback, 0)).unwrap();
-        let ip: IpAddr = loopback.parse().unwrap();
-        client.send_to(b"ping", (ip, server.local_addr().unwrap().port())).unwrap();
-
-        let poll = socket2::SockRef::from(&server);
-        poll.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        server.peek_from(&mut [0]).unwrap(); // waits until the datagram is there
-        let mut buffers = [[0; 64]; 3];
-        let mut received = Vec::new();
-        let slices = buffers.iter_mut().map(|b| &mut b[..]);
-        assert_eq!(recv_batch(server.as_fd(), true, slices, &mut received).unwrap(), 1);
-        assert_eq!(&buffers[0][..received[0].len], b"ping");
-        assert_eq!(received[0].from, client.local_addr().unwrap());
-        assert_eq!(received[0].to, Some(ip));
-        let slices = buffers.iter_mut().map(|b| &mut b[..]);
-        let nothing = recv_batch(server.as_fd(), true, slices, &mut received).unwrap_err();
-        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
-
-        let to = client.local_addr().unwrap();
-        let transmits = [
-            Transmit { range: 0..3, to, from: Some(ip) },
-            Transmit { range: 3..3, to, from: None },
-        ];
-        assert_eq!(send_batch(server.as_fd(), b"abc", &transmits).unwrap(), 2);
-        client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        let mut buffer = [0; 8];
-        let (len, from) = client.recv_from(&mut buffer).unwrap();
-        assert_eq!((&buffer[..len], from.ip()), (&b"abc"[..], ip));
-        assert_eq!(client.recv_from(&mut buffer).unwrap().0, 0);
-    }
-
-    #[test]
-    fn batches_carry_bytes_sources_and_destinations_over_ipv4() {
-        check_round_trip("0.0.0.0:0", "127.0.0.1");
-    }
-
-    #[test]
-    fn batches_carry_bytes_sources_and_destinations_over_ipv6() {
-        check_round_trip("[::]:0", "::1");
-    }
-
-    #[test]
-    fn an_unsendable_datagram_is_an_error_of_the_first() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let bytes = vec![0; 70_000];
-        let to = socket.local_addr().unwrap();
-        let transmits = [Transmit { range: 0..70_000, to, from: None }];
-        assert!(send_batch(socket.as_fd(), &bytes, &transmits).is_err());
-    }
-}
+mod tests;

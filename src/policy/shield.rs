@@ -15,11 +15,18 @@ use crate::limits::{SHIELD_BURST_S, SHIELD_SETS, SHIELD_TOTAL_BURST_MS, SHIELD_W
 
 /// What a shield lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShieldOptions {
+pub struct Budgets {
     /// Answers a second of each kind to one source; ten seconds' worth at once.
     pub answers_per_source: u32,
     /// Bits a second on the wire to all of them, both kinds together.
     pub bits_total: u64,
+}
+
+/// What a shield is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShieldOptions {
+    /// What it lets through.
+    pub budgets: Budgets,
     /// Random, made new at each start: where a source lies in the table depends on it, so nobody
     /// can choose addresses that meet.
     pub seed: [u64; 2],
@@ -60,7 +67,7 @@ pub struct Permit {
 pub struct Shield {
     sets: Box<[[Source; SHIELD_WAYS]]>,
     seed: [u64; 2],
-    per_s: u32,
+    budgets: Budgets,
     started: Option<Instant>,
     binding: Meter,
     error: Meter,
@@ -82,19 +89,22 @@ impl Shield {
     /// Makes the tables.
     #[must_use]
     pub fn new(options: &ShieldOptions) -> Self {
-        // Half each, and more as long as the other kind does not need its half.
-        let meter = || {
-            let bytes_per_s = (options.bits_total / 16).max(1);
-            Meter::new(bytes_per_s, bytes_per_s * SHIELD_TOTAL_BURST_MS / 1000)
-        };
         Self {
             sets: vec![[Source::default(); SHIELD_WAYS]; SHIELD_SETS].into(),
             seed: options.seed,
-            per_s: options.answers_per_source,
+            budgets: options.budgets,
             started: None,
-            binding: meter(),
-            error: meter(),
+            binding: meter(options.budgets),
+            error: meter(options.budgets),
         }
+    }
+
+    /// Goes by other budgets from here on; what a source has used up stays used up.
+    pub fn set_budgets(&mut self, budgets: Budgets) {
+        if budgets.bits_total != self.budgets.bits_total {
+            (self.binding, self.error) = (meter(budgets), meter(budgets));
+        }
+        self.budgets = budgets;
     }
 
     /// Judges whether `source` may be answered, and takes one answer from its budget.
@@ -132,9 +142,10 @@ impl Shield {
 
     fn take(&mut self, now_ms: u32, kind: AnswerKind, source: IpAddr) -> bool {
         let (set, tag) = self.place(source);
-        let full = self.per_s.saturating_mul(SHIELD_BURST_S).saturating_mul(ANSWER);
+        let per_s = self.budgets.answers_per_source;
+        let full = per_s.saturating_mul(SHIELD_BURST_S).saturating_mul(ANSWER);
         let set = &mut self.sets[set];
-        let fill = |place: &Source| place.filled(now_ms, self.per_s, full);
+        let fill = |place: &Source| place.filled(now_ms, per_s, full);
         let at = set.iter().position(|place| place.tag == tag).unwrap_or_else(|| {
             // A free place, else the one that loses least.
             let most = |at: &usize| match set[*at].tag {
@@ -160,6 +171,12 @@ impl Shield {
         // 0 marks a free place.
         (hash as usize % SHIELD_SETS, ((hash >> 32) as u32).max(1))
     }
+}
+
+/// Half of all bits for each kind, and more as long as the other one does not need its half.
+fn meter(budgets: Budgets) -> Meter {
+    let bytes_per_s = (budgets.bits_total / 16).max(1);
+    Meter::new(bytes_per_s, bytes_per_s * SHIELD_TOTAL_BURST_MS / 1000)
 }
 
 impl Source {
@@ -204,8 +221,10 @@ mod tests {
     }
 
     fn shield(bits_total: u64) -> (Shield, Clock) {
-        let options =
-            ShieldOptions { answers_per_source: PER_SOURCE, bits_total, seed: [0x7475, 0x726e] };
+        let options = ShieldOptions {
+            budgets: Budgets { answers_per_source: PER_SOURCE, bits_total },
+            seed: [0x7475, 0x726e],
+        };
         (Shield::new(&options), Clock(Now::read().mono))
     }
 
@@ -323,7 +342,10 @@ mod tests {
     #[test]
     fn another_seed_puts_sources_elsewhere() {
         let place = |seed| {
-            let options = ShieldOptions { answers_per_source: PER_SOURCE, bits_total: MBIT, seed };
+            let options = ShieldOptions {
+                budgets: Budgets { answers_per_source: PER_SOURCE, bits_total: MBIT },
+                seed,
+            };
             let shield = Shield::new(&options);
             (0..64).map(|n| shield.place(v4(n)).0).collect::<Vec<_>>()
         };

@@ -87,6 +87,13 @@ impl Allocation {
         }
     }
 
+    /// Ends at `at` what would live longer.
+    pub(super) fn live_at_most_until(&mut self, at: Instant) {
+        for relayed in std::iter::once(&mut self.relayed).chain(&mut self.relayed_other) {
+            relayed.expires_at = relayed.expires_at.min(at);
+        }
+    }
+
     /// Takes the relayed transport address of `family` out of a dual allocation, and what hangs on
     /// it (§8.1); `None`, and nothing happens, if it is the only one or there is none.
     pub(super) fn take_family(&mut self, family: Family) -> Option<Relayed> {

@@ -11,7 +11,7 @@ use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
-use crate::policy::shield::{AnswerKind, Cut, Permit, Shield, ShieldOptions};
+use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit, Shield, ShieldOptions};
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
 use crate::wire::message::Message;
@@ -19,14 +19,23 @@ use crate::wire::message::Message;
 /// What a guard is made from.
 #[derive(Debug, Clone)]
 pub struct GuardOptions {
+    /// By what it judges.
+    pub rules: GuardRules,
+    /// Random: see [`ShieldOptions::seed`].
+    pub shield_seed: [u64; 2],
+    /// Who is not welcome any more.
+    pub revoked: Vec<Revocation>,
+}
+
+/// What a guard judges by; may be replaced while calls are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardRules {
     /// Answers to those who have proven nothing.
-    pub shield: ShieldOptions,
+    pub shield: Budgets,
     /// How fast may be relayed.
     pub rates: RateOptions,
     /// What a credential's expiry ends.
     pub expiry: ExpiryRule,
-    /// Who is not welcome any more.
-    pub revoked: Vec<Revocation>,
 }
 
 /// What a credential's expiry ends.
@@ -43,18 +52,33 @@ pub enum ExpiryRule {
 pub(super) struct Guard {
     shield: Shield,
     rates: Option<Box<Rates>>,
-    expiry: ExpiryRule,
+    rules: GuardRules,
     pub(super) revocations: Revocations,
 }
 
 impl Guard {
     pub(super) fn new(options: GuardOptions) -> Self {
-        let GuardOptions { shield, rates, expiry, revoked } = options;
+        let GuardOptions { rules, shield_seed, revoked } = options;
         Self {
-            shield: Shield::new(&shield),
-            rates: Rates::new(rates),
-            expiry,
+            shield: Shield::new(&ShieldOptions { budgets: rules.shield, seed: shield_seed }),
+            rates: Rates::new(rules.rates),
+            rules,
             revocations: Revocations::new(revoked),
+        }
+    }
+
+    /// Judges by other rules from here on. Other rates begin with full buckets for everybody;
+    /// `live` are the slots of the live allocations, with their users.
+    pub(super) fn replace<'a>(
+        &mut self,
+        rules: GuardRules,
+        live: impl Iterator<Item = (usize, &'a str)>,
+    ) {
+        let old = std::mem::replace(&mut self.rules, rules);
+        self.shield.set_budgets(rules.shield);
+        if rules.rates != old.rates {
+            self.rates = Rates::new(rules.rates);
+            live.for_each(|(slot, user)| self.opened(slot, user));
         }
     }
 
@@ -74,9 +98,14 @@ impl Guard {
     /// How long an allocation of `who` may live that would live for `lifetime`.
     pub(super) fn lifetime(&self, now: Now, who: &Authenticated, lifetime: Duration) -> Duration {
         // Deviation: RFC 8656 §7.2 grants at least ten minutes; the operator asked for less.
-        self.strict_end(who).map_or(lifetime, |expires_at| {
+        self.time_left(now, who).map_or(lifetime, |left| lifetime.min(left))
+    }
+
+    /// How long anything of `who` may still live; `None`: as long as it is refreshed.
+    pub(super) fn time_left(&self, now: Now, who: &Authenticated) -> Option<Duration> {
+        self.strict_end(who).map(|expires_at| {
             let left_ms = expires_at.saturating_mul(1000).saturating_sub(now.unix_ms);
-            lifetime.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+            Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
         })
     }
 
@@ -90,7 +119,7 @@ impl Guard {
 
     /// Unix seconds at which everything of `who` ends.
     fn strict_end(&self, who: &Authenticated) -> Option<i64> {
-        match self.expiry {
+        match self.rules.expiry {
             ExpiryRule::Allocate => None,
             ExpiryRule::Strict => who.expires_at,
         }

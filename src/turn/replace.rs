@@ -1,9 +1,11 @@
-//! Replace: other secrets, accounts and peer rules while calls are on (R28).
+//! Replace: other secrets, accounts, peer rules and rates while calls are on (R28).
 //!
-//! Live allocations keep their keys: a secret that was taken away refuses new Allocates only.
+//! Live allocations keep their keys: a secret that was taken away refuses new Allocates only. Where
+//! expiry becomes strict, it ends what is live, too.
 
 use std::sync::Arc;
 
+use super::guard::GuardRules;
 use super::relay::{DefaultFamily, Relay};
 use crate::auth::credential::Verifier;
 use crate::policy::peers::PeerPolicy;
@@ -18,16 +20,21 @@ pub struct Replacement {
     pub policy: Arc<PeerPolicy>,
     /// Family of an allocation that does not ask for one.
     pub default_family: DefaultFamily,
+    /// What is done about abuse.
+    pub guard: GuardRules,
 }
 
 impl Relay {
     /// Swaps the snapshots. Permissions and channels whose peer is refused from here on end; the
     /// client hears 403 when it asks for them again. All others go on untouched.
     pub(super) fn replace(&mut self, now: Now, replacement: Replacement) {
-        let Replacement { verifier, policy, default_family } = replacement;
+        let Replacement { verifier, policy, default_family, guard } = replacement;
         debug_assert_eq!(verifier.realm(), self.verifier.realm());
         self.verifier = verifier;
         self.default_family = default_family;
+        let live = self.allocations.iter().map(|(slot, live)| (slot, &*live.who.user));
+        self.guard.replace(guard, live);
+        self.shorten(now);
         if *policy == *self.policy {
             return;
         }
@@ -37,6 +44,20 @@ impl Relay {
                 allocation.permissions.judge_again(now, |ip| self.policy.permit_address(ip).ok());
             self.counters.channels_closed +=
                 allocation.channels.judge_again(now, |peer| self.policy.permit_peer(peer).ok());
+        }
+    }
+
+    /// Lets nothing live longer than the rules about expiry say.
+    fn shorten(&mut self, now: Now) {
+        for (slot, allocation) in &mut self.allocations {
+            let Some(left) = self.guard.time_left(now, &allocation.who) else { continue };
+            let noted = allocation.next_expiry();
+            allocation.live_at_most_until(now.mono + left);
+            let next = allocation.next_expiry();
+            if next != noted {
+                self.expiry.remove(noted, slot);
+                self.expiry.insert(next, slot);
+            }
         }
     }
 }

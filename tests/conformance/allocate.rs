@@ -271,7 +271,7 @@ fn client_port_and_server_address_tell_allocations_apart() {
 #[test] // RFC 8656 §7.2: a bare request is challenged, and nothing is kept
 fn a_hundred_thousand_unauthenticated_requests_leave_nothing_behind() {
     // Every one is looked at; the shield would stop at 20 Mbit/s.
-    let mut t = Turn::with(|setup| setup.guard.shield.bits_total = 10_000_000_000);
+    let mut t = Turn::with(|setup| setup.guard.rules.shield.bits_total = 10_000_000_000);
     let unsigned = t.encoded(CLIENT, allocate().unsigned());
     let garbled = t.encoded(CLIENT, allocate().with_garbled_integrity());
     for n in 0..100_000_u32 {

@@ -15,7 +15,7 @@ use crate::support::turn::Turn;
 use crate::support::{CLIENT_B, PEER_A};
 
 fn turn(rule: ExpiryRule) -> Turn {
-    Turn::with(|setup| setup.guard.expiry = rule)
+    Turn::with(|setup| setup.guard.rules.expiry = rule)
 }
 
 fn until(seconds: i64) -> Credential {
@@ -85,4 +85,29 @@ fn a_static_account_never_expires_strictly_or_not() {
     let mut t = turn(ExpiryRule::Strict);
     t.check(allocate().signed_by(static_credential()), allocates(600));
     t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn a_rule_that_becomes_strict_ends_what_is_live_at_its_credentials_end_and_the_other_way_round() {
+    let mut t = turn(ExpiryRule::Allocate);
+    t.check(allocate().signed_by(until(60)), allocates(600));
+    t.check(allocate().signed_by(static_credential()).at(CLIENT_B), allocates(600).at(CLIENT_B));
+    t.replace(|setup| setup.guard.rules.expiry = ExpiryRule::Strict);
+    t.advance_s(59);
+    t.check(refresh().signed_by(until(60)), refreshes(1));
+    t.check(after_s(1), ends(EndReason::CredentialExpired));
+    t.check(allocate().signed_by(until(100)), allocates(40));
+    t.replace(|setup| setup.guard.rules.expiry = ExpiryRule::Allocate);
+    t.check(refresh().signed_by(until(100)), refreshes(600));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn a_rule_that_becomes_strict_ends_at_once_what_outlived_its_credential() {
+    let mut t = turn(ExpiryRule::Allocate);
+    t.check(allocate().signed_by(until(60)), allocates(600));
+    t.advance_s(100);
+    t.replace(|setup| setup.guard.rules.expiry = ExpiryRule::Strict);
+    t.check(after_s(0), ends(EndReason::CredentialExpired));
+    t.check_nothing_left_after_s(0);
 }

@@ -28,7 +28,7 @@ fn bytes(per_s: u64) -> Rate {
 
 /// A relay with these rates, and an allocation with a permission for each client and user.
 fn turn(rates: RateOptions, clients: &[(SocketAddr, &str)]) -> Turn {
-    let mut t = Turn::with(|setup| setup.guard.rates = rates);
+    let mut t = Turn::with(|setup| setup.guard.rules.rates = rates);
     for (client, user) in clients {
         let by = credential(user);
         t.check(allocate().signed_by(by.clone()).at(*client), allocates(600).at(*client));
@@ -156,5 +156,29 @@ fn who_is_alone_has_everything_again_when_the_others_left() {
 fn without_rates_nothing_is_discarded() {
     let mut t = turn(NO_LIMIT, &[(CLIENT, "alice")]);
     assert_eq!(relayed(&mut t, to_peer(CLIENT, 1400), 2000, Discard::OverTotalRate), 2000);
+    t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn rates_that_are_set_raised_or_lifted_hold_at_once_for_live_allocations() {
+    let mut t = turn(NO_LIMIT, &[(CLIENT, "alice"), (CLIENT_B, "bob")]);
+    let over = Discard::OverAllocationRate;
+    for (per_s, passes) in [(Some(100), 25), (Some(400), 100), (None, 200)] {
+        let per_allocation = Rate { bytes: None, packets: per_s };
+        t.replace(|setup| setup.guard.rules.rates = RateOptions { per_allocation, ..NO_LIMIT });
+        for client in [CLIENT, CLIENT_B] {
+            assert_eq!(relayed(&mut t, to_peer(client, 10), 200, over), passes, "{per_s:?}");
+        }
+    }
+    t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn a_reload_that_leaves_the_rates_alone_fills_no_bucket() {
+    let rates = RateOptions { per_allocation: packets(100), ..NO_LIMIT };
+    let mut t = turn(rates, &[(CLIENT, "alice")]);
+    assert_eq!(relayed(&mut t, to_peer(CLIENT, 10), 30, Discard::OverAllocationRate), 25);
+    t.replace(|_| {});
+    assert_eq!(relayed(&mut t, to_peer(CLIENT, 10), 5, Discard::OverAllocationRate), 0);
     t.check_nothing_left_after_s(600);
 }

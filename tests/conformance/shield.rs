@@ -154,3 +154,18 @@ fn a_stream_proves_its_way_back_and_costs_nothing() {
         t.check(Event::from(bare(Method::ALLOCATE)).over_tcp(1), rejects(401));
     }
 }
+
+#[test]
+fn other_budgets_hold_at_once_and_what_was_used_up_stays_so() {
+    let first = encoded(&bare(Method::ALLOCATE));
+    let mut t = used_up(Method::ALLOCATE);
+    t.replace(|setup| setup.guard.rules.shield.answers_per_source = 2 * SHIELD_PER_SOURCE_DEFAULT);
+    assert_eq!(answered(&mut t, CLIENT, &first, 1), 0);
+    t.advance_without_tick(Duration::from_millis(10));
+    // Twice as many come with each second.
+    assert_eq!(answered(&mut t, CLIENT, &first, 10), 4);
+    // Room for less than one answer: one is paid by the kind itself, one by the other kind.
+    t.replace(|setup| setup.guard.rules.shield.bits_total = 16 * 200);
+    t.advance_without_tick(Duration::from_secs(1));
+    assert_eq!(answered(&mut t, CLIENT_B, &first, 10), 2);
+}

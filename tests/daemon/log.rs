@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::{Class, Message, Method, TransactionId};
@@ -72,4 +73,15 @@ fn a_refused_config_names_the_key_but_never_the_secret() {
     assert!(text.contains("listen") && text.contains("auth.secrets"), "the keys: {text}");
     assert!(!text.contains("short-secret") && !text.contains(PASSWORD), "{text}");
     assert!(!directory.path().join("state").exists(), "nothing was opened");
+}
+
+#[test]
+fn a_crash_writes_no_core_dump_that_would_hold_secrets() {
+    // Where this process may have core dumps, so may its children, unless they refuse.
+    let _ = setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY);
+    let daemon = Daemon::start(CONFIG);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let values: Vec<&str> = core.split_ascii_whitespace().skip(4).take(2).collect();
+    assert_eq!(values, ["0", "0"], "{core}");
 }

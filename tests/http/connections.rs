@@ -68,20 +68,64 @@ fn requests_of_one_connection_are_answered_in_order() {
     assert!(text.find(":a\"").unwrap() < text.find(":b\"").unwrap());
 }
 
-#[test]
-fn when_all_places_are_taken_the_next_request_is_served_as_soon_as_one_is_free() {
+#[test] // D7
+fn where_all_places_are_held_in_silence_the_next_request_is_served_at_once() {
     let mut options = options();
     options.connections_max = 8;
     let server = Server::start(options);
-    let idle: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    let starts = [&b""[..], b"GET /ice HT", b"GET /ice HTTP/1.1\r\nHost: localhost\r\nX-Slow: "];
+    let hold = |n: usize| {
+        let mut stream = server.connect();
+        stream.write_all(starts[n % starts.len()]).unwrap();
+        stream
+    };
+    let mut silent: Vec<TcpStream> = (0..1000).map(hold).collect();
+    let mut kept = server.connect();
+    kept.write_all(b"GET /ice HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_eq!(kept.read(&mut [0; 12]).unwrap(), 12);
+    // Long before the head of any of them is due, and the bound holds: the first ones are cut.
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+    for stream in &mut silent[..900] {
+        match stream.read(&mut [0; 1]) {
+            Ok(count) => assert_eq!(count, 0),
+            Err(why) => assert_eq!(why.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+    // Who asked last is cut last.
+    silent.extend((0..4).map(hold));
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+    kept.write_all(ASK).unwrap();
+    let mut text = String::new();
+    kept.read_to_string(&mut text).unwrap();
+    assert!(text.contains("HTTP/1.1 200 OK"), "{text}");
+}
+
+#[test]
+fn a_request_under_way_is_not_cut_for_others() {
+    let mut options = options();
+    options.connections_max = 2;
+    let server = Server::start(options);
+    let under_way = || {
+        let mut stream = server.connect();
+        let head = "POST /ice HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                    Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut interim = [0; 25];
+        stream.read_exact(&mut interim).unwrap();
+        assert!(interim.starts_with(b"HTTP/1.1 100"));
+        stream
+    };
+    let (mut one, mut two) = (under_way(), under_way());
     let mut next = server.connect();
     next.write_all(ASK).unwrap();
-    // All places are taken: nothing comes.
     next.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(next.read(&mut [0]).is_err(), "served beyond the bound");
-    drop(idle);
+    one.write_all(b"{}").unwrap();
+    assert_eq!(Answer::read(&mut one).status, 200);
     next.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(Answer::read(&mut next).status, 200);
+    two.write_all(b"{}").unwrap();
+    assert_eq!(Answer::read(&mut two).status, 200);
 }
 
 #[test]

@@ -60,6 +60,28 @@ fn a_body_over_its_bound_is_413_and_one_within_it_is_read() {
 }
 
 #[test]
+fn who_sends_a_whole_large_body_before_reading_hears_why_it_is_refused() {
+    let server = Server::local();
+    let json = [("Content-Type", "application/json")];
+    // More than fits into the buffers of both ends, so that somebody has to read it.
+    for bytes in [100_000, 1 << 20] {
+        let mut stream = server.connect();
+        let body = " ".repeat(bytes);
+        let head = format!(
+            "POST /ice HTTP/1.1\r\nHost: localhost\r\n{}: {}\r\nContent-Length: {bytes}\r\n\r\n",
+            json[0].0, json[0].1
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        Answer::read(&mut stream).refuses(413, "body_too_large");
+    }
+    // Beyond that it is refused before it is sent, and so is what waits to be asked for.
+    let beyond = [("Content-Length", "1048577")];
+    server.ask("POST /ice", &beyond).refuses(413, "body_too_large");
+    let asks = [("Content-Length", "4097"), ("Expect", "100-continue")];
+    server.ask("POST /ice", &asks).refuses(413, "body_too_large");
+}
+
+#[test]
 fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
     let server = Server::local();
     for garbage in [
@@ -101,10 +123,60 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
         "GET /ice HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n",
         "GET /ice HTTP/1.1\r\n",
+        // A preflight is answered before anything is looked up, and is read like all.
+        "OPTIONS /ice HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nAccess-Control-Request-Method: GET\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
+        "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n",
     ] {
         let answer = server.send(format!("{head}\r\n0\r\n\r\n{NEXT}").as_bytes());
         assert_eq!(answer.status, 400, "{head}: {answer:?}");
         assert!(!answer.body.contains("HTTP/1.1"), "{head}: {answer:?}");
+    }
+    assert!(server.issued.lock().unwrap().is_empty());
+}
+
+#[test] // G10
+fn lines_that_end_in_a_bare_newline_and_endless_chunk_extensions_run_nothing_twice() {
+    let server = Server::local();
+    let next = "GET /ice?user=smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let chunked = format!(
+        "POST /ice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0;{}\r\n\r\n{next}",
+        "x".repeat(1_000_000)
+    );
+    assert!([0, 400].contains(&server.send(chunked.as_bytes()).status));
+    // A header that ends in a bare newline hides no body from us that a proxy would see.
+    let bare = "POST /ice HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
+    let bare = "POST /ice HTTP/1.1\nHost: localhost\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n";
+    assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
+    assert!(server.issued.lock().unwrap().is_empty());
+}
+
+#[test] // G2
+fn a_head_of_a_megabyte_in_tiny_pieces_is_431_before_it_is_all_there() {
+    let server = Server::local();
+    for start in ["GET /ice HTTP/1.1\r\nHost: localhost\r\nX: ", "GET /"] {
+        let mut stream = server.connect();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(start.as_bytes()).unwrap();
+        // The server closes long before: then writing fails.
+        let written = (0..1_000_000).take_while(|_| stream.write_all(b"x").is_ok()).count();
+        assert!(written < 200_000, "{written}");
+    }
+    let blanks = format!("b{}x", " ".repeat(32_000));
+    assert_eq!(server.ask("GET /ice", &[("Sec-WebSocket-Protocol", &blanks)]).status, 431);
+    assert_eq!(server.ask("GET /ice", &[]).status, 200);
+}
+
+#[test] // G15
+fn no_method_but_the_one_in_the_request_line_counts() {
+    let server = Server::local();
+    for header in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
+        let head = server.ask("HEAD /ice", &[(header, "POST")]);
+        assert_eq!((head.status, head.body.as_str()), (405, ""));
+        let answer = server.ask("OPTIONS /ice?_method=POST", &[(header, "POST")]);
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+        server.ask("TRACE /ice", &[(header, "GET")]).refuses(405, "method_not_allowed");
     }
     assert!(server.issued.lock().unwrap().is_empty());
 }

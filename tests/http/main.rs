@@ -7,5 +7,6 @@ mod connections;
 mod control;
 mod cors;
 mod errors;
+mod forwarded;
 mod ice;
 mod server;

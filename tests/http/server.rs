@@ -76,6 +76,7 @@ impl Server {
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
+            proxies: None,
         }));
         let names = options.ice.issued.clone();
         let (issued_in, health_in) = (issued.clone(), health.clone());
@@ -98,6 +99,13 @@ impl Server {
 
     pub(crate) fn local() -> Self {
         Self::start(options())
+    }
+
+    /// What `/healthz` tells those who may know.
+    pub(crate) fn health(&self) -> Value {
+        let answer = self.ask("GET /healthz", &[("Authorization", "Bearer tbk_test")]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
     }
 
     /// Whether the relay recognises this username by its hash.

@@ -15,5 +15,8 @@ mod bare_machine;
 mod coturn;
 mod fragments;
 mod icmp;
+mod proxies;
+mod tos;
 mod turn_crate;
 mod turn_proto;
+mod web;

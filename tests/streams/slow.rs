@@ -3,6 +3,8 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use turnbell::limits::STREAMS_MAX;
 use turnbell::time::Now;
 
 use crate::daemon::{CONFIG, Daemon, PASSWORD, USER, eventually};
@@ -127,6 +129,31 @@ fn more_connections_than_may_be_on_their_way_cut_the_oldest() {
     let mut new = StreamClient::connect(daemon.tcp());
     assert_eq!(new.binding(), new.local());
     drop(flood);
+}
+
+#[test] // security.md D7
+fn more_streams_than_may_be_end_the_oldest_that_has_no_allocation() {
+    let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, files, files).unwrap();
+    let daemon = Daemon::start(CONFIG);
+    let mut with = StreamClient::connect(daemon.tcp());
+    with.allocate(USER, PASSWORD).unwrap();
+    let mut first = StreamClient::connect(daemon.tcp());
+    first.binding();
+    let mut flood: Vec<StreamClient> = Vec::new();
+    for _ in 2..STREAMS_MAX {
+        let mut client = StreamClient::connect(daemon.tcp());
+        client.binding();
+        flood.push(client);
+    }
+    // All fit.
+    assert_eq!(first.binding(), first.local());
+    let mut new = StreamClient::connect(daemon.tcp());
+    assert_eq!(new.binding(), new.local());
+    first.check_closed_in_silence();
+    assert_eq!(with.binding(), with.local());
+    let mut last = flood.pop().unwrap();
+    assert_eq!(last.binding(), last.local());
 }
 
 #[test]

@@ -13,9 +13,9 @@ use turnbell::auth::secret::Secret;
 use turnbell::auth::user_hash::IssuedNames;
 use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
-use turnbell::policy::shield::ShieldOptions;
+use turnbell::policy::shield::Budgets;
 use turnbell::time::Now;
-use turnbell::turn::guard::{ExpiryRule, GuardOptions};
+use turnbell::turn::guard::{ExpiryRule, GuardOptions, GuardRules};
 use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
 use turnbell::turn::relayed_address::RelayAddresses;
@@ -64,13 +64,15 @@ impl Default for Setup {
             },
             secret: SECRET.to_owned(),
             guard: GuardOptions {
-                shield: ShieldOptions {
-                    answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
-                    bits_total: SHIELD_TOTAL_BITS_DEFAULT,
-                    seed: [7, 7],
+                rules: GuardRules {
+                    shield: Budgets {
+                        answers_per_source: SHIELD_PER_SOURCE_DEFAULT,
+                        bits_total: SHIELD_TOTAL_BITS_DEFAULT,
+                    },
+                    rates: RateOptions::default(),
+                    expiry: ExpiryRule::Allocate,
                 },
-                rates: RateOptions::default(),
-                expiry: ExpiryRule::Allocate,
+                shield_seed: [7, 7],
                 revoked: Vec::new(),
             },
             issued: Vec::new(),

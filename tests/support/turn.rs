@@ -125,6 +125,7 @@ impl Turn {
             verifier: options.verifier,
             policy: options.policy,
             default_family: options.default_family,
+            guard: options.guard.rules,
         };
         let before = self.relay.counters().clone();
         self.relay.handle(self.now, Input::Command(Command::Replace(replacement)));

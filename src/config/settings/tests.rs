@@ -29,6 +29,7 @@ external = ["203.0.113.7/10.0.0.5"]
 advertise = ["turn.example.org:443"]
 default_relay_family = "client"
 channel_numbers = "rfc5766"
+carry_tos = "on"
 allow_private_peers = ["10.0.0.0/8"]
 deny_peers = ["203.0.113.0/24"]
 alternate = ["203.0.113.9:5349/turn2.example.org"]
@@ -48,6 +49,8 @@ listen = []
 cors_origins = ["https://app.example.org"]
 local_without_key = true
 rate_per_key = 7
+trusted_proxies = ["127.0.0.1"]
+base_path = "/turnbell"
 [ice]
 ttl = "90s"
 policy = "relay"

@@ -28,7 +28,7 @@ impl Plane {
         Self {
             ledger: Ledger::new(&addresses, &(20_000..=32_767), limits),
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap(),
-            shards: [0, 1].map(|at| RelaySockets::new(ShardIndex(at), addresses.to_vec())),
+            shards: [0, 1].map(|at| RelaySockets::new(ShardIndex(at), addresses.to_vec(), false)),
             now: Now::read(),
         }
     }

@@ -23,6 +23,7 @@ impl Shard {
         tuple: FiveTuple,
         header: Header,
         range: Range<usize>,
+        tos: u8,
     ) {
         if tuple.is_stream() {
             return self.toward_stream(now, tuple, header, range);
@@ -34,7 +35,7 @@ impl Shard {
             return self.relay.discard(Discard::TooLong);
         };
         let from = self.listeners[at].source(tuple.server);
-        self.to_clients[at].push(Transmit { range, to: tuple.client, from });
+        self.to_clients[at].push(Transmit { range, to: tuple.client, from, tos });
     }
 
     pub(super) fn write_header(
@@ -74,7 +75,7 @@ impl Shard {
             return self.relay.discard(Discard::NotSent);
         };
         let from = listener.source(tuple.server);
-        let transmit = Transmit { range: 0..bytes.len(), to: tuple.client, from };
+        let transmit = Transmit { range: 0..bytes.len(), to: tuple.client, from, tos: 0 };
         if sys::send_batch(listener.fd(), bytes, &[transmit]).is_err() {
             self.relay.discard(Discard::NotSent);
         }

@@ -20,6 +20,9 @@ impl Shard {
                 Ok(finished) => finished,
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             };
+            if self.streams.is_full() {
+                self.end_an_idle_stream(now);
+            }
             match self.streams.add(now.mono, &self.epoll, finished) {
                 // What the edge read to tell protocols apart may be whole messages already.
                 Some(number) => self.read_stream(now, number),
@@ -27,6 +30,18 @@ impl Shard {
             }
         }
         self.turn_again();
+    }
+
+    /// Makes room for a new client: of the streams without allocation the one ends that has had its
+    /// chance for longest. Whoever holds many open so keeps nobody out.
+    fn end_an_idle_stream(&mut self, now: Now) {
+        for _ in 0..STREAMS_PER_TURN {
+            let Some((number, tuple)) = self.streams.first() else { return };
+            if !self.relay.has_allocation(now, tuple) {
+                return self.streams.end_later(number);
+            }
+            self.streams.look_again(number, now.mono + STREAM_IDLE_MAX);
+        }
     }
 
     /// An event of a stream: it can be read, written, or is broken.
@@ -76,7 +91,7 @@ impl Shard {
                     // A slot of its own: a header may be written before it and padding behind.
                     let whole = self.slots.put(&plain[at..at + len]);
                     at += taken;
-                    self.route_client(now, tuple, whole);
+                    self.route_client(now, tuple, whole, 0);
                 }
                 Framing::Partial => return Ok(at),
                 Framing::Malformed => return Err(Malformed),

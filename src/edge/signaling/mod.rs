@@ -1,0 +1,9 @@
+//! `turnbell.v1`: signaling over WebSocket, as JSON. The words are `call`'s, the wire form is here.
+
+mod body;
+mod body_media;
+pub mod exchange;
+pub mod frame_in;
+pub mod frame_out;
+pub mod socket;
+pub mod upgrade;

@@ -1,0 +1,314 @@
+//! One WebSocket: `hello`, then frames both ways until either side has enough.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message as WsMessage};
+
+use super::exchange::{Closing, Exchange, Orders};
+use super::frame_in::{self, HelloFrame, NotAFrame, Read};
+use super::frame_out;
+use crate::auth::identity::Identity;
+use crate::auth::token::TokenError;
+use crate::call::contract::{CloseCode, ConnectionId};
+use crate::call::event::Message;
+use crate::call::refusal::{ErrorCode, Refusal};
+use crate::call::request::{Hello, RequestId};
+use crate::call::ulid::SessionId;
+use crate::limits::ws::{
+    WS_CLOSE_PATIENCE, WS_FRAME_BYTES_MAX, WS_HELLO_TIMEOUT, WS_MESSAGE_BYTES_MAX,
+    WS_PING_INTERVAL, WS_READ_BUFFER_BYTES, WS_SILENCE_MAX, WS_WRITE_BUFFER_BYTES_MAX,
+};
+
+/// What a socket asks of the rest of the edge.
+pub trait Desk: Send + Sync + 'static {
+    /// Who bears this token.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    fn verify(&self, token: &str) -> Result<Identity, TokenError>;
+
+    /// An ICE config for him, as `/ice` would answer, with or without TURN servers.
+    fn ice(&self, who: &Identity, session: SessionId, has_turn: bool) -> Value;
+}
+
+/// Bounds of the framing (P10): what is over them is closed with 1009.
+#[must_use]
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(WS_READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WS_WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(Some(WS_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(WS_MESSAGE_BYTES_MAX))
+}
+
+/// Serves a connection whose upgrade was answered, to its end.
+pub async fn serve<S>(stream: S, exchange: Exchange, desk: Arc<dyn Desk>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
+    let (mut sink, mut stream) = socket.split();
+    let end = match greet(&mut stream, &*desk).await {
+        Ok((hello, id)) => {
+            let who = hello.identity.clone();
+            match exchange.open(hello).await {
+                Some((connection, orders)) => {
+                    let page = Page { exchange: &exchange, desk: &*desk, connection, who };
+                    let end = page.talk(&mut sink, &mut stream, orders, id).await;
+                    exchange.lost(connection).await;
+                    end
+                }
+                None => End::with(CloseCode::Draining, ""),
+            }
+        }
+        Err(Unwelcome { said, end }) => {
+            if let Some(said) = said {
+                let _ = timeout(WS_CLOSE_PATIENCE, sink.send(WsMessage::text(said))).await;
+            }
+            end
+        }
+    };
+    if let End::Close { code, reason } = end {
+        let frame = CloseFrame { code: code.number().into(), reason: reason.into() };
+        let goodbye = async {
+            // The other side's close frame, or its end, is the answer to ours.
+            sink.send(WsMessage::Close(Some(frame))).await.ok()?;
+            while let Some(Ok(_)) = stream.next().await {}
+            Some(())
+        };
+        let _ = timeout(WS_CLOSE_PATIENCE, goodbye).await;
+    }
+}
+
+/// How a connection ends.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The other side is gone, or tungstenite has said why it closes.
+    Gone,
+    Close {
+        code: CloseCode,
+        reason: String,
+    },
+}
+
+impl End {
+    fn with(code: CloseCode, reason: &str) -> Self {
+        // RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
+        let end = reason.floor_char_boundary(123);
+        Self::Close { code, reason: reason[..end].to_owned() }
+    }
+}
+
+impl From<NotAFrame> for End {
+    fn from(NotAFrame(why): NotAFrame) -> Self {
+        Self::with(CloseCode::Protocol, &why)
+    }
+}
+
+impl From<Closing> for End {
+    fn from(closing: Closing) -> Self {
+        let retry = |after: Duration| format!("retry_in_ms={}", after.as_millis());
+        Self::with(closing.code, &closing.retry_in.map(retry).unwrap_or_default())
+    }
+}
+
+/// Who does not get in: what he is told before the close.
+struct Unwelcome {
+    said: Option<String>,
+    end: End,
+}
+
+impl From<End> for Unwelcome {
+    fn from(end: End) -> Self {
+        Self { said: None, end }
+    }
+}
+
+async fn greet<S>(
+    stream: &mut SplitStream<WebSocketStream<S>>,
+    desk: &dyn Desk,
+) -> Result<(Hello, Option<RequestId>), Unwelcome>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let text = timeout(WS_HELLO_TIMEOUT, next_text(stream)).await;
+    let text = text.map_err(|_| End::with(CloseCode::NoHello, "no hello in 5 s"))??;
+    let HelloFrame { id, token, device, capabilities, resume } =
+        frame_in::hello(&text).map_err(End::from)?;
+    match desk.verify(&token) {
+        Ok(identity) => Ok((Hello { identity, device, capabilities, resume }, id)),
+        Err(why) => {
+            let refusal = not_good(&why);
+            let code = if why.is_expired() { CloseCode::TokenExpired } else { CloseCode::Auth };
+            let said = frame_out::error(id.as_ref(), &refusal).to_string();
+            Err(Unwelcome { said: Some(said), end: End::with(code, refusal.code.code()) })
+        }
+    }
+}
+
+/// Whoever presents a token learns whether it was good once, and nothing else.
+fn not_good(why: &TokenError) -> Refusal {
+    tracing::debug!(%why, "a token does not count");
+    if why.is_expired() {
+        Refusal::new(ErrorCode::TokenExpired, "the token has expired; get a new one")
+    } else {
+        Refusal::new(ErrorCode::Unauthenticated, "the token is not good here")
+    }
+}
+
+/// The next text; control frames are dealt with on the way.
+async fn next_text<S>(stream: &mut SplitStream<WebSocketStream<S>>) -> Result<String, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        let next = timeout(WS_SILENCE_MAX, stream.next()).await;
+        match next {
+            Err(_) | Ok(None) => return Err(End::Gone),
+            Ok(Some(Ok(WsMessage::Text(text)))) if text.len() > WS_FRAME_BYTES_MAX => {
+                let why = format!("frames have at most {WS_FRAME_BYTES_MAX} bytes");
+                return Err(End::with(CloseCode::TooBig, &why));
+            }
+            Ok(Some(Ok(WsMessage::Text(text)))) => return Ok(text.as_str().to_owned()),
+            Ok(Some(Ok(WsMessage::Binary(_)))) => {
+                return Err(End::with(CloseCode::Protocol, "frames are text"));
+            }
+            Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)))) => {}
+            Ok(Some(Ok(WsMessage::Close(_)))) => return Err(End::Gone),
+            Ok(Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. })))) => {
+                return Err(End::with(CloseCode::TooBig, "much too big"));
+            }
+            Ok(Some(Err(why))) => {
+                tracing::trace!(%why, "a WebSocket broke");
+                return Err(End::Gone);
+            }
+        }
+    }
+}
+
+/// A connection after its hello.
+struct Page<'a> {
+    exchange: &'a Exchange,
+    desk: &'a dyn Desk,
+    connection: ConnectionId,
+    who: Identity,
+}
+
+impl Page<'_> {
+    async fn talk<S>(
+        &self,
+        sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
+        stream: &mut SplitStream<WebSocketStream<S>>,
+        orders: Orders,
+        hello: Option<RequestId>,
+    ) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Orders { messages, mut close } = orders;
+        let mut writing = std::pin::pin!(self.write(sink, messages, hello));
+        tokio::select! {
+            end = self.read(stream) => end,
+            // All is written; or nothing can be, and then there is no order to close either.
+            () = &mut writing => close.try_recv().map_or(End::Gone, End::from),
+            closing = &mut close => match closing {
+                Ok(closing) => {
+                    let _ = timeout(WS_CLOSE_PATIENCE, &mut writing).await;
+                    closing.into()
+                }
+                Err(_) => End::Gone,
+            },
+        }
+    }
+
+    async fn read<S>(&self, stream: &mut SplitStream<WebSocketStream<S>>) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            let text = match next_text(stream).await {
+                Ok(text) => text,
+                Err(end) => return end,
+            };
+            let frame = match frame_in::frame(&text) {
+                Ok(Read::Frame(frame)) => frame,
+                Ok(Read::Refresh { id, ack, token }) => {
+                    let who = self.desk.verify(&token).map_err(|why| not_good(&why));
+                    Read::refreshed(id, ack, who)
+                }
+                Err(why) => return why.into(),
+            };
+            self.exchange.said(self.connection, frame).await;
+        }
+    }
+
+    /// Ends when there is nothing more to write, or no way to.
+    async fn write<S>(
+        &self,
+        sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
+        mut messages: mpsc::Receiver<Message>,
+        hello: Option<RequestId>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut pings = interval(WS_PING_INTERVAL);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick comes at once.
+        pings.tick().await;
+        let mut session = None;
+        loop {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                _ = pings.tick() => {
+                    if sink.send(WsMessage::Ping(Bytes::new())).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let Some(message) = message else { return };
+            let mut next = Some(message);
+            let mut count = 0;
+            while let Some(message) = next {
+                let text = self.text(&message, hello.as_ref(), &mut session);
+                if sink.feed(WsMessage::text(text)).await.is_err() {
+                    return;
+                }
+                count += 1;
+                next = messages.try_recv().ok();
+            }
+            if sink.flush().await.is_err() {
+                return;
+            }
+            self.exchange.sent(self.connection, count).await;
+        }
+    }
+
+    fn text(
+        &self,
+        message: &Message,
+        hello: Option<&RequestId>,
+        session: &mut Option<SessionId>,
+    ) -> String {
+        if let Message::Welcome(welcome) = message {
+            *session = Some(welcome.session);
+        }
+        let ice = |has_turn| match *session {
+            Some(session) => self.desk.ice(&self.who, session, has_turn),
+            None => Value::Null,
+        };
+        frame_out::write(message, hello, &ice)
+    }
+}

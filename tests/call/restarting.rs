@@ -100,6 +100,7 @@ fn who_does_not_come_back_in_45_s_ends_it_at_the_last_heartbeat() {
     call.board.wait_ms(1);
     call.board.hears(&call.alice, &["state ended server_restart without bob"]);
     assert_eq!(call.board.outcome(), "COMPLETED server_restart");
+    assert!(call.board.record.heartbeats.is_empty(), "nobody knew it to be alive");
     assert_eq!(call.board.row().ended_at, Some(alive_at));
     assert_eq!(call.board.row().talk_ms, Some(20_000));
     call.ends();

@@ -174,7 +174,7 @@ mod tests {
 
     fn seqs(messages: &[Message]) -> Vec<u64> {
         let seq = |message: &Message| {
-            let Message::Event { seq, .. } = message else { panic!("not an event: {message:?}") };
+            let Message::Event { seq, .. } = message else { panic!("no event: {message:?}") };
             *seq
         };
         messages.iter().map(seq).collect()

@@ -25,6 +25,9 @@ use crate::time::Now;
 pub mod accept;
 pub mod access;
 pub mod api_keys;
+mod call_commands;
+pub mod calls;
+pub mod calls_json;
 pub mod certificate;
 pub mod certificates;
 pub mod check_json;
@@ -58,6 +61,7 @@ pub mod snapshot;
 mod strict_head;
 
 use api_keys::ApiKeys;
+use calls::Calls;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -147,6 +151,7 @@ pub struct Edge {
     draining: AtomicBool,
     short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
+    calls: OnceLock<Calls>,
 }
 
 impl Edge {
@@ -178,6 +183,7 @@ impl Edge {
             draining,
             short_of_memory,
             signaling: OnceLock::new(),
+            calls: OnceLock::new(),
         })
     }
 
@@ -210,6 +216,16 @@ impl Edge {
     pub fn open_signaling(&self, signaling: Signaling) {
         let first = self.signaling.set(signaling).is_ok();
         debug_assert!(first, "signaling is opened once");
+    }
+
+    /// Tells of calls from here on; once.
+    pub fn open_calls(&self, calls: Calls) {
+        let first = self.calls.set(calls).is_ok();
+        debug_assert!(first, "calls are opened once");
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        self.calls.get()
     }
 
     pub(crate) fn signaling(&self) -> Option<&Signaling> {

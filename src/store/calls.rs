@@ -46,7 +46,8 @@ pub struct CallRecord {
     pub relay_bytes: Option<u64>,
 }
 
-const CALL: &str = "SELECT call, tenant, conversation, status, reason, audio, video, caller, callee,
+const CALL: &str =
+    "SELECT call, tenant, conversation, status, reason, audio, video, caller, callee,
     from_display, from_number, to_number, contact_id, external_id, metadata, started_at_ms,
     ringing_at_ms, answered_at_ms, connected_at_ms, ended_at_ms, ring_ms, setup_ms, talk_ms, path,
     replaces, heartbeat_at_ms FROM calls ";
@@ -82,7 +83,9 @@ pub(super) fn list(
     let sql = if first.is_some() {
         // Each half by its own index.
         let half = |end: &str| {
-            format!("SELECT call FROM (SELECT call FROM calls WHERE {end} = ?5 AND {narrowed} {order})")
+            format!(
+                "SELECT call FROM (SELECT call FROM calls WHERE {end} = ?5 AND {narrowed} {order})"
+            )
         };
         format!("{CALL} WHERE call IN ({} UNION {}) {order}", half("caller"), half("callee"))
     } else {

@@ -124,8 +124,8 @@ fn named(user: &str, name: &str) -> String {
 
 fn callee_name(call: &CallItem) -> &str {
     let parties = call.parties.iter().flatten();
-    let names = parties.filter(|party| party.role == "callee").map(|party| party.name.as_str());
-    names.filter(|name| !name.is_empty()).last().unwrap_or_default()
+    let mut names = parties.filter(|party| party.role == "callee").map(|party| party.name.as_str());
+    names.rfind(|name| !name.is_empty()).unwrap_or_default()
 }
 
 fn path(path: &PathWord) -> String {

@@ -11,7 +11,9 @@ pub struct NotDurable;
 
 /// Told `Ok` after the commit that holds the entry, else `Err`: at the latest when it is dropped.
 /// What it calls runs on the writer's thread or the recording one, and must not wait.
-pub struct Acknowledge(Option<Box<dyn FnOnce(Result<(), NotDurable>) + Send>>);
+pub struct Acknowledge(Option<Told>);
+
+type Told = Box<dyn FnOnce(Result<(), NotDurable>) + Send>;
 
 impl Acknowledge {
     /// Calls `told` once.

@@ -197,8 +197,11 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
 }
 
 fn party_row(row: &Row<'_>) -> rusqlite::Result<PartyRow> {
-    let device: (Option<Box<str>>, Option<Box<str>>, Option<Box<str>>) =
-        (row.get(9)?, row.get(10)?, row.get(11)?);
+    let text = |column| row.get::<_, Option<Box<str>>>(column);
+    let device = match (text(9)?, text(10)?, text(11)?) {
+        (Some(id), Some(kind), Some(label)) => Some(Device { id, kind, label }),
+        (_, _, _) => None,
+    };
     Ok(PartyRow {
         call: word(row, 0, CallId::parse)?,
         party: PartyId(row.get(1)?),
@@ -209,10 +212,7 @@ fn party_row(row: &Row<'_>) -> rusqlite::Result<PartyRow> {
         user_role: word_if_any(row, 6, Role::from_code)?,
         role: word(row, 7, PartyRole::from_code)?,
         session: word_if_any(row, 8, SessionId::parse)?,
-        device: match device {
-            (Some(id), Some(kind), Some(label)) => Some(Device { id, kind, label }),
-            (_, _, _) => None,
-        },
+        device,
         joined_at: row.get(12)?,
         left_at: row.get(13)?,
         path: word_if_any(row, 14, MediaPath::from_code)?,

@@ -8,10 +8,12 @@ mod drain;
 pub(crate) mod explain;
 mod guard;
 mod live;
+mod memory;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
 mod pulse;
+mod signaling;
 mod signals;
 
 use std::fmt::Write as _;
@@ -32,6 +34,7 @@ use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::edge::ice_urls::UrlSources;
+use crate::edge::signaling::upgrade::Signaling;
 use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::kernel::Kernel;
@@ -190,13 +193,19 @@ impl Daemon {
             Arc::clone(&issuer),
             Arc::clone(&draining.begun),
         );
+        let identity = signaling::identity(&config, &state)?;
         let edge = Edge::new(
-            parts::edge_options(&config, urls, &secrets),
+            parts::edge_options(&config, urls, &secrets, identity.clone()),
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
             pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
         );
+        let exchange = {
+            let _inside = runtime.enter();
+            signaling::start(&config)?
+        };
+        edge.open_signaling(Signaling::new(exchange));
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
         let live = Arc::new(Live {
@@ -206,6 +215,7 @@ impl Daemon {
             handle: handle.clone(),
             edge: Arc::clone(&edge),
             issuer: Arc::clone(&issuer),
+            identity,
             store: store.clone(),
             draining,
             certificates: certificates.clone(),
@@ -242,6 +252,7 @@ impl Daemon {
         let doors = runtime.spawn(accept::serve(doors, handle.clone(), async move {
             let _ = doors_stopped.wait_for(|stopped| *stopped).await;
         }));
+        runtime.spawn(memory::watch(handle.clone(), Arc::clone(&edge)));
         let mut http_stopped = stopped;
         let edge = runtime.spawn(crate::edge::serve(http, handed, edge, async move {
             let _ = http_stopped.wait_for(|stopped| *stopped).await;

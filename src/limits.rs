@@ -175,6 +175,10 @@ pub const TAILROOM_BYTES: usize = 4;
 pub const LISTENER_BATCH: usize = 64;
 /// Datagrams read from one relay socket before others get their turn.
 pub const RELAY_BATCH: usize = 16;
+/// Flooded relay sockets that the kernel filters; another one is read and discarded from.
+pub const SIEVES_MAX: usize = 64;
+/// Permitted addresses of such a socket; with more it is not filtered.
+pub const SIEVE_PEERS_MAX: usize = 32;
 /// Errors taken from the error queues of relay sockets per loop turn; the rest waits for the next.
 pub const ERRORS_PER_TURN: usize = 16;
 /// Readiness events taken from the kernel per loop turn.
@@ -201,6 +205,9 @@ pub const FRAME_BYTES_UNALLOCATED_MAX: usize = 4 * 1024;
 pub const STREAMS_MAX: usize = 8 * 1024;
 /// Finished streams waiting for a shard; the next one is closed.
 pub const STREAMS_QUEUED_MAX: usize = 256;
+/// Streams of one shard, and connections on their way to it, that there may always be while memory
+/// is short; beyond them none is taken on.
+pub const STREAMS_SHORT: usize = 64;
 /// Streams a shard takes over, or closes for doing nothing, in one loop turn.
 pub const STREAMS_PER_TURN: usize = 32;
 /// Longest a client may take from connecting to its first STUN header, TLS handshake included;
@@ -284,6 +291,9 @@ pub const LOG_FIELD_BYTES_MAX: usize = 1024;
 /// HTTP connections at once; one more cuts the one that has been silent for longest, or waits in the
 /// kernel's queue while all are at a request.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// HTTP connections that there may always be while memory is short; one more than there were then
+/// cuts a silent one, or is closed.
+pub const HTTP_CONNECTIONS_SHORT: usize = 64;
 /// Longest a client may take to send its request head.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest a request may take from its head to its answer.
@@ -307,6 +317,8 @@ pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// ICE configs a second for one API key, twice as many at once; more is 429.
 pub const ICE_PER_KEY_S_DEFAULT: u32 = 50;
+/// Configs and guest tokens a second for the pages of one address, ten seconds' worth at once; then 429.
+pub const HTTP_PAGES_PER_SOURCE_S: u32 = 5;
 /// Refusals (401) a second to one address, ten seconds' worth at once; more are 429.
 pub const HTTP_REFUSALS_PER_SOURCE_S: u32 = 20;
 /// Addresses whose forwarding headers are ignored and that are named for it; others only count.

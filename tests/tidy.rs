@@ -40,7 +40,7 @@ const REGISTRY_HOSTS: &[(&str, &str)] = &[
     ("proxy.golang", ".org"),
 ];
 /// cargo writes its registry's name into it.
-const MAY_NAME_REGISTRIES: &[&str] = &["Cargo.lock"];
+const MAY_NAME_REGISTRIES: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock"];
 
 /// `found` as one line each, with file and line.
 fn at(source: &Source, found: impl IntoIterator<Item = (usize, String)>) -> Vec<String> {

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
+use super::identity::{Identity, TenantId, UserId};
 use super::key::{LongTermKey, PasswordAlgorithm};
 use super::secret::{Secret, random_bytes};
 use super::user_hash::{IssuedNames, UserHash};
@@ -64,11 +65,34 @@ impl User {
         Ok(Self(format!("u{}", super::secret::hex(&random_bytes::<8>()?)).into()))
     }
 
+    /// The name of somebody with an identity: `<tenant>/<user>~<session>`, the user
+    /// percent-encoded outside `[A-Za-z0-9._@-]` (P11). Quotas and the record go by what stands
+    /// before the `~`; it has at most 32 + 1 + 3 * 128 bytes.
+    #[must_use]
+    pub fn of_session(identity: &Identity, session: &str) -> Self {
+        Self(format!("{}~{session}", turn_user(&identity.tenant, &identity.user)).into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `<tenant>/<user>`, as quotas and the record know somebody with an identity.
+#[must_use]
+pub fn turn_user(tenant: &TenantId, user: &UserId) -> String {
+    let mut name = format!("{tenant}/");
+    for byte in user.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"._@-".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            name.push('%');
+            name.push_str(&super::secret::hex(&[byte]).to_ascii_uppercase());
+        }
+    }
+    name
 }
 
 /// A credential as it is handed to a client.

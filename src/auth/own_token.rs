@@ -3,8 +3,10 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::identity::{Identity, TenantId, UserId};
+use super::secret::Secret;
 use super::token::{ClaimPath, Issuer, Tenancy, TokenError, TokenKey, Vouches};
 use crate::time::Now;
 
@@ -36,6 +38,12 @@ pub struct Invite {
 }
 
 impl OwnKey {
+    /// From the text of the key's file.
+    #[must_use]
+    pub fn of_text(text: &Secret<String>) -> Self {
+        Self::new(&Sha256::digest(text.expose().trim().as_bytes()).into())
+    }
+
     /// From its bytes.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {

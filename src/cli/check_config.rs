@@ -1,6 +1,6 @@
 //! `turnbell check-config`: what would be open, and everything that is wrong.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
@@ -104,7 +104,7 @@ fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
         }
     };
     let http = |at: &SocketAddr| {
-        let error = TcpListener::bind(at).err()?;
+        let error = bind_tcp(*at).err()?;
         Some(bind_failure(Protocol::Tcp, *at, "http.listen", &error))
     };
     let taken = config.listen.iter().filter_map(udp);

@@ -129,6 +129,7 @@ fn asked_by(code: &str, key: Option<&str>) -> String {
         (_, Some(id)) => format!("key {id}"),
         ("local", None) => "a local request".to_owned(),
         ("command", None) => "`turnbell credential`".to_owned(),
+        ("token", None) => "his own page".to_owned(),
         (other, None) => other.to_owned(),
     }
 }

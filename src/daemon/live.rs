@@ -10,6 +10,7 @@ use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::Edge;
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
+use crate::edge::identity::IdentityOptions;
 use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
 use crate::limits::ANSWER_PATIENCE;
@@ -31,6 +32,8 @@ pub(super) struct Live {
     pub(super) handle: Handle,
     pub(super) edge: Arc<Edge>,
     pub(super) issuer: Arc<Snapshot<Issuer>>,
+    /// The same before and after a reload.
+    pub(super) identity: IdentityOptions,
     pub(super) store: Store,
     pub(super) draining: Draining,
     /// The same before and after a reload: names that were handed out stay known.
@@ -120,7 +123,7 @@ impl Live {
         let urls = self.opened.url_sources(&effective, self.certificates.clone());
         warnings.extend(urls.turns_problem(Now::read()));
         let issuer = parts::issuer_of(&effective, urls.clone(), &secrets);
-        let edge_options = parts::edge_options(&effective, urls, &secrets);
+        let edge_options = parts::edge_options(&effective, urls, &secrets, self.identity.clone());
         // The last thing that can fail; what follows only swaps.
         let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
         self.drain_again(&effective.alternate).map_err(|error| error.to_string())?;

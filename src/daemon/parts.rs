@@ -21,6 +21,7 @@ use crate::edge::certificates::Certificates;
 use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
+use crate::edge::identity::IdentityOptions;
 use crate::edge::{Options as EdgeOptions, Recorder};
 use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, STREAMS_MAX, STREAMS_OPENING_MAX,
@@ -216,13 +217,19 @@ pub(super) fn recorder(store: Store) -> Recorder {
             by: match issuance.access {
                 Access::Key { id, hash: _ } => IssuedBy::ApiKey(id.into()),
                 Access::Local => IssuedBy::Local,
+                Access::Token(_) => IssuedBy::Token,
             },
             client: issuance.peer,
         });
     })
 }
 
-pub(super) fn edge_options(config: &Config, urls: UrlSources, secrets: &Secrets) -> EdgeOptions {
+pub(super) fn edge_options(
+    config: &Config,
+    urls: UrlSources,
+    secrets: &Secrets,
+    identity: IdentityOptions,
+) -> EdgeOptions {
     let http = &config.http;
     EdgeOptions {
         ice: IceOptions {
@@ -234,6 +241,7 @@ pub(super) fn edge_options(config: &Config, urls: UrlSources, secrets: &Secrets)
             stun: config.ice.stun,
             foreign: config.ice.servers.iter().map(foreign_server).collect(),
         },
+        identity,
         cors_origins: http.cors_origins.iter().cloned().collect::<HashSet<_>>(),
         cors_local: http.local_without_key,
         local_without_key: http.local_without_key,

@@ -64,7 +64,7 @@ impl Ports {
             }
         }
         let http = config.http.listen.iter().filter(|at| !config.is_shared(**at));
-        let http = http.filter_map(|at| keep("http.listen", at, TcpListener::bind(at))).collect();
+        let http = http.filter_map(|at| keep("http.listen", at, bind_tcp(*at))).collect();
         if errors.is_empty() {
             Ok(Self { udp, doors, http })
         } else {
@@ -159,4 +159,35 @@ pub(crate) fn small_buffer(listener: &Listener) -> Option<String> {
             listener.receive_buffer_bytes() / 1024,
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn http_at(address: &str) -> Ports {
+        let mut config = Config::embedded();
+        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.listen_tcp = Vec::new();
+        config.http.listen = vec![address.parse().unwrap()];
+        Ports::bind(&config, &[], &mut Vec::new()).unwrap()
+    }
+
+    #[test] // security.md D7: a queue of 128 lets the next one wait a second
+    fn a_burst_of_http_connections_waits_to_be_accepted() {
+        let ports = http_at("127.0.0.1:0");
+        let at = ports.http_at(false)[0];
+        let burst = (0..500).map(|_| TcpStream::connect_timeout(&at, Duration::from_secs(5)));
+        assert_eq!(burst.collect::<Result<Vec<_>, _>>().unwrap().len(), 500);
+    }
+
+    #[test] // R17
+    fn http_on_the_wildcard_of_one_family_leaves_the_port_of_the_other_free() {
+        let ports = http_at("[::]:0");
+        let port = ports.http_at(false)[0].port();
+        assert!(TcpListener::bind(("0.0.0.0", port)).is_ok());
+    }
 }

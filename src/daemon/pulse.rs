@@ -78,6 +78,7 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
             version: env!("CARGO_PKG_VERSION"),
             shards: (health.relay.shards as u64, health.relay.shards_alive as u64),
             draining: health.draining,
+            short_of_memory: handle.is_short_of_memory(),
             relay: handle.statistics(ANSWER_PATIENCE).ok(),
             ports: Ports {
                 free: ports.free as u64,

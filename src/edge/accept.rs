@@ -18,7 +18,9 @@ use tokio::time::timeout;
 
 use super::listen::{Handed, is_of_one_connection};
 use super::opening::{self, Opening};
-use crate::limits::{HTTP_ACCEPT_PAUSE, STREAM_OPENING_TIMEOUT, STREAMS_OPENING_MAX};
+use crate::limits::{
+    HTTP_ACCEPT_PAUSE, STREAM_OPENING_TIMEOUT, STREAMS_OPENING_MAX, STREAMS_SHORT,
+};
 use crate::plane::handle::Handle;
 
 /// A bound port for TURN clients.
@@ -75,7 +77,8 @@ async fn accept(
             _ = &mut stopped => return,
             (stream, client) = next(&listener, &openings) => {
                 let opening = Arc::clone(&opening);
-                openings.begin(async move { open(&opening, stream, client).await });
+                let is_short = opening.shard.is_short_of_memory();
+                openings.begin(is_short, async move { open(&opening, stream, client).await });
             }
         }
     }
@@ -120,11 +123,16 @@ struct UnderWay {
 
 impl Openings {
     /// Lets `opening` run; if it is one too many, the oldest is cut.
-    fn begin(self: &Arc<Self>, opening: impl Future<Output = ()> + Send + 'static) {
+    fn begin(
+        self: &Arc<Self>,
+        is_short_of_memory: bool,
+        opening: impl Future<Output = ()> + Send + 'static,
+    ) {
         let mut under_way = self.lock();
         under_way.last_number += 1;
         let number = under_way.last_number;
-        if under_way.task_by_number.len() >= STREAMS_OPENING_MAX
+        let most = if is_short_of_memory { STREAMS_SHORT } else { STREAMS_OPENING_MAX };
+        if under_way.task_by_number.len() >= most
             && let Some((_, oldest)) = under_way.task_by_number.pop_first()
         {
             oldest.abort();
@@ -158,28 +166,30 @@ mod tests {
 
     #[tokio::test]
     async fn one_opening_too_many_cuts_the_oldest_and_nobody_else() {
-        let openings = Arc::new(Openings::default());
-        let (ended, mut endings) = mpsc::unbounded_channel();
-        for number in 0..=STREAMS_OPENING_MAX {
-            let mark = Mark(number, ended.clone());
-            openings.begin(async move {
-                let _mark = mark;
-                std::future::pending::<()>().await;
-            });
-        }
-        assert_eq!(endings.recv().await, Some(0));
-        assert!(endings.try_recv().is_err());
-        assert_eq!(openings.lock().task_by_number.len(), STREAMS_OPENING_MAX);
-        openings.cut_all();
-        for _ in 0..STREAMS_OPENING_MAX {
-            assert!(endings.recv().await.is_some());
+        for (is_short_of_memory, most) in [(false, STREAMS_OPENING_MAX), (true, STREAMS_SHORT)] {
+            let openings = Arc::new(Openings::default());
+            let (ended, mut endings) = mpsc::unbounded_channel();
+            for number in 0..=most {
+                let mark = Mark(number, ended.clone());
+                openings.begin(is_short_of_memory, async move {
+                    let _mark = mark;
+                    std::future::pending::<()>().await;
+                });
+            }
+            assert_eq!(endings.recv().await, Some(0));
+            assert!(endings.try_recv().is_err());
+            assert_eq!(openings.lock().task_by_number.len(), most);
+            openings.cut_all();
+            for _ in 0..most {
+                assert!(endings.recv().await.is_some());
+            }
         }
     }
 
     #[tokio::test]
     async fn an_opening_that_ends_makes_room() {
         let openings = Arc::new(Openings::default());
-        openings.begin(async {});
+        openings.begin(false, async {});
         openings.one_ended.notified().await;
         assert!(openings.lock().task_by_number.is_empty());
     }

@@ -22,8 +22,10 @@ use hyper::http::request::Parts;
 use super::cors::{self, Claimed};
 use super::error::ApiError;
 use super::forwarded::{HttpClient, Told};
+use super::ice_urls::Vantage;
 use super::{Edge, Options};
-use crate::auth::api_key::ApiKeyHash;
+use crate::auth::api_key::{ApiKeyHash, PREFIX};
+use crate::auth::identity::Identity;
 use crate::policy::shield::{AnswerKind, Cut};
 use crate::time::Now;
 
@@ -41,6 +43,8 @@ pub enum Access {
         /// Its hash.
         hash: ApiKeyHash,
     },
+    /// With a token that names a user: for his own config only.
+    Token(Box<Identity>),
     /// Truly local, without a key.
     Local,
 }
@@ -89,9 +93,15 @@ impl Edge {
         options: &Options,
         parts: &Parts,
     ) -> Result<Access, ApiError> {
-        let access =
-            self.identify(options, parts).map_err(|refusal| self.refused(now, parts, refusal))?;
+        let access = match presented_token(&parts.headers) {
+            Some(token) => options.identity.verify(now, token).map(|who| Access::Token(who.into())),
+            None => self.identify(options, parts),
+        };
+        let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
         let (taken, who) = match &access {
+            Access::Token(_) => {
+                (self.page_may(now, parts), "this address asks for more configs than pages need")
+            }
             Access::Key { hash, .. } => (
                 self.keys.take(now, *hash, options.rate_per_key),
                 "this API key asks for more configs than its rate",
@@ -105,6 +115,26 @@ impl Edge {
             }
         };
         if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
+    }
+
+    /// From where a page sees this daemon.
+    pub(crate) fn vantage(&self, parts: &Parts) -> Vantage {
+        match locality(&self.options.read(), parts) {
+            Ok(()) => Vantage::ThisMachine,
+            Err(_) => Vantage::Elsewhere,
+        }
+    }
+
+    /// Whether a request is truly local, whatever it carries.
+    pub(crate) fn is_local(&self, parts: &Parts) -> bool {
+        locality(&self.options.read(), parts).is_ok()
+    }
+
+    /// Takes one request of a page from what its address may ask for.
+    pub(crate) fn page_may(&self, now: Now, parts: &Parts) -> bool {
+        let Some(client) = parts.extensions.get::<HttpClient>() else { return true };
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.admit(now.mono, AnswerKind::Error, client.address).is_ok()
     }
 
     /// Refuses who has proven nothing, and says so only as often as one address may hear it.
@@ -227,6 +257,14 @@ enum Presented<'a> {
     Nothing,
     Key(&'a str),
     Nonsense,
+}
+
+/// What may be a token: anything but one of our keys, with the dots of a JWT.
+fn presented_token(headers: &HeaderMap) -> Option<&str> {
+    match presented_key(headers) {
+        Presented::Key(token) => Some(token).filter(|t| !t.starts_with(PREFIX) && t.contains('.')),
+        Presented::Nothing | Presented::Nonsense => None,
+    }
 }
 
 fn presented_key(headers: &HeaderMap) -> Presented<'_> {

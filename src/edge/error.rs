@@ -150,6 +150,25 @@ impl ApiError {
         error
     }
 
+    /// 401, a token that does not count. Whoever sends one learns whether it was good once.
+    pub(crate) fn bad_token(is_expired: bool) -> Self {
+        let (code, message) = if is_expired {
+            ("token_expired", "the token has expired")
+        } else {
+            ("unauthenticated", "the token is not good here")
+        };
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, code, message);
+        error.header = Some(Header::Bearer);
+        error
+    }
+
+    /// 403, somebody who may not do that.
+    pub(crate) fn forbidden(message: &'static str, hint: &'static str) -> Self {
+        let mut error = Self::new(StatusCode::FORBIDDEN, "forbidden", message);
+        error.hint = Some(hint);
+        error
+    }
+
     /// 403, a page of an origin that is not listed.
     pub(crate) fn foreign_origin() -> Self {
         let mut error = Self::new(

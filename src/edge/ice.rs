@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use super::Edge;
 use super::access::Access;
@@ -23,6 +24,7 @@ use super::forwarded::HttpClient;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
 use crate::auth::credential::{Issued, User, UserError, issue};
+use crate::auth::identity::Identity;
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
 use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
@@ -133,48 +135,101 @@ fn answer(
     access: Access,
     request: IceRequest,
 ) -> Result<Response, ApiError> {
-    let (user, ttl_s) = checked(request, options.ttl_default)?;
-    let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
-    let issued = issue(&options.secret, &user, expires_at);
-    options.issued.note(&issued);
     // A key belongs to a backend that hands the config on; only a page that is here itself can use
     // this machine's loopback address.
     let vantage = match access {
         Access::Key { .. } => Vantage::Elsewhere,
         Access::Local => Vantage::ThisMachine,
+        Access::Token(_) => edge.vantage(parts),
     };
-    let draining = edge.is_draining();
-    let ice_servers = if draining {
-        options.foreign_servers(&user, &issued)
-    } else {
-        options.servers(now, vantage, &user, &issued)
+    let (user, ttl_s) = match &access {
+        Access::Key { .. } | Access::Local => checked(request, options.ttl_default)?,
+        Access::Token(identity) => of_token(now, identity, request, options.ttl_default)?,
     };
-    // Without any, a page would sit there with no relay and no reason.
-    if draining && ice_servers.is_empty() {
-        return Err(ApiError::draining());
-    }
-    let config = IceConfig {
-        ice_servers,
-        ice_transport_policy: if options.relay_only { "relay" } else { "all" },
-        ttl: ttl_s,
-        expires_at,
-        refresh_after: ttl_s * 4 / 5,
-    };
-    // While draining no credential of ours was handed out.
-    if !draining {
-        (edge.record)(Issuance {
-            at_unix_ms: now.unix_ms,
-            user: user.as_str().into(),
-            username: issued.username.into_boxed_str(),
-            expires_at,
-            ttl_s,
-            access,
-            peer: parts.extensions.get::<HttpClient>().and_then(HttpClient::known),
-        });
-    }
+    let client = parts.extensions.get::<HttpClient>().map(|client| client.address);
+    let wanted = Wanted { user: &user, ttl_s, vantage, has_turn: true };
+    let config = edge.ice_config(now, wanted, access, client).ok_or_else(ApiError::draining)?;
     let mut response = Json(config).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// What a config is to hold.
+pub(super) struct Wanted<'a> {
+    /// The name after the expiry.
+    pub(super) user: &'a User,
+    /// Lifetime of the credential, seconds.
+    pub(super) ttl_s: u64,
+    /// From where the URLs will be used.
+    pub(super) vantage: Vantage,
+    /// Whether TURN servers may be named at all.
+    pub(super) has_turn: bool,
+}
+
+impl Edge {
+    /// Makes a config and puts it on record; `None` if this node drains and names no other one.
+    pub(super) fn ice_config(
+        &self,
+        now: Now,
+        wanted: Wanted<'_>,
+        access: Access,
+        client: Option<IpAddr>,
+    ) -> Option<IceConfig> {
+        let options = &self.options().ice;
+        let Wanted { user, ttl_s, vantage, has_turn } = wanted;
+        let expires_at = now.unix_s().saturating_add_unsigned(ttl_s);
+        let issued = issue(&options.secret, user, expires_at);
+        options.issued.note(&issued);
+        let draining = self.is_draining();
+        let mut ice_servers = if draining {
+            options.foreign_servers(user, &issued)
+        } else {
+            options.servers(now, vantage, user, &issued)
+        };
+        if !has_turn {
+            ice_servers.retain(|server| server.username.is_none());
+        }
+        // Without any, a page would sit there with no relay and no reason.
+        if draining && ice_servers.is_empty() {
+            return None;
+        }
+        // While draining no credential of ours was handed out.
+        if !draining && has_turn {
+            (self.record)(Issuance {
+                at_unix_ms: now.unix_ms,
+                user: user.as_str().into(),
+                username: issued.username.into_boxed_str(),
+                expires_at,
+                ttl_s,
+                access,
+                peer: client,
+            });
+        }
+        Some(IceConfig {
+            ice_servers,
+            ice_transport_policy: if options.relay_only { "relay" } else { "all" },
+            ttl: ttl_s,
+            expires_at,
+            refresh_after: ttl_s * 4 / 5,
+        })
+    }
+}
+
+/// A page's own config (P1): the TURN user is the token's, and the credential ends with the token.
+fn of_token(
+    now: Now,
+    identity: &Identity,
+    request: IceRequest,
+    ttl_default: Duration,
+) -> Result<(User, u64), ApiError> {
+    if request.user.is_some() {
+        return Err(ApiError::field("user", "the token says who this is; leave user out"));
+    }
+    let (_, ttl_s) = checked(request, ttl_default)?;
+    let left = identity.expires_at_unix_s.map_or(i64::MAX, |end| end - now.unix_s());
+    // Who passed has time left, or is within the skew that is forgiven.
+    let left = u64::try_from(left).unwrap_or(0).max(1);
+    Ok((User::of_session(identity, "ice"), ttl_s.min(left)))
 }
 
 impl IceOptions {
@@ -276,6 +331,18 @@ fn from_query(parts: &Parts) -> Result<IceRequest, ApiError> {
 }
 
 async fn from_body(headers: &HeaderMap, body: Body) -> Result<IceRequest, ApiError> {
+    json_body(headers, body, "`user` (text) and `ttl` (whole seconds)").await
+}
+
+/// Reads a JSON object; `what` says what it may hold.
+///
+/// # Errors
+/// 415 if it is not declared as JSON, 400 if it is none, or not of this form.
+pub(super) async fn json_body<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    what: &str,
+) -> Result<T, ApiError> {
     let essence = |value: &HeaderValue| {
         let text = value.to_str().ok()?;
         Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
@@ -287,8 +354,6 @@ async fn from_body(headers: &HeaderMap, body: Body) -> Result<IceRequest, ApiErr
         return Err(ApiError::bad_request("the body did not arrive whole"));
     };
     serde_json::from_slice(&bytes).map_err(|why| {
-        ApiError::bad_request(format!(
-            "the body must be a JSON object with `user` (text) and `ttl` (whole seconds): {why}"
-        ))
+        ApiError::bad_request(format!("the body must be a JSON object with {what}: {why}"))
     })
 }

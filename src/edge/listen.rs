@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -25,9 +26,11 @@ use tower::ServiceExt;
 use super::access::HttpPeer;
 use super::open::{Ends, Open};
 use super::silent::{InRow, Silent};
+use super::strict_head::StrictHead;
 use super::{Edge, router};
 use crate::limits::{
-    HTTP_ACCEPT_PAUSE, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE, HTTP_STALL_TIMEOUT,
+    HTTP_ACCEPT_PAUSE, HTTP_CONNECTIONS_SHORT, HTTP_HEAD_BYTES_MAX, HTTP_SHUTDOWN_GRACE,
+    HTTP_STALL_TIMEOUT,
 };
 
 /// A connection that turned out to want HTTP, at a port that is shared with TURN.
@@ -50,6 +53,7 @@ pub(crate) async fn serve(
     let places = Places {
         all: Arc::new(Semaphore::new(edge.options.read().connections_max)),
         silent: Arc::default(),
+        most_while_short: Arc::default(),
     };
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
@@ -69,6 +73,7 @@ pub(crate) async fn serve(
 }
 
 struct Server {
+    edge: Arc<Edge>,
     router: Router,
     http: http1::Builder,
     places: Places,
@@ -79,6 +84,8 @@ struct Server {
 struct Places {
     all: Arc<Semaphore>,
     silent: Arc<Silent>,
+    /// While memory is short: as many connections as when it became so, or a few. Else 0.
+    most_while_short: Arc<AtomicUsize>,
 }
 
 impl Places {
@@ -108,7 +115,7 @@ impl Server {
             .header_read_timeout(edge.options.read().head_timeout)
             .max_buf_size(2 * HTTP_HEAD_BYTES_MAX)
             .half_close(false);
-        Self { router: router::router(edge), http, places }
+        Self { router: router::router(Arc::clone(&edge)), edge, http, places }
     }
 
     /// Accepts until told to stop, then lets open connections finish what they are at.
@@ -139,8 +146,12 @@ impl Server {
         let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
         loop {
             let next = async {
-                let Handed { stream, peer } = handed.recv().await?;
-                Some((stream, peer, self.places.one().await))
+                loop {
+                    let Handed { stream, peer } = handed.recv().await?;
+                    if !self.is_shed() {
+                        return Some((stream, peer, self.places.one().await));
+                    }
+                }
             };
             let next = tokio::select! {
                 _ = &mut stopped => break,
@@ -156,6 +167,7 @@ impl Server {
     async fn next(&self, listener: &TcpListener) -> ((TcpStream, HttpPeer), OwnedSemaphorePermit) {
         loop {
             match listener.accept().await {
+                Ok(_) if self.is_shed() => {}
                 Ok((stream, peer)) => return ((stream, HttpPeer(peer)), self.places.one().await),
                 Err(why) if is_of_one_connection(&why) => {}
                 Err(why) => {
@@ -170,6 +182,22 @@ impl Server {
         }
     }
 
+    /// Whether a connection that has come is one too many while memory is short. A silent one goes
+    /// in its place, if there is any.
+    fn is_shed(&self) -> bool {
+        let Places { all, silent, most_while_short } = &self.places;
+        if !self.edge.is_short_of_memory() {
+            most_while_short.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let most = self.edge.options.read().connections_max;
+        let open = most.saturating_sub(all.available_permits());
+        let first = open.max(HTTP_CONNECTIONS_SHORT);
+        let known =
+            most_while_short.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+        open >= known.err().unwrap_or(first) && !silent.cut_oldest()
+    }
+
     fn spawn(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -182,7 +210,8 @@ impl Server {
         let row = Arc::clone(&in_row);
         let service =
             service_fn(move |request| answer(router.clone(), peer, Arc::clone(&row), request));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let stream = TokioIo::new(StrictHead::new(stream));
+        let connection = self.http.serve_connection(stream, service).with_upgrades();
         let alive = open.one_more();
         let task = tokio::spawn(async move {
             if let Err(why) = alive.run(connection).await {

@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use crate::limits::{
-    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REFUSALS_PER_SOURCE_S, HTTP_REQUEST_TIMEOUT,
-    ICE_PER_KEY_S_DEFAULT,
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_PAGES_PER_SOURCE_S, HTTP_REFUSALS_PER_SOURCE_S,
+    HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
 use crate::policy::rate::TokenBucket;
 use crate::policy::shield::{Budgets, Shield, ShieldOptions};
@@ -37,6 +37,7 @@ pub mod forwarded;
 mod health;
 pub mod ice;
 pub mod ice_urls;
+pub mod identity;
 pub mod json;
 mod listen;
 mod metrics;
@@ -52,9 +53,11 @@ mod router;
 pub mod signaling;
 mod silent;
 pub mod snapshot;
+mod strict_head;
 
 use api_keys::ApiKeys;
 use ice::IceOptions;
+use identity::IdentityOptions;
 use json::Health;
 pub use listen::Handed;
 use proxy_watch::ProxyWatch;
@@ -66,6 +69,8 @@ use snapshot::Snapshot;
 pub struct Options {
     /// What `/ice` hands out.
     pub ice: IceOptions,
+    /// Whose tokens count, and who may be a guest.
+    pub identity: IdentityOptions,
     /// Exact origins whose pages may read JSON answers, as a browser writes them
     /// (`https://app.example.org`, no trailing slash).
     pub cors_origins: HashSet<String>,
@@ -94,6 +99,7 @@ impl Options {
     pub fn local(ice: IceOptions) -> Self {
         Self {
             ice,
+            identity: IdentityOptions::none(),
             cors_origins: HashSet::new(),
             cors_local: true,
             local_without_key: true,
@@ -133,8 +139,11 @@ pub struct Edge {
     metrics: MetricsProbe,
     local_rate: Mutex<Rate>,
     refusals: Mutex<Shield>,
+    /// What the pages of one address may ask for.
+    pages: Mutex<Shield>,
     proxy_watch: ProxyWatch,
     draining: AtomicBool,
+    short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
 }
 
@@ -149,15 +158,10 @@ impl Edge {
         metrics: MetricsProbe,
     ) -> Arc<Self> {
         let local_rate = Mutex::new(Rate::default());
-        let refusals = Mutex::new(Shield::new(&ShieldOptions {
-            budgets: Budgets {
-                answers_per_source: HTTP_REFUSALS_PER_SOURCE_S,
-                // TCP sources are not forged: there is no total to hold.
-                bits_total: u64::from(u32::MAX),
-            },
-            seed: [(); 2].map(|()| RandomState::new().hash_one(0)),
-        }));
-        let (options, draining) = (Snapshot::new(options), AtomicBool::new(false));
+        let refusals = per_source(HTTP_REFUSALS_PER_SOURCE_S);
+        let pages = per_source(HTTP_PAGES_PER_SOURCE_S);
+        let options = Snapshot::new(options);
+        let [draining, short_of_memory] = [false; 2].map(AtomicBool::new);
         let proxy_watch = ProxyWatch::default();
         Arc::new(Self {
             options,
@@ -167,8 +171,10 @@ impl Edge {
             metrics,
             local_rate,
             refusals,
+            pages,
             proxy_watch,
             draining,
+            short_of_memory,
             signaling: OnceLock::new(),
         })
     }
@@ -189,6 +195,15 @@ impl Edge {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// While memory is short connections do not become more, but for a few; others are closed.
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        self.short_of_memory.store(is_short, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        self.short_of_memory.load(Ordering::Relaxed)
+    }
+
     /// Serves signaling from here on; once.
     pub fn open_signaling(&self, signaling: Signaling) {
         let first = self.signaling.set(signaling).is_ok();
@@ -207,6 +222,15 @@ impl Edge {
     pub fn replace(&self, options: Options) {
         self.options.replace(options);
     }
+}
+
+/// So many answers a second for each source, ten seconds' worth at once.
+fn per_source(answers_per_source: u32) -> Mutex<Shield> {
+    Mutex::new(Shield::new(&ShieldOptions {
+        // TCP sources are not forged: there is no total to hold.
+        budgets: Budgets { answers_per_source, bits_total: u64::from(u32::MAX) },
+        seed: [(); 2].map(|()| RandomState::new().hash_one(0)),
+    }))
 }
 
 /// What one key, or all local requests together, may take: so much a second, twice as much at once.

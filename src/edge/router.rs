@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use hyper::Request;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,7 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
 use super::signaling::upgrade;
-use super::{Edge, cors, entrance, health, ice, metrics, page};
+use super::{Edge, cors, entrance, health, ice, identity, metrics, page};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
 ///
@@ -39,6 +39,8 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .fold(Router::new(), page)
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
+        .route("/v1/config", reading(get(identity::config)))
+        .route("/v1/guests", posting(post(identity::guests)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
@@ -56,6 +58,10 @@ fn issuing() -> MethodRouter<Arc<Edge>> {
         .on(MethodFilter::POST, ice::post)
         .on(MethodFilter::HEAD, async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
         .fallback(async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
+}
+
+fn posting(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
+    methods.fallback(async || ApiError::method_not_allowed("POST, OPTIONS"))
 }
 
 fn reading(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {

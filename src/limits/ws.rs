@@ -33,3 +33,7 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 pub const TOKEN_NAME_BYTES_MAX: usize = 128;
 /// Keys taken from one JWK set; the rest is left out.
 pub const TOKEN_KEYS_MAX: usize = 64;
+/// Longest name of a guest, bytes; the rest is cut off.
+pub const GUEST_NAME_BYTES_MAX: usize = 64;
+/// How long a guest's token is good.
+pub const GUEST_TTL: Duration = Duration::from_secs(24 * 3600);

@@ -27,6 +27,8 @@ pub struct Reading {
     pub draining: bool,
     /// What the relay counted; absent if it does not answer.
     pub relay: Option<Statistics>,
+    /// Neither allocations nor streams become more.
+    pub short_of_memory: bool,
     /// Relay ports.
     pub ports: Ports,
     /// The record.
@@ -91,6 +93,8 @@ impl Collector for Reading {
         to.gauges("turnbell_shards", help, "state", &[("started", started), ("alive", alive)])?;
         let help = "Whether new allocations are refused until the daemon ends";
         to.gauge("turnbell_draining", help, self.draining.into())?;
+        let help = "Whether new work is refused for want of memory";
+        to.gauge("turnbell_memory_short", help, self.short_of_memory.into())?;
         let Ports { free, resting, used } = self.ports;
         let ports = [("free", free), ("resting", resting), ("used", used)];
         to.gauges("turnbell_relay_ports", "Relay ports by their use", "state", &ports)?;
@@ -257,6 +261,7 @@ mod tests {
             version: "1.2.3",
             shards: (1, 1),
             draining: false,
+            short_of_memory: false,
             relay: Some(Statistics {
                 counters,
                 live: [(Transport::Udp, 2), (Transport::Tcp, 1), (Transport::Tls, 0)],

@@ -3,6 +3,7 @@
 pub mod interfaces;
 pub mod kernel;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod port_holder;
 pub mod process;

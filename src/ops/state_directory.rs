@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::auth::secret::generate_shared_secret;
+use crate::auth::secret::{Secret, generate_shared_secret};
 
 /// Shared secrets, one a line; made at first start.
 pub const SECRET_FILE: &str = "secret";
+const SIGNING_KEY_FILE: &str = "signing_key";
 /// Where commands talk to the daemon.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Held locked while the daemon runs; holds its process id.
@@ -115,7 +116,26 @@ impl StateDirectory {
     /// # Errors
     /// What the file system says.
     pub fn secret_file(&self) -> Result<PathBuf, StateDirectoryError> {
-        let path = self.path.join(SECRET_FILE);
+        self.made(SECRET_FILE)
+    }
+
+    /// The key that signs guests' tokens and invites, made like the secret.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn signing_key(&self) -> Result<Secret<String>, StateDirectoryError> {
+        let path = self.made(SIGNING_KEY_FILE)?;
+        std::fs::read_to_string(path).map(Secret::new).map_err(|source| {
+            StateDirectoryError::Unusable {
+                path: self.path.clone(),
+                what: "reading the signing key",
+                source,
+            }
+        })
+    }
+
+    fn made(&self, name: &str) -> Result<PathBuf, StateDirectoryError> {
+        let path = self.path.join(name);
         make_secret(&path).map_err(|source| StateDirectoryError::Unusable {
             path: self.path.clone(),
             what: "making a secret",

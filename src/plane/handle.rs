@@ -194,6 +194,17 @@ impl Handle {
         self.ledger.allocation_count()
     }
 
+    /// While memory is short neither allocations nor streams become more.
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        self.ledger.set_short_of_memory(is_short);
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        self.ledger.is_short_of_memory()
+    }
+
     fn ask<T>(
         &self,
         patience: Duration,

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -31,6 +31,7 @@ const NOBODY: u8 = u8::MAX;
 #[derive(Debug)]
 pub struct Ledger {
     books: Mutex<Books>,
+    is_short_of_memory: AtomicBool,
     /// How many reservations there are, so that nobody locks the books to find none.
     reserved: AtomicUsize,
     first_port: u16,
@@ -42,6 +43,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Books {
     quota: Quota,
+    /// No more allocations than these: as many as there were when memory became short.
+    held_max: Option<u32>,
     /// Free ports by relay address.
     pools: Vec<PortPool>,
     used: usize,
@@ -90,11 +93,13 @@ impl Ledger {
         Self {
             books: Mutex::new(Books {
                 quota: Quota::new(limits),
+                held_max: None,
                 pools: addresses.iter().map(|_| PortPool::new(ports)).collect(),
                 used: 0,
                 resting: VecDeque::new(),
                 reservations: VecDeque::new(),
             }),
+            is_short_of_memory: AtomicBool::new(false),
             reserved: AtomicUsize::new(0),
             first_port: *ports.start(),
             owners: addresses.iter().map(owners).collect(),
@@ -223,13 +228,11 @@ impl Ledger {
         let mut books = self.books();
         let at = books.reservations.iter().position(|kept| kept.token == token);
         let kept = at.and_then(|at| books.reservations.remove(at)).ok_or(Why::Reservation)?;
-        books.quota.give_back(&kept.user, kept.source);
-        if let Err(why) = books.count(user, source) {
-            let again = books.count(&kept.user, kept.source);
-            debug_assert_eq!(again, Ok(()), "it was counted a moment ago");
+        let from = (&*kept.user, kept.source);
+        if let Err(exceeded) = books.quota.hand_over(from, (user, source)) {
             let place = at.unwrap_or(0);
             books.reservations.insert(place, kept);
-            return Err(why);
+            return Err(why(exceeded));
         }
         books.used += 1;
         self.reserved.store(books.reservations.len(), Ordering::Release);
@@ -253,6 +256,21 @@ impl Ledger {
     /// Sets new quotas; who holds more than them keeps it.
     pub fn set_quota(&self, limits: QuotaLimits) {
         self.books().quota.set_limits(limits);
+    }
+
+    /// While memory is short there are no more allocations than when it became so. What ends makes
+    /// room: the memory it had is used again, even where the kernel did not get it back.
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        let mut books = self.books();
+        let held = books.quota.held();
+        books.held_max = is_short.then_some(books.held_max.unwrap_or(held));
+        self.is_short_of_memory.store(is_short, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        self.is_short_of_memory.load(Ordering::Relaxed)
     }
 
     /// What the ports are used for.
@@ -287,11 +305,10 @@ impl Ledger {
 
 impl Books {
     fn count(&mut self, user: &str, source: IpAddr) -> Result<(), Why> {
-        self.quota.take(user, source).map_err(|exceeded| match exceeded {
-            QuotaExceeded::User => Why::UserQuota,
-            QuotaExceeded::Source => Why::SourceQuota,
-            QuotaExceeded::Total => Why::TotalQuota,
-        })
+        if self.held_max.is_some_and(|most| self.quota.held() >= most) {
+            return Err(Why::Memory);
+        }
+        self.quota.take(user, source).map_err(why)
     }
 
     /// Makes ports free again that have rested.
@@ -309,6 +326,14 @@ impl Books {
         let is_new = self.reservations.iter().all(|kept| kept.token != token);
         let is_room = self.reservations.len() < RESERVATIONS_MAX;
         (is_random && is_new && is_room).then_some(token).ok_or(Why::Ports)
+    }
+}
+
+fn why(exceeded: QuotaExceeded) -> Why {
+    match exceeded {
+        QuotaExceeded::User => Why::UserQuota,
+        QuotaExceeded::Source => Why::SourceQuota,
+        QuotaExceeded::Total => Why::TotalQuota,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod udp;
 mod error_queue;
 mod port_pool;
 mod relay_sockets;
+mod sieve;
 mod slots;
 mod stream;
 mod streams;

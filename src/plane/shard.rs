@@ -8,6 +8,7 @@
 
 mod peers;
 mod sending;
+mod sieving;
 mod streams;
 
 use std::io;
@@ -25,6 +26,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::handle::{Closed, FinishedStream, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
+use super::sieve::Sieves;
 use super::slots::Slots;
 use super::streams::{Streams, stream_of};
 use super::sys::{self, BATCH_MAX, Received, Transmit};
@@ -94,6 +96,7 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         relay: options.relay,
         listeners: options.listeners,
         sockets: RelaySockets::new(options.index, options.relay_bind_addresses, options.carry_tos),
+        sieves: Sieves::default(),
         carry_tos: options.carry_tos,
         index: options.index,
         ledger: options.ledger,
@@ -123,6 +126,7 @@ struct Shard {
     relay: Relay,
     listeners: Vec<Listener>,
     sockets: RelaySockets,
+    sieves: Sieves,
     carry_tos: bool,
     ledger: Arc<Ledger>,
     facts: FactSink,
@@ -160,6 +164,7 @@ impl Shard {
                 self.drain(now);
             }
             self.ledger.tend(now);
+            self.end_sieves(now);
             self.answer_questions(now);
             self.take_streams(now);
             let mut errors_left = ERRORS_PER_TURN;
@@ -293,19 +298,23 @@ impl Shard {
             return;
         }
         let received = std::mem::take(&mut self.received);
+        let mut unpermitted = 0;
         for datagram in &received {
             let whole = self.slots.take(datagram.len);
             let bytes = &self.slots.bytes()[whole.clone()];
             let forward = self.relay.forward_peer(now, relay, PeerAddr(datagram.from), bytes);
+            unpermitted += usize::from(forward == Forward::Discard(Discard::NoPermission));
             if let Forward::ToClient { tuple, header, range: _ } = forward {
                 self.toward_client(now, tuple, header, whole, datagram.tos);
             }
         }
+        self.sieve_if_flooded(now, relay, received.len(), unpermitted);
         self.received = received;
     }
 
     /// Carries out what the machine wants, until it wants nothing.
     fn drain(&mut self, now: Now) {
+        self.sieve_again(now);
         while let Some(output) = self.relay.poll() {
             match output {
                 Output::Send { tuple, bytes } => self.send(tuple, &bytes),
@@ -318,6 +327,7 @@ impl Shard {
                     // What its client sent just before must still leave through it.
                     self.send_collected(now);
                     self.sockets.close(&self.ledger, relay);
+                    self.sieves.forget(relay);
                     if is_last {
                         self.ledger.uncount(&user, source);
                     }

@@ -7,13 +7,15 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::handle::FinishedStream;
 use super::stream::{Flushed, Scratch, Stream};
-use crate::limits::{STREAM_IDLE_MAX, STREAMS_MAX};
+use crate::limits::{STREAM_IDLE_MAX, STREAMS_MAX, STREAMS_SHORT};
 use crate::turn::five_tuple::{ConnectionNumber, FiveTuple};
 
 /// The streams of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     stream_by_number: HashMap<ConnectionNumber, Entry>,
+    /// While memory is short: as many as there were when it became so, or a few.
+    most_while_short: Option<usize>,
     last_number: u64,
     /// Something was queued since the last flush.
     to_flush: Vec<ConnectionNumber>,
@@ -35,9 +37,16 @@ struct Entry {
 }
 
 impl Streams {
+    /// While memory is short they do not become more than they are, or than a few.
+    pub(super) fn hold(&mut self, is_short_of_memory: bool) {
+        let now = self.stream_by_number.len().max(STREAMS_SHORT);
+        self.most_while_short = is_short_of_memory.then_some(self.most_while_short.unwrap_or(now));
+    }
+
     /// Whether there are as many as may be, without those that end with this turn.
     pub(super) fn is_full(&self) -> bool {
-        self.stream_by_number.len() - self.to_end.len() >= STREAMS_MAX
+        let most = self.most_while_short.unwrap_or(STREAMS_MAX).min(STREAMS_MAX);
+        self.stream_by_number.len() - self.to_end.len() >= most
     }
 
     /// Takes a stream over and watches it; `None` if there are as many as may be, or the kernel

@@ -80,13 +80,34 @@ impl Quota {
         if self.held >= self.limits.total {
             return Err(QuotaExceeded::Total);
         }
+        self.add(user, source);
+        Ok(())
+    }
+
+    fn add(&mut self, user: &str, source: SourcePrefix) {
         match self.held_by_user.get_mut(user) {
             Some(held) => *held += 1,
             None => _ = self.held_by_user.insert(user.into(), 1),
         }
         *self.held_by_source.entry(source).or_insert(0) += 1;
         self.held += 1;
-        Ok(())
+    }
+
+    /// Counts for `to` what was counted for `from`, or leaves it as it was.
+    ///
+    /// # Errors
+    /// The first limit that `to` would break, with `from` out of the way.
+    ///
+    /// # Panics
+    /// As [`Self::give_back`].
+    pub fn hand_over(
+        &mut self,
+        from: (&str, IpAddr),
+        to: (&str, IpAddr),
+    ) -> Result<(), QuotaExceeded> {
+        self.give_back(from.0, from.1);
+        // What is held stays held, above limits that were lowered meanwhile, too.
+        self.take(to.0, to.1).inspect_err(|_| self.add(from.0, SourcePrefix::of(from.1)))
     }
 
     /// Uncounts one allocation.

@@ -38,6 +38,8 @@ pub enum IssuedBy {
     ApiKey(String),
     /// `turnbell credential`.
     Command,
+    /// A page, with the token of a user.
+    Token,
 }
 
 impl IssuedBy {
@@ -48,6 +50,7 @@ impl IssuedBy {
             Self::Local => "local",
             Self::ApiKey(_) => "api_key",
             Self::Command => "command",
+            Self::Token => "token",
         }
     }
 
@@ -56,7 +59,7 @@ impl IssuedBy {
     pub fn key_id(&self) -> Option<&str> {
         match self {
             Self::ApiKey(id) => Some(id),
-            Self::Local | Self::Command => None,
+            Self::Local | Self::Command | Self::Token => None,
         }
     }
 
@@ -65,6 +68,7 @@ impl IssuedBy {
         match (code, key_id) {
             ("api_key", id) => Self::ApiKey(id.unwrap_or_default()),
             ("command", _) => Self::Command,
+            ("token", _) => Self::Token,
             (_, _) => Self::Local,
         }
     }

@@ -31,6 +31,7 @@ pub(super) struct Pending {
     username: Box<str>,
     transaction_id: TransactionId,
     seal: Seal,
+    /// What is granted, if the credential lasts that long.
     lifetime: Duration,
     /// Of two families that were asked for: the one that this server does not have at all.
     missing: Option<Family>,
@@ -92,7 +93,7 @@ impl Relay {
                 username: (*request.username).into(),
                 transaction_id: request.message.transaction_id(),
                 seal: request.seal.clone(),
-                lifetime: self.guard.lifetime(now, &request.who, granted_lifetime(lifetime)),
+                lifetime: granted_lifetime(lifetime),
                 missing,
                 is_abandoned: false,
             },
@@ -169,7 +170,7 @@ impl Relay {
         }
         let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
-            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind => {
+            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory => {
                 Reject::InsufficientCapacity
             }
         });
@@ -186,16 +187,20 @@ impl Relay {
         self.outputs.push_back(Output::Send { tuple, bytes });
     }
 
-    /// What was opened, with addresses and lifetimes, unless the relay stopped or the user was
-    /// revoked meanwhile; then the sockets are closed again.
+    /// What was opened, with addresses and lifetimes, unless meanwhile the relay stopped, the user
+    /// was revoked, or a strict credential expired; then the sockets are closed again.
     fn usable(&mut self, now: Now, opened: Opened, pending: &Pending) -> Result<Usable, Reject> {
-        let expires_at = now.mono + pending.lifetime;
+        // Counted from here, so that it is counted by the rules and the clock of here, too.
+        let lifetime = self.guard.lifetime(now, &pending.who, pending.lifetime);
+        let expires_at = now.mono + lifetime;
         let relayed = |port| {
             let address = self.relay_addresses.transport_address(port)?;
             Some(Relayed { port, address, expires_at })
         };
         let other = opened.other.and_then(Result::ok);
-        let is_refused = self.is_stopping || self.guard.revocations.holds(now, &pending.who.user);
+        let is_refused = self.is_stopping
+            || self.guard.revocations.holds(now, &pending.who.user)
+            || lifetime.is_zero();
         let usable = relayed(opened.relay).filter(|_| !is_refused).map(|first| Usable {
             relayed: first,
             relayed_other: other.and_then(relayed),
@@ -243,7 +248,8 @@ impl Relay {
         // An expired one on this 5-tuple whose tick has not come yet makes room first.
         if let Some(slot) = self.slot_by_tuple.get(&pending.tuple).copied() {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
-            self.close(now, slot, super::fact::EndReason::Expired);
+            let reason = self.guard.end_reason(now, &self.allocations[slot].who);
+            self.close(now, slot, reason);
         }
         self.counters.allocations += 1;
         let number = AllocationNumber(self.next_allocation);

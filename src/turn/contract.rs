@@ -90,6 +90,8 @@ pub enum Why {
     Ports,
     /// The kernel refused a socket: files, memory, address (508).
     Bind,
+    /// Memory is short, and there are as many allocations as when it became so (508).
+    Memory,
 }
 
 /// Which relayed transport addresses an Allocate asks for.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::fact::Transport;
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use super::reply::Reject;
@@ -32,8 +33,11 @@ impl Relay {
     pub(super) fn may_allocate(&self, tuple: FiveTuple) -> Result<(), Reject> {
         let Some(alternates) = &self.draining else { return Ok(()) };
         let family = Family::of(tuple.client.ip());
-        let mut servers = alternates.iter().map(|alternate| alternate.server);
-        let server = servers.find(|server| Family::of(server.ip()) == family);
+        let of_family = || alternates.iter().filter(|a| Family::of(a.server.ip()) == family);
+        // RFC 8489 §10: the client keeps its transport. Where there is a name, TLS is spoken.
+        let is_tls = tuple.transport == Transport::Tls;
+        let fitting = of_family().find(|a| a.domain.is_some() == is_tls);
+        let server = fitting.or_else(|| of_family().next()).map(|a| a.server);
         Err(server.map_or(Reject::InsufficientCapacity, Reject::TryAlternate))
     }
 
@@ -41,8 +45,8 @@ impl Relay {
     pub(super) fn alternate(&self, writer: MessageWriter, server: SocketAddr) -> MessageWriter {
         let value = XorAddress::encode_plain(server);
         let writer = writer.attribute(AttributeType::ALTERNATE_SERVER, value.as_bytes());
-        let mut alternates = self.draining.iter().flat_map(|list| list.iter());
-        match alternates.find(|a| a.server == server).and_then(|a| a.domain.as_ref()) {
+        let alternates = self.draining.iter().flat_map(|list| list.iter());
+        match alternates.filter(|a| a.server == server).find_map(|a| a.domain.as_ref()) {
             Some(domain) => writer.attribute(AttributeType::ALTERNATE_DOMAIN, domain.as_bytes()),
             None => writer,
         }

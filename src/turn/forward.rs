@@ -60,6 +60,14 @@ impl Relay {
         self.toward_client(now, relay, from, range, Arrival::Inside)
     }
 
+    /// Peer addresses with a live permission on the allocation of this port; none without one.
+    #[must_use]
+    pub fn permitted(&self, now: Now, relay: RelayPort) -> Vec<std::net::IpAddr> {
+        let slot = self.slot_by_relay.get(&relay);
+        let permissions = slot.map(|slot| &self.allocations[*slot].permissions);
+        permissions.map_or_else(Vec::new, |found| found.live_addresses(now).collect())
+    }
+
     fn decide_client(&mut self, now: Now, tuple: FiveTuple, datagram: &[u8]) -> Forward {
         // Nobody is behind port 0, and an answer to ourselves would come back as a question.
         if tuple.client.port() == 0 || tuple.client == tuple.server {
@@ -88,9 +96,6 @@ impl Relay {
         let Some(peer) = allocation.channels.peer(now, number) else {
             return Forward::Discard(Discard::NoChannel);
         };
-        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
-            return Forward::Discard(reason);
-        }
         // A binding outlives its permission by five minutes; without the permission it carries
         // nothing (§9: permissions are what protects peers).
         if allocation.permissions.live(now, peer.ip()).is_none() {
@@ -100,6 +105,10 @@ impl Relay {
         let Some(relayed) = allocation.live(now, Family::of(peer.ip())).copied() else {
             return Forward::Discard(Discard::NoChannel);
         };
+        // What is not relayed uses up no rate.
+        if let Err(reason) = self.guard.may_relay(now, slot, Direction::ToPeers, range.len()) {
+            return Forward::Discard(reason);
+        }
         to_peer(&self.relay_addresses, relayed, &mut allocation.traffic, peer, range, false)
     }
 

@@ -43,6 +43,12 @@ impl Permissions {
         Some(&self.by_address[at]).filter(|permission| !permission.is_expired(now))
     }
 
+    /// The addresses that have one.
+    pub(super) fn live_addresses(&self, now: Now) -> impl Iterator<Item = IpAddr> {
+        let live = self.by_address.iter().filter(move |permission| !permission.is_expired(now));
+        live.map(|permission| permission.address.ip())
+    }
+
     /// How many of `addresses` have no live permission; repeats are counted once.
     #[must_use]
     pub fn count_new(&self, now: Now, addresses: &[AllowedAddress]) -> u32 {

@@ -31,7 +31,10 @@ pub enum Framing {
 pub fn first_frame(bytes: &[u8], channels: ChannelRange) -> Framing {
     let Some(first) = bytes.first() else { return Framing::Partial };
     let is_channel_data = is_channel_data(bytes, channels);
-    if !is_channel_data && first & 0xC0 != 0 {
+    // RFC 8489 §6.3: an unknown method is discarded and the stream goes on, even a reserved one; but
+    // nobody sends a response to it (C1, the last bit of the byte, is set).
+    let is_reserved = *first > STUN_FIRST_BYTE_MAX;
+    if !is_channel_data && (first & 0xC0 != 0 || is_reserved && first & 1 != 0) {
         return Framing::Malformed;
     }
     let cookie = MAGIC_COOKIE.to_be_bytes();
@@ -51,6 +54,9 @@ pub fn first_frame(bytes: &[u8], channels: ChannelRange) -> Framing {
     }
     if bytes.len() < taken { Framing::Partial } else { Framing::Frame { len, taken } }
 }
+
+/// Larger first bytes belong to methods that are reserved (RFC 7983 §7).
+const STUN_FIRST_BYTE_MAX: u8 = 3;
 
 /// Whether the shorter one is the beginning of the longer one.
 fn agree(a: &[u8], b: &[u8]) -> bool {
@@ -146,10 +152,10 @@ mod tests {
 
     #[test]
     fn garbage_is_known_by_its_first_byte_that_fits_nothing() {
-        for first in (0x50..=0xFF).chain([0x80]) {
+        for first in (0x05..=0x3F).step_by(2).chain(0x50..=0xFF) {
             assert_eq!(first_frame(&[first], CHANNELS), Framing::Malformed, "{first:#x}");
         }
-        for first in (0x00..0x50_u8).filter(|first| first & 0xC0 == 0 || first & 0xF0 == 0x40) {
+        for first in (0x00..=0x03).chain((0x04..=0x3E).step_by(2)).chain(0x40..=0x4F) {
             assert_eq!(first_frame(&[first], CHANNELS), Framing::Partial, "{first:#x}");
         }
         let mut bytes = stun(0);

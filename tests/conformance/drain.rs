@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use turnbell::turn::contract::{Command, Input};
 use turnbell::turn::drain::Alternate;
+use turnbell::turn::fact::Transport;
+use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::Message;
 
@@ -17,7 +19,7 @@ use crate::support::expectation::{
 };
 use crate::support::ledger::Mood;
 use crate::support::turn::Turn;
-use crate::support::{CLIENT, CLIENT_B, CLIENT_V6, PEER_A, PEER_B};
+use crate::support::{CLIENT, CLIENT_B, CLIENT_V6, PEER_A, PEER_B, server_for};
 use turnbell::wire::address::Family;
 
 fn alternate(server: &str, domain: Option<&str>) -> Alternate {
@@ -31,8 +33,11 @@ fn drain(t: &mut Turn, alternates: &[Alternate]) {
 
 /// The attributes of the answer to a fresh Allocate.
 fn answer(t: &mut Turn, client: SocketAddr) -> Vec<(AttributeType, Vec<u8>)> {
-    let bytes = t.encoded(client, allocate());
-    let answers = t.exchange(client, &bytes);
+    answer_over(t, FiveTuple::udp(client, server_for(client)))
+}
+
+fn answer_over(t: &mut Turn, tuple: FiveTuple) -> Vec<(AttributeType, Vec<u8>)> {
+    let answers = t.answers_over(tuple, allocate());
     assert_eq!(answers.len(), 1);
     let message = Message::parse(&answers[0]).unwrap();
     assert!(message.has_integrity());
@@ -83,4 +88,39 @@ fn a_client_is_sent_to_the_server_of_its_own_family_and_hears_508_where_there_is
     let domain = (AttributeType::ALTERNATE_DOMAIN, b"turn2.example.org".to_vec());
     assert!(attributes.contains(&domain), "{attributes:?}");
     t.check_nothing_left_after_s(0);
+}
+
+#[test] // RFC 8489 §10: the client asks the other server over the transport it has
+fn a_client_over_tls_is_sent_to_the_server_with_a_name_and_others_to_one_without() {
+    let mut t = Turn::new();
+    let (plain, named) = ("192.0.2.99:3478", "192.0.2.98:5349");
+    let over = |transport| FiveTuple {
+        transport,
+        connection: ConnectionNumber(7),
+        ..FiveTuple::udp(CLIENT, server_for(CLIENT))
+    };
+    let sent_to = |port: [u8; 2], host| {
+        let value = [&[0, 1][..], &port, &[192, 0, 2, host]].concat();
+        (AttributeType::ALTERNATE_SERVER, value)
+    };
+    let name = (AttributeType::ALTERNATE_DOMAIN, b"turn2.example.org".to_vec());
+    for swapped in [false, true] {
+        let mut both = [alternate(plain, None), alternate(named, Some("turn2.example.org"))];
+        if swapped {
+            both.reverse();
+        }
+        drain(&mut t, &both);
+        let attributes = answer_over(&mut t, over(Transport::Tls));
+        assert!(attributes.contains(&sent_to([0x14, 0xE5], 98)), "{attributes:?}");
+        assert!(attributes.contains(&name), "{attributes:?}");
+        for tuple in [over(Transport::Tcp), FiveTuple::udp(CLIENT, server_for(CLIENT))] {
+            let attributes = answer_over(&mut t, tuple);
+            assert!(attributes.contains(&sent_to([0x0D, 0x96], 99)), "{attributes:?}");
+            assert!(!attributes.contains(&name), "{attributes:?}");
+        }
+    }
+    // One is better than none.
+    drain(&mut t, &[alternate(plain, None)]);
+    let attributes = answer_over(&mut t, over(Transport::Tls));
+    assert!(attributes.contains(&sent_to([0x0D, 0x96], 99)), "{attributes:?}");
 }

@@ -4,11 +4,16 @@ use turnbell::auth::credential::AuthFailure;
 use turnbell::turn::contract::Discard;
 use turnbell::turn::fact::EndReason;
 use turnbell::turn::guard::ExpiryRule;
+use turnbell::wire::address::Family;
 
-use crate::support::event::{after_s, allocate, create_permission, from_peer, refresh};
-use crate::support::expectation::{
-    allocates, discards, ends, refreshes, refuses, sends_data_indication, succeeds,
+use crate::support::event::{
+    after_s, allocate, create_permission, from_peer, refresh, socket_opened,
 };
+use crate::support::expectation::{
+    Expectation, Seen, allocates, asks_for_socket, begins, discards, ends, refreshes, refuses,
+    rejects, sends_data_indication, succeeds,
+};
+use crate::support::ledger::Mood;
 use crate::support::request::Credential;
 use crate::support::setup::{START_S, credential_until, static_credential};
 use crate::support::turn::Turn;
@@ -109,5 +114,30 @@ fn a_rule_that_becomes_strict_ends_at_once_what_outlived_its_credential() {
     t.advance_s(100);
     t.replace(|setup| setup.guard.rules.expiry = ExpiryRule::Strict);
     t.check(after_s(0), ends(EndReason::CredentialExpired));
+    t.check_nothing_left_after_s(0);
+}
+
+#[test]
+fn a_strict_allocation_whose_socket_took_its_time_ends_at_its_credentials_end_all_the_same() {
+    let mut t = turn(ExpiryRule::Strict);
+    t.ledger.mood = Mood::Waits;
+    t.check(allocate().signed_by(until(60)), asks_for_socket(Family::V4));
+    t.check(allocate().signed_by(until(30)).at(CLIENT_B), asks_for_socket(Family::V4));
+    t.advance_s(30);
+    t.check(socket_opened(Ok(())), begins(30));
+    let closed = Expectation(vec![Seen::ClosesSocket]);
+    t.check(socket_opened(Ok(())), closed.and(rejects(508)).at(CLIENT_B));
+    t.check(after_s(30), ends(EndReason::CredentialExpired));
+    t.check_nothing_left_after_s(0);
+}
+
+#[test]
+fn a_strict_allocation_that_makes_room_before_its_tick_says_that_its_credential_expired() {
+    let mut t = turn(ExpiryRule::Strict);
+    t.check(allocate().signed_by(until(60)), allocates(60));
+    t.advance_without_tick(std::time::Duration::from_secs(60));
+    let replaced = ends(EndReason::CredentialExpired).and(allocates(40));
+    t.check(allocate().signed_by(until(100)), replaced);
+    t.check(after_s(40), ends(EndReason::CredentialExpired));
     t.check_nothing_left_after_s(0);
 }

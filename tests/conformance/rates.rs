@@ -6,8 +6,10 @@ use std::time::Duration;
 use turnbell::turn::contract::Discard;
 use turnbell::turn::rates::{Rate, RateOptions};
 
-use crate::support::event::{Event, allocate, create_permission, from_peer, refresh, send};
-use crate::support::expectation::{Seen, allocates, refreshes, succeeds};
+use crate::support::event::{
+    Event, allocate, channel_bind, channel_data, create_permission, from_peer, refresh, send,
+};
+use crate::support::expectation::{Seen, allocates, discards, refreshes, sends_to_peer, succeeds};
 use crate::support::setup::credential;
 use crate::support::turn::Turn;
 use crate::support::{CLIENT, CLIENT_B, PEER_A, v4};
@@ -181,4 +183,18 @@ fn a_reload_that_leaves_the_rates_alone_fills_no_bucket() {
     t.replace(|_| {});
     assert_eq!(relayed(&mut t, to_peer(CLIENT, 10), 5, Discard::OverAllocationRate), 0);
     t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn what_is_not_relayed_for_want_of_a_permission_uses_up_no_rate() {
+    let rates = RateOptions { per_allocation: packets(1), ..NO_LIMIT };
+    let mut t = turn(rates, &[(CLIENT, "alice")]);
+    t.check(channel_bind(0x4000, PEER_A), succeeds());
+    t.advance_s(300);
+    t.check(channel_data(0x4000, b"x"), discards(Discard::NoPermission));
+    t.check(send(PEER_A, b"x"), discards(Discard::NoPermission));
+    t.check(create_permission(&[PEER_A]), succeeds());
+    t.check(channel_data(0x4000, b"x"), sends_to_peer(PEER_A, b"x"));
+    t.check(channel_data(0x4000, b"x"), discards(Discard::OverAllocationRate));
+    t.check_nothing_left_after_s(300);
 }

@@ -13,7 +13,6 @@ mod network;
 mod turn_client;
 
 mod abuse;
-mod broken_record;
 mod commands;
 mod drain;
 mod end;

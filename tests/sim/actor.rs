@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use turnbell::turn::fact::Transport;
 use turnbell::wire::address::Family;
 use turnbell::wire::message::TransactionId;
 
-use super::ask::{Ask, Packet, Relays, Signer, Wanted};
+use super::ask::{Ask, Intent, Packet, Relays, Signer, Wanted};
+use super::origin::Origin;
 use super::prng::Prng;
 use crate::support::answer::{Answer, Read};
 use crate::support::setup::{START_S, credential_until};
@@ -15,15 +17,19 @@ use crate::support::{RELAY_V4, v4, v6};
 
 /// Transmissions of one request before the client gives up.
 const TRIES_MAX: u32 = 4;
+/// Between the numbers of a client's connections, so that no two clients have the same.
+const CONNECTIONS: u64 = 16;
 
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) address: SocketAddr,
+    pub(crate) origin: Origin,
+    /// Connections it has left since it was asked.
+    pub(crate) hung_up: Vec<Origin>,
     pub(crate) relayed: Vec<SocketAddr>,
     user: String,
     signer: Signer,
-    nonce: Option<Vec<u8>>,
+    pub(crate) nonce: Option<Vec<u8>>,
     waits_for: Option<(Rc<Ask>, u32)>,
     channels: BTreeMap<u16, SocketAddr>,
     permitted: Vec<SocketAddr>,
@@ -32,13 +38,27 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(index: usize, prng: &mut Prng) -> Self {
         let n = index as u16;
-        // The last two share an address, as behind a NAT.
-        let address = v4([203, 0, 113, (n.min(5) + 1) as u8], 40_000 + n * 1000);
+        let v4_at = |host, port| v4([203, 0, 113, host], port);
+        let v6_at = |host, port| v6([0x2001, 0xdb8, 3, 0, 0, 0, 0, host], port);
+        let (address, transport) = match index {
+            0..3 => (v4_at(n as u8 + 1, 40_000 + n), Transport::Udp),
+            // Behind one NAT with another one.
+            3 => (v4_at(1, 41_003), Transport::Udp),
+            4 => (v6_at(1, 40_004), Transport::Udp),
+            5 => (v4_at(5, 40_005), Transport::Tcp),
+            6 => (v4_at(6, 40_006), Transport::Tls),
+            7 => (v6_at(7, 40_007), Transport::Tcp),
+            // Where another one speaks from over UDP.
+            _ => (v4_at(1, 40_000), Transport::Tcp),
+        };
+        let connection = if transport == Transport::Udp { 0 } else { index as u64 };
+        let origin = Origin { address, transport, connection };
         let user = format!("user{}", n % 3);
         let expires_s = START_S + prng.pick(&[300, 3600, 86_400]);
         let signer = signer(&user, expires_s);
         Self {
-            address,
+            origin,
+            hung_up: Vec::new(),
             relayed: Vec::new(),
             user,
             signer,
@@ -62,6 +82,7 @@ impl Client {
         }
         if self.relayed.is_empty() {
             let wanted = match (&self.nonce, prng.below(10)) {
+                (Some(_), 9) if prng.chance(20) => Wanted::Challenge,
                 (_, 0) => Wanted::Binding,
                 (None, _) => Wanted::Challenge,
                 (Some(_), _) => Wanted::Allocate {
@@ -102,12 +123,12 @@ impl Client {
                 let peer = if known { *prng.pick(&self.permitted) } else { peer };
                 let count = prng.below(20) as usize;
                 let dont_fragment = prng.chance(30);
-                Some(Packet::send_as(self.address, peer, prng.bytes(count), dont_fragment))
+                Some(Packet::send_as(self.origin, peer, prng.bytes(count), dont_fragment))
             }
             55..75 => {
                 let number = self.pick_number(prng);
                 let count = prng.below(20) as usize;
-                Some(Packet::channel(self.address, number, prng.bytes(count)))
+                Some(Packet::channel(self.origin, number, prng.bytes(count)))
             }
             75..95 => {
                 let lifetime_s = *prng.pick(&[None, None, Some(1), Some(700), Some(3600)]);
@@ -118,6 +139,7 @@ impl Client {
                 let family = *prng.pick(&[None, Some(Family::V4), Some(Family::V6)]);
                 Some(self.ask(prng, Wanted::Refresh { lifetime_s: Some(0), family }))
             }
+            98 if self.origin.is_stream() => Some(self.garbage(prng)),
             // The page is closed: nothing is said, and a new one comes from another port.
             _ => {
                 self.move_on();
@@ -129,8 +151,14 @@ impl Client {
     /// The request again, if it is still waited for.
     pub(crate) fn retransmit(&mut self, id: TransactionId) -> Option<Packet> {
         let (ask, tries) = self.waits_for.as_mut().filter(|(ask, _)| ask.id == id)?;
+        if self.origin.is_stream() {
+            // Nothing is lost there, so nobody answers: another connection may do better.
+            self.waits_for = None;
+            self.move_on();
+            return None;
+        }
         *tries += 1;
-        let packet = Packet::ask(self.address, ask);
+        let packet = Packet::ask(self.origin, ask);
         if *tries >= TRIES_MAX {
             self.waits_for = None;
             if self.relayed.is_empty() && self.nonce.is_some() {
@@ -195,13 +223,39 @@ impl Client {
         let id = TransactionId(prng.bytes(12).try_into().expect("twelve bytes"));
         let nonce = self.nonce.clone().unwrap_or_default();
         let ask = Ask::new(wanted, self.signer.clone(), nonce, id, prng.chance(30));
-        let packet = Packet::ask(self.address, &ask);
+        let packet = Packet::ask(self.origin, &ask);
         self.waits_for = Some((ask, 0));
         packet
     }
 
-    fn move_on(&mut self) {
-        self.address.set_port(self.address.port() + 1);
+    /// Bytes that make no message, or a message that says nothing.
+    fn garbage(&self, prng: &mut Prng) -> Packet {
+        let mut bytes = match prng.below(3) {
+            0 => vec![0x80 | prng.below(128) as u8],
+            // Another cookie.
+            1 => vec![0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xA4, 0x43],
+            _ => {
+                let length = prng.below(6) as u8 * 4;
+                vec![0x00, 0x03, 0x00, length, 0x21, 0x12, 0xA4, 0x42]
+            }
+        };
+        let is_message = bytes.get(7) == Some(&0x42);
+        let count = if is_message { 12 + usize::from(bytes[3]) } else { prng.below(40) as usize };
+        bytes.extend(prng.bytes(count));
+        let intent = if is_message { Intent::Unknown } else { Intent::Garbage };
+        Packet { client: self.origin, bytes: bytes.into(), intent }
+    }
+
+    /// Begins again from another port, or over a new connection, mostly from the same port.
+    pub(crate) fn move_on(&mut self) {
+        if self.origin.is_stream() {
+            self.hung_up.push(self.origin);
+            self.origin.connection += CONNECTIONS;
+        }
+        if !self.origin.is_stream() || (self.origin.connection / CONNECTIONS).is_multiple_of(4) {
+            self.origin.address.set_port(self.origin.address.port() + 10);
+        }
+        self.waits_for = None;
         self.relayed.clear();
         self.nonce = None;
         self.channels.clear();
@@ -221,7 +275,7 @@ impl Client {
 /// A credential as `/ice` would hand it out.
 pub(crate) fn signer(user: &str, expires_s: i64) -> Signer {
     let credential = credential_until(user, expires_s);
-    Signer { credential, expires_s, is_right: true }
+    Signer { credential, expires_s, user: user.into(), is_right: true }
 }
 
 fn pick_relays(prng: &mut Prng, tokens: &[[u8; 8]]) -> Relays {

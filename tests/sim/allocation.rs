@@ -8,6 +8,10 @@ use turnbell::wire::address::Family;
 
 use super::ask::Ask;
 use super::model::{CHANNEL_MS, PERMISSION_MS, RESERVED_MS};
+use super::rules::Rules;
+
+/// More than any rate saves up.
+const FULL: [(i64, u64); 2] = [(i64::MAX / 2, 0); 2];
 
 /// One allocation.
 #[derive(Debug)]
@@ -25,6 +29,15 @@ pub(crate) struct Allocation {
     new_peers: (u64, u64),
     /// Thousandths of ICMP that may be told, and since when.
     icmp: (u64, u64),
+    /// Thousandths of datagrams that may be relayed each way, and since when.
+    datagrams: [(i64, u64); 2],
+}
+
+/// Which way a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToPeers,
+    ToClient,
 }
 
 impl Allocation {
@@ -38,6 +51,7 @@ impl Allocation {
             channels: BTreeMap::new(),
             new_peers: (200_000, ms),
             icmp: (5000, ms),
+            datagrams: FULL,
         }
     }
 
@@ -53,6 +67,13 @@ impl Allocation {
     /// Its live relayed transport addresses.
     pub(crate) fn relayed(&self, ms: u64) -> impl Iterator<Item = SocketAddr> + '_ {
         self.relayed.iter().filter(move |(_, until)| ms < *until).map(|(address, _)| *address)
+    }
+
+    /// Sets the end of all that would live longer.
+    pub(crate) fn end_by(&mut self, end_ms: u64) {
+        for (_, until) in &mut self.relayed {
+            *until = end_ms.min(*until);
+        }
     }
 
     /// The one that peers of the family of `peer` see.
@@ -90,6 +111,27 @@ impl Allocation {
         assert!(self.permissions.len() < 1024, "the simulation stays below the cap");
     }
 
+    /// R28: what the rules refuse is closed, and a channel's halves stay tied to each other. Which
+    /// live permissions and channels that ends.
+    pub(crate) fn judge_again(
+        &mut self,
+        ms: u64,
+        rules: Rules,
+    ) -> (Vec<IpAddr>, Vec<(u16, SocketAddr)>) {
+        let is_closed = |ip: &IpAddr| !rules.allows_address(*ip);
+        let live = self.permissions.iter().filter(|(_, until)| ms < **until);
+        let permissions = live.map(|(ip, _)| *ip).filter(is_closed).collect();
+        self.permissions.retain(|ip, _| rules.allows_address(*ip));
+        let mut channels = Vec::new();
+        for (number, (peer, until)) in &mut self.channels {
+            if ms < *until && !rules.allows_peer(*peer) {
+                *until = ms;
+                channels.push((*number, *peer));
+            }
+        }
+        (permissions, channels)
+    }
+
     pub(crate) fn is_made_by(&self, ask: &Ask) -> bool {
         self.made_by.signer.credential.username == ask.signer.credential.username
     }
@@ -120,6 +162,29 @@ impl Allocation {
     // 20 a second, 200 at once.
     pub(crate) fn pay_for(&mut self, ms: u64, new: u64) -> bool {
         pay(&mut self.new_peers, ms, 20, 200_000, new * 1000)
+    }
+
+    // What finds anything left passes, on credit where it must be; a quarter of a second is saved
+    // up, and one datagram at least.
+    pub(crate) fn pay_for_datagram(
+        &mut self,
+        ms: u64,
+        direction: Direction,
+        per_s: Option<u64>,
+    ) -> bool {
+        let Some(per_s) = per_s else { return true };
+        let (level, since) = self.datagrams[direction as usize];
+        let most = (per_s as i64 * 250 / 1000).max(1) * 1000;
+        let level = level.saturating_add(((ms - since) * per_s) as i64).min(most);
+        let is_open = level > 0;
+        let left = if is_open { level - 1000 } else { level };
+        self.datagrams[direction as usize] = (left, ms);
+        is_open
+    }
+
+    /// Another rate begins with all that can be saved up.
+    pub(crate) fn fill_up(&mut self) {
+        self.datagrams = FULL;
     }
 
     // 5 a second, 5 at once.

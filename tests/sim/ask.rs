@@ -8,6 +8,7 @@ use turnbell::wire::address::Family;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::TransactionId;
 
+use super::origin::Origin;
 use crate::support::event;
 use crate::support::request::{Credential, Request};
 
@@ -55,6 +56,8 @@ pub(crate) enum Relays {
 pub(crate) struct Signer {
     pub(crate) credential: Credential,
     pub(crate) expires_s: i64,
+    /// By whom quotas and revocations go.
+    pub(crate) user: Box<str>,
     pub(crate) is_right: bool,
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct Ask {
     pub(crate) nonce: Vec<u8>,
     pub(crate) id: TransactionId,
     pub(crate) request: Request,
+    /// Whether SHA-256 makes its key.
+    pub(crate) is_sha256_key: bool,
 }
 
 impl Ask {
@@ -103,7 +108,12 @@ impl Ask {
             Wanted::Permit { peers } => event::create_permission(peers),
             Wanted::Bind { number, peer } => event::channel_bind(*number, *peer),
         };
+        let kind = id.0.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)) % 4;
         let request = match wanted {
+            // A nonce shows that its bearer is there, whatever it is shown with.
+            Wanted::Binding | Wanted::Challenge if !nonce.is_empty() => {
+                request.raw(AttributeType::NONCE, &nonce)
+            }
             Wanted::Binding | Wanted::Challenge => request,
             Wanted::Allocate { .. }
             | Wanted::Refresh { .. }
@@ -111,7 +121,7 @@ impl Ask {
             | Wanted::Bind { .. } => {
                 // One client says who it is in another form each time (RFC 8489 §9.2.4).
                 let request = request.signed_by(signer.credential.clone()).nonce(nonce.clone());
-                match id.0.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)) % 4 {
+                match kind {
                     0 => request,
                     1 => request.sha256(),
                     2 => request.by(PasswordAlgorithm::Md5),
@@ -120,7 +130,7 @@ impl Ask {
             }
         };
         let request = if fingerprint { request.fingerprint() } else { request };
-        Rc::new(Self { wanted, signer, nonce, id, request })
+        Rc::new(Self { wanted, signer, nonce, id, request, is_sha256_key: kind == 3 })
     }
 
     pub(crate) fn bytes(&self) -> Rc<[u8]> {
@@ -148,29 +158,31 @@ pub(crate) enum Intent {
         number: u16,
         data: Vec<u8>,
     },
+    /// On a stream: no message at all, so nobody can say where the next one begins.
+    Garbage,
     /// Anything: mutated, random, or from somebody who does not say.
     Unknown,
 }
 
-/// A datagram from a client's address to the server.
+/// A datagram, or a message on a stream, from a client to the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
-    pub(crate) client: SocketAddr,
+    pub(crate) client: Origin,
     pub(crate) bytes: Rc<[u8]>,
     pub(crate) intent: Intent,
 }
 
 impl Packet {
-    pub(crate) fn ask(client: SocketAddr, ask: &Rc<Ask>) -> Self {
+    pub(crate) fn ask(client: Origin, ask: &Rc<Ask>) -> Self {
         Self { client, bytes: ask.bytes(), intent: Intent::Ask(Rc::clone(ask)) }
     }
 
-    pub(crate) fn send(client: SocketAddr, peer: SocketAddr, data: Vec<u8>) -> Self {
+    pub(crate) fn send(client: Origin, peer: SocketAddr, data: Vec<u8>) -> Self {
         Self::send_as(client, peer, data, false)
     }
 
     pub(crate) fn send_as(
-        client: SocketAddr,
+        client: Origin,
         peer: SocketAddr,
         data: Vec<u8>,
         dont_fragment: bool,
@@ -184,7 +196,7 @@ impl Packet {
     }
 
     /// ChannelData, padded to a multiple of four as some clients do over UDP, too.
-    pub(crate) fn channel(client: SocketAddr, number: u16, data: Vec<u8>) -> Self {
+    pub(crate) fn channel(client: Origin, number: u16, data: Vec<u8>) -> Self {
         let length = (data.len() as u16).to_be_bytes();
         let mut bytes = [&number.to_be_bytes()[..], &length, &data].concat();
         bytes.resize(bytes.len().next_multiple_of(4), 0xFF);

@@ -8,6 +8,7 @@ use turnbell::wire::message::TransactionId;
 use super::actor::signer;
 use super::ask::{Ask, Intent, Packet, Wanted};
 use super::net::Happening;
+use super::origin::Origin;
 use super::prng::Prng;
 use crate::support::setup::START_S;
 use crate::support::{SERVER, v4};
@@ -22,12 +23,21 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    /// A client's datagram goes by.
+    /// A client's datagram goes by, or what it sends over TCP: nobody gets a word into that, but
+    /// datagrams can be sent from the same address.
     pub(crate) fn overhear(&mut self, packet: &Packet) {
         if self.captured.len() == CAPTURED_MAX {
             self.captured.pop_front();
         }
-        self.captured.push_back(packet.clone());
+        let client = Origin::udp(packet.client.address);
+        let intent = match packet.intent.clone() {
+            Intent::Garbage => Intent::Unknown,
+            meant @ (Intent::Ask(_)
+            | Intent::Send { .. }
+            | Intent::Channel { .. }
+            | Intent::Unknown) => meant,
+        };
+        self.captured.push_back(Packet { client, bytes: packet.bytes.clone(), intent });
     }
 
     /// What it sends next. `live`: clients with an allocation and their relayed transport
@@ -35,7 +45,7 @@ impl Attacker {
     pub(crate) fn act(
         &self,
         prng: &mut Prng,
-        live: &[(SocketAddr, SocketAddr)],
+        live: &[(Origin, SocketAddr)],
         nonce: Vec<u8>,
     ) -> Option<Happening> {
         let captured = match self.captured.len() {
@@ -55,7 +65,7 @@ impl Attacker {
                 let id = TransactionId(prng.bytes(12).try_into().expect("twelve bytes"));
                 let wanted = Wanted::Refresh { lifetime_s: Some(0), family: None };
                 let ask = Ask::new(wanted, signer, nonce, id, false);
-                let client = captured.map_or(OWN, |packet| packet.client);
+                let client = captured.map_or_else(address, |packet| packet.client);
                 Some(Happening::AtServer(Packet::ask(client, &ask)))
             }
             6 if !live.is_empty() => {
@@ -85,11 +95,13 @@ impl Attacker {
 }
 
 /// The attacker's own address.
-pub(crate) const OWN: SocketAddr = v4([203, 0, 113, 66], 6666);
+pub(crate) fn address() -> Origin {
+    Origin::udp(v4([203, 0, 113, 66], 6666))
+}
 
-fn own(prng: &mut Prng) -> SocketAddr {
-    let mut own = OWN;
-    own.set_port(6666 + prng.below(3) as u16);
+fn own(prng: &mut Prng) -> Origin {
+    let mut own = address();
+    own.address.set_port(6666 + prng.below(3) as u16);
     own
 }
 
@@ -98,7 +110,11 @@ fn mutate(prng: &mut Prng, packet: Packet) -> Packet {
     // FINGERPRINT stands behind MESSAGE-INTEGRITY and is not protected by it.
     let fingerprint_bytes = match &packet.intent {
         Intent::Ask(ask) if ask.request.has_fingerprint() => 8,
-        Intent::Ask(_) | Intent::Send { .. } | Intent::Channel { .. } | Intent::Unknown => 0,
+        Intent::Ask(_)
+        | Intent::Send { .. }
+        | Intent::Channel { .. }
+        | Intent::Garbage
+        | Intent::Unknown => 0,
     };
     let end = bytes.len() - fingerprint_bytes;
     match prng.below(4) {
@@ -122,7 +138,7 @@ fn mutate(prng: &mut Prng, packet: Packet) -> Packet {
 }
 
 fn garbage(prng: &mut Prng, captured: Option<&Packet>) -> Packet {
-    let client = captured.filter(|_| prng.chance(50)).map_or(OWN, |packet| packet.client);
+    let client = captured.filter(|_| prng.chance(50)).map_or_else(address, |packet| packet.client);
     let count = prng.below(80) as usize;
     let mut bytes = prng.bytes(count);
     if prng.chance(50) && bytes.len() >= 20 {

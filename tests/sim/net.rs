@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use turnbell::turn::contract::{Opened, Token, Why};
+use turnbell::wire::message::TransactionId;
 
 use super::ask::{Packet, Wanted};
+use super::operator::Order;
+use super::origin::Origin;
 use super::prng::Prng;
+use super::streams::Late;
 use crate::support::answer::Read;
-use turnbell::wire::message::TransactionId;
 
 /// Something that happens at its time.
 #[derive(Debug, Clone)]
@@ -22,7 +25,7 @@ pub(crate) enum Happening {
     /// Data reaches a peer outside.
     AtPeer { from: SocketAddr, peer: SocketAddr, data: Vec<u8> },
     /// An answer reaches a client.
-    AtClient { client: SocketAddr, id: TransactionId, read: Read },
+    AtClient { client: Origin, id: TransactionId, read: Read },
     /// The ledger's answer reaches its shard.
     SocketOpened { shard: usize, token: Token, result: Result<Opened, Why> },
     /// A client does something.
@@ -34,9 +37,25 @@ pub(crate) enum Happening {
     /// The wall clock is set, by so many seconds.
     ClockJumps(i64),
     /// The client at this address asks for this with a new nonce, at exactly this time.
-    AsksAtOnce { client: SocketAddr, wanted: Wanted },
+    AsksAtOnce { client: Origin, wanted: Wanted },
     /// Another user, whose password is right, asks from this client's address.
-    Impersonates { client: SocketAddr, wanted: Wanted },
+    Impersonates { client: Origin, wanted: Wanted },
+    /// Bytes of a connection reach the server.
+    Bytes(u64, Vec<u8>),
+    /// A client sends what it held back.
+    Flush(u64),
+    /// The server hears that a client closed its connection.
+    HungUp(u64),
+    /// The relay hears that a connection is gone.
+    StreamEnds(u64),
+    /// A client hears that its connection is gone.
+    ConnectionLost(Origin),
+    /// Something of a connection that is gone reaches the relay.
+    ComesLate(Origin, Late),
+    /// The operator does something.
+    OperatorActs,
+    /// The operator wants this.
+    Wants(Order),
 }
 
 /// What a network does to datagrams, in percent and milliseconds.
@@ -83,12 +102,19 @@ impl Net {
         }
     }
 
+    /// When something arrives that is neither lost nor doubled.
+    pub(crate) fn arrives_ms(&self, prng: &mut Prng, now_ms: u64) -> u64 {
+        now_ms + prng.within(0, self.weather.delay_ms_max)
+    }
+
     pub(crate) fn next(&mut self) -> Option<(u64, Happening)> {
         self.queue.pop_first().map(|((at_ms, _), happening)| (at_ms, happening))
     }
 
-    /// Forgets what clients, peers and attackers would still do; the ledger's answers come.
+    /// Forgets what anybody would still do; the ledger's answers come, and the ends of streams.
     pub(crate) fn calm(&mut self) {
-        self.queue.retain(|_, happening| matches!(happening, Happening::SocketOpened { .. }));
+        self.queue.retain(|_, happening| {
+            matches!(happening, Happening::SocketOpened { .. } | Happening::StreamEnds(_))
+        });
     }
 }

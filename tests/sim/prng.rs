@@ -9,6 +9,11 @@ impl Prng {
         Self(seed)
     }
 
+    /// Tells two stories apart from the first different choice on.
+    pub(crate) fn state(&self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

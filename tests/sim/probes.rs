@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::actor::pick_peer;
 use super::ask::{Packet, Wanted};
 use super::net::Happening;
+use super::origin::Origin;
 use super::world::World;
 use crate::support::answer::Answer;
 use crate::support::v4;
@@ -14,7 +15,7 @@ const SCANNED_PORT: u16 = 1;
 
 impl World {
     /// Plans visits at the last millisecond of what was just granted, and at the first after it.
-    pub(super) fn probe(&mut self, client: SocketAddr, wanted: &Wanted, answer: &Answer) {
+    pub(super) fn probe(&mut self, client: Origin, wanted: &Wanted, answer: &Answer) {
         let live = self.model.live(self.ms, client).map(|a| a.relayed(self.ms).collect());
         let relayed: Vec<SocketAddr> = live.unwrap_or_default();
         if relayed.is_empty() {
@@ -73,7 +74,7 @@ impl World {
                 let peer = pick_peer(&mut self.prng, from, &[]);
                 let life_ms = u64::from(*lifetime_s) * 1000;
                 let permit = Wanted::Permit { peers: vec![peer] };
-                self.net.plan(self.ms + life_ms - 10_000, at_once(permit));
+                self.net.plan(self.ms + life_ms.saturating_sub(10_000), at_once(permit));
                 for at_ms in self.around(life_ms) {
                     self.net.plan(at_ms, send(peer));
                     self.net.plan(at_ms, arrive(peer));

@@ -5,41 +5,53 @@ use std::net::SocketAddr;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Opened, Output, Token, Why};
-use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic};
-use turnbell::turn::five_tuple::FiveTuple;
+use turnbell::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
 use turnbell::turn::icmp::IcmpError;
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses, RelayPort};
-
 use turnbell::wire::message::{Class, Message};
 
+use super::delivery::Delivery;
 use super::ledger::Ledger;
-use super::model::Delivery;
+use super::origin::Origin;
 use super::prng::Prng;
-use crate::support::SERVER;
+use super::rules::Rules;
 use crate::support::answer::read_icmp;
 use crate::support::setup::Setup;
 
 /// What came out of a step.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) answers: Vec<(SocketAddr, Vec<u8>)>,
+    pub(crate) answers: Vec<(Origin, Vec<u8>)>,
     pub(crate) sockets_asked: usize,
     /// Answers of the ledger on their way to the shard.
     pub(crate) opening: Vec<(usize, Token, Result<Opened, Why>)>,
     /// Client and relayed transport addresses.
-    pub(crate) opened: Vec<(SocketAddr, Vec<SocketAddr>)>,
+    pub(crate) opened: Vec<(Origin, Vec<SocketAddr>)>,
     /// By client.
-    pub(crate) closed: Vec<(SocketAddr, EndReason)>,
+    pub(crate) closed: Vec<(Origin, EndReason)>,
+    /// Connections that the relay wants closed.
+    pub(crate) closed_streams: Vec<Origin>,
+    /// Answers that the shield kept back.
+    pub(crate) cuts: u64,
     pub(crate) failures: usize,
     /// Clients that were told of unreachable peers, and the type of ICMP.
-    pub(crate) told_icmp: Vec<(SocketAddr, SocketAddr, u8)>,
+    pub(crate) told_icmp: Vec<(Origin, SocketAddr, u8)>,
+}
+
+impl Seen {
+    /// Nothing came out but that allocations ended, which was looked at.
+    pub(crate) fn check_nothing_else(&self) {
+        assert!(self.answers.is_empty() && self.told_icmp.is_empty(), "{self:?}");
+        assert!(self.opened.is_empty() && self.opening.is_empty(), "{self:?}");
+        assert!(self.closed_streams.is_empty() && self.failures == 0, "{self:?}");
+    }
 }
 
 /// An allocation that facts have opened and not closed.
 #[derive(Debug)]
 struct Entry {
-    client: SocketAddr,
+    client: Origin,
     /// Open sockets.
     relayed: Vec<SocketAddr>,
     traffic: Traffic,
@@ -51,7 +63,7 @@ pub(crate) struct Shards {
     relays: [Relay; 2],
     pub(crate) ledger: Ledger,
     addresses: RelayAddresses,
-    client_by_token: BTreeMap<(usize, Token), SocketAddr>,
+    client_by_token: BTreeMap<(usize, Token), Origin>,
     /// What was opened, and what was seen to be relayed, to compare with the facts.
     entries: BTreeMap<(usize, AllocationNumber), Entry>,
     /// Sockets whose allocation has not heard of them.
@@ -60,16 +72,31 @@ pub(crate) struct Shards {
     opening: usize,
     start: Now,
     ms: u64,
+    tallies: [Tally; 2],
+    /// In all.
+    pub(crate) relayed: Traffic,
+}
+
+/// What went into a shard or out of it that it does not count itself.
+#[derive(Debug, Default)]
+struct Tally {
+    icmp: u64,
+    icmp_told: u64,
+    /// Answers of the ledger that nobody was told of.
+    abandoned: u64,
+    /// Datagrams for relayed addresses that nobody has.
+    undeliverable: u64,
 }
 
 impl Shards {
-    pub(crate) fn new(start: Now) -> Self {
-        let setup = Setup::default();
-        let options = setup.options(start);
+    pub(crate) fn new(prng: &mut Prng, start: Now, rules: Rules) -> Self {
+        let options = rules.options(start);
         Self {
             relays: [Relay::new(options.clone()), Relay::new(options)],
-            ledger: Ledger::new(),
-            addresses: RelayAddresses::new(setup.relay_addresses),
+            ledger: Ledger::new(prng),
+            addresses: RelayAddresses::new(Setup::default().relay_addresses),
+            tallies: [Tally::default(), Tally::default()],
+            relayed: Traffic::default(),
             client_by_token: BTreeMap::new(),
             entries: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -84,18 +111,26 @@ impl Shards {
         &mut self,
         prng: &mut Prng,
         now: Now,
-        client: SocketAddr,
+        client: Origin,
         bytes: &[u8],
     ) -> (Delivery, Seen) {
-        let tuple = FiveTuple::udp(client, SERVER);
+        let tuple = client.tuple();
         self.ms = now.mono.duration_since(self.start.mono).as_millis() as u64;
-        let shard = shard_of(client);
+        let shard = client.shard();
+        let cuts = self.cuts(shard);
         let forward = self.relays[shard].forward_client(now, tuple, bytes);
         if forward == Forward::Handle {
             self.relays[shard].handle(now, Input::Datagram { tuple, bytes });
         }
         let delivery = self.carry_out(now, shard, forward, bytes);
-        (delivery, self.drain(prng, shard, Some(client)))
+        let mut seen = self.drain(prng, shard, Some(client));
+        seen.cuts = self.cuts(shard) - cuts;
+        (delivery, seen)
+    }
+
+    fn cuts(&self, shard: usize) -> u64 {
+        let counters = self.relays[shard].counters();
+        counters.discarded(Discard::ShieldSource) + counters.discarded(Discard::ShieldTotal)
     }
 
     /// A peer's datagram through the kernel. Without a socket there is nobody to hear it.
@@ -123,7 +158,17 @@ impl Shards {
         let relay = self.addresses.relay_port(relayed).expect("one of ours");
         let Some(shard) = self.ledger.owner(relay) else { return Seen::default() };
         let error = IcmpError { kind, code: 1, mtu: 0 };
+        self.tallies[shard].icmp += 1;
         self.relays[shard].handle(now, Input::PeerUnreachable { relay, peer, error });
+        let seen = self.drain(prng, shard, None);
+        self.tallies[shard].icmp_told += seen.told_icmp.len() as u64;
+        seen
+    }
+
+    /// A connection is gone.
+    pub(crate) fn stream_closed(&mut self, prng: &mut Prng, now: Now, origin: Origin) -> Seen {
+        let shard = origin.shard();
+        self.relays[shard].handle(now, Input::StreamClosed { tuple: origin.tuple() });
         self.drain(prng, shard, None)
     }
 
@@ -135,14 +180,16 @@ impl Shards {
         shard: usize,
         token: Token,
         result: Result<Opened, Why>,
-    ) -> (SocketAddr, Seen) {
+    ) -> (Origin, Seen) {
         self.opening -= usize::from(result.is_ok());
         for port in ports(result) {
             self.unheard.remove(&port);
         }
         let client = self.client_by_token.remove(&(shard, token)).expect("asked for once");
         self.relays[shard].handle(now, Input::RelaySocketOpened { token, result });
-        (client, self.drain(prng, shard, None))
+        let seen = self.drain(prng, shard, Some(client));
+        self.tallies[shard].abandoned += u64::from(seen.answers.is_empty());
+        (client, seen)
     }
 
     pub(crate) fn tick(&mut self, prng: &mut Prng, now: Now, shard: usize) -> Seen {
@@ -150,9 +197,22 @@ impl Shards {
         self.drain(prng, shard, None)
     }
 
-    pub(crate) fn stop(&mut self, prng: &mut Prng, now: Now, shard: usize) -> Seen {
-        self.relays[shard].handle(now, Input::Command(Command::Stop));
-        self.drain(prng, shard, None)
+    /// A command, and how many allocations it ended.
+    pub(crate) fn command(
+        &mut self,
+        prng: &mut Prng,
+        now: Now,
+        shard: usize,
+        command: Command,
+    ) -> (usize, Seen) {
+        let ended = self.relays[shard].carry_out(now, command).expect("there is room");
+        (ended, self.drain(prng, shard, None))
+    }
+
+    /// Permissions and channels that changes of policy have closed.
+    pub(crate) fn closed_by_policy(&self) -> (u64, u64) {
+        let of = |f: fn(&Relay) -> u64| self.relays.iter().map(f).sum();
+        (of(|r| r.counters().permissions_closed), of(|r| r.counters().channels_closed))
     }
 
     pub(crate) fn deadline(&self, shard: usize) -> Option<std::time::Instant> {
@@ -172,10 +232,41 @@ impl Shards {
         assert_eq!(self.entries.len(), count, "facts");
         assert_eq!(self.ledger.counted(), count + self.opening, "quotas");
         self.ledger.check();
+        for shard in 0..2 {
+            self.check_tally(shard);
+        }
+    }
+
+    /// What came in went out, or is counted by the reason why it did not (N4).
+    fn check_tally(&self, shard: usize) {
+        let (counters, tally) = (self.relays[shard].counters(), &self.tallies[shard]);
+        let tokens = self.client_by_token.range((shard, Token(0))..(shard + 1, Token(0)));
+        let came = counters.datagrams_from_clients + counters.datagrams_from_peers + tally.icmp;
+        let went = counters.forwarded_to_peers + counters.forwarded_to_clients;
+        let answered = counters.bindings
+            + counters.successes
+            + counters.rejected().map(|(_, count)| count).sum::<u64>()
+            + tally.icmp_told;
+        let open = tokens.count() as u64 + tally.abandoned;
+        let discarded = counters.discarded_total() - tally.undeliverable;
+        assert_eq!(came, went + answered + open + discarded, "shard {shard}: {counters:?}");
+    }
+
+    /// What is live by transport, and what was relayed in all, as `/metrics` shows it.
+    pub(crate) fn statistics(&self) -> (BTreeMap<Transport, u64>, Traffic) {
+        let (mut live, mut traffic) = (BTreeMap::new(), Traffic::default());
+        for statistics in self.relays.iter().map(Relay::statistics) {
+            traffic += statistics.traffic;
+            for (transport, count) in statistics.live {
+                *live.entry(transport).or_default() += count;
+            }
+        }
+        (live, traffic)
     }
 
     /// Nothing is left.
-    pub(crate) fn check_empty(&self) {
+    pub(crate) fn check_empty(&mut self, ms: u64) {
+        self.ledger.tend(ms);
         for relay in &self.relays {
             assert!(relay.is_empty());
             assert_eq!(relay.deadline(), None);
@@ -194,9 +285,9 @@ impl Shards {
                 Delivery::ToPeer { from, peer, data: buffer[range].to_vec(), dont_fragment }
             }
             Forward::ToClient { tuple, header, range } => {
-                assert_eq!(shard_of(tuple.client), shard);
-                let data = buffer[range].to_vec();
-                Delivery::ToClient { client: tuple.client, header, data }
+                let client = Origin::of(&tuple);
+                assert_eq!(client.shard(), shard);
+                Delivery::ToClient { client, header, data: buffer[range].to_vec() }
             }
             Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
                 assert!(!else_kernel, "no own address is opened here");
@@ -205,6 +296,7 @@ impl Shards {
                 self.note_to_peer(from, range.len());
                 let Some(owner) = self.ledger.owner(to) else {
                     self.relays[shard].discard(Discard::NoSuchRelay);
+                    self.tallies[shard].undeliverable += 1;
                     return Delivery::Dropped;
                 };
                 let forward = self.relays[owner].forward_relay(now, to, PeerAddr(from), range);
@@ -215,41 +307,41 @@ impl Shards {
     }
 
     fn note_to_peer(&mut self, from: SocketAddr, bytes: usize) {
-        let traffic = self.traffic(from);
-        traffic.packets_to_peers += 1;
-        traffic.bytes_to_peers += bytes as u64;
+        let (packets_to_peers, bytes_to_peers) = (1, bytes as u64);
+        self.note(from, Traffic { packets_to_peers, bytes_to_peers, ..Traffic::default() });
     }
 
     /// Counts what arrived at a client, behind which relayed transport address.
     pub(crate) fn note_to_client(&mut self, relayed: SocketAddr, bytes: usize) {
-        let traffic = self.traffic(relayed);
-        traffic.packets_to_client += 1;
-        traffic.bytes_to_client += bytes as u64;
+        let (packets_to_client, bytes_to_client) = (1, bytes as u64);
+        self.note(relayed, Traffic { packets_to_client, bytes_to_client, ..Traffic::default() });
     }
 
-    fn traffic(&mut self, relayed: SocketAddr) -> &mut Traffic {
+    fn note(&mut self, relayed: SocketAddr, traffic: Traffic) {
         let mut entries = self.entries.values_mut();
         let found = entries.find(|entry| entry.relayed.contains(&relayed));
-        &mut found.expect("data only with an allocation").traffic
+        found.expect("data only with an allocation").traffic += traffic;
+        self.relayed += traffic;
     }
 
-    fn drain(&mut self, prng: &mut Prng, shard: usize, asking: Option<SocketAddr>) -> Seen {
+    /// `about`: whose request or socket it is.
+    fn drain(&mut self, prng: &mut Prng, shard: usize, about: Option<Origin>) -> Seen {
         let mut seen = Seen::default();
         while let Some(output) = self.relays[shard].poll() {
             match output {
                 Output::Send { tuple, bytes } => {
-                    assert_eq!(tuple.server, SERVER);
+                    let client = Origin::of(&tuple);
                     let message = Message::parse(&bytes).expect("a STUN message");
                     if message.class() == Class::Indication {
                         let (peer, (kind, ..)) = read_icmp(&message);
-                        seen.told_icmp.push((tuple.client, peer, kind));
+                        seen.told_icmp.push((client, peer, kind));
                     } else {
-                        seen.answers.push((tuple.client, bytes));
+                        seen.answers.push((client, bytes));
                     }
                 }
                 Output::OpenRelaySocket { token, user, source, wanted } => {
-                    let client = asking.expect("only a request asks for a socket");
-                    assert_eq!(source, client.ip());
+                    let client = about.expect("only a request asks for a socket");
+                    assert_eq!(source, client.address.ip());
                     self.client_by_token.insert((shard, token), client);
                     let result = self.ledger.open(prng, self.ms, shard, &user, source, wanted);
                     self.unheard.extend(ports(result));
@@ -264,28 +356,32 @@ impl Shards {
                         entry.relayed.retain(|relayed| *relayed != closed);
                     }
                 }
-                Output::CloseStream { tuple } => panic!("{tuple:?} is no stream"),
-                Output::Fact(fact) => self.note_fact(shard, &fact, &mut seen),
+                Output::CloseStream { tuple } => seen.closed_streams.push(Origin::of(&tuple)),
+                Output::Fact(fact) => self.note_fact(shard, about, &fact, &mut seen),
             }
         }
         seen
     }
 
-    fn note_fact(&mut self, shard: usize, fact: &Fact, seen: &mut Seen) {
+    fn note_fact(&mut self, shard: usize, about: Option<Origin>, fact: &Fact, seen: &mut Seen) {
         match fact {
-            Fact::AllocationOpened { number, client, relayed, relayed_other, .. } => {
+            Fact::AllocationOpened {
+                number, client, transport, relayed, relayed_other, ..
+            } => {
+                let origin = about.expect("opened for somebody");
+                assert_eq!((*client, *transport), (origin.address, origin.transport));
                 let relayed: Vec<_> = std::iter::once(*relayed).chain(*relayed_other).collect();
                 let traffic = Traffic::default();
-                let entry = Entry { client: *client, relayed: relayed.clone(), traffic };
+                let entry = Entry { client: origin, relayed: relayed.clone(), traffic };
                 let before = self.entries.insert((shard, *number), entry);
                 assert!(before.is_none(), "a number is used once");
-                seen.opened.push((*client, relayed));
+                seen.opened.push((origin, relayed));
             }
             Fact::AllocationClosed { number, reason, traffic, .. } => {
                 let entry = self.entries.remove(&(shard, *number));
                 let entry = entry.expect("closed once, after it was opened");
                 assert!(entry.relayed.is_empty(), "its sockets are closed");
-                assert_eq!(*traffic, entry.traffic, "the traffic of {}", entry.client);
+                assert_eq!(*traffic, entry.traffic, "the traffic of {:?}", entry.client);
                 seen.closed.push((entry.client, *reason));
             }
             Fact::AuthenticationFailed { .. } => seen.failures += 1,
@@ -297,9 +393,4 @@ impl Shards {
 fn ports(result: Result<Opened, Why>) -> impl Iterator<Item = RelayPort> {
     let opened = result.into_iter();
     opened.flat_map(|opened| [Some(opened.relay), opened.other.and_then(Result::ok)]).flatten()
-}
-
-/// The shard of a client, as SO_REUSEPORT would choose it: always the same.
-fn shard_of(client: SocketAddr) -> usize {
-    usize::from(client.port() % 2)
 }

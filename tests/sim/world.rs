@@ -2,28 +2,35 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use turnbell::time::Now;
-use turnbell::turn::contract::{Header, Opened, Token, Why};
-use turnbell::turn::fact::EndReason;
+use turnbell::turn::contract::Command;
+use turnbell::wire::address::Family;
 use turnbell::wire::message::TransactionId;
 
 use super::actor::{Client, signer};
 use super::ask::{Ask, Intent, Packet, Relays, Wanted};
-use super::attacker::{Attacker, OWN};
-use super::model::{Delivery, Model, Moment, Verdict};
+use super::attacker::{self, Attacker};
+use super::delivery::{Delivery, Way};
+use super::model::{Model, Moment};
 use super::net::{Happening, Net};
+use super::operator::Order;
+use super::origin::Origin;
 use super::prng::Prng;
-use super::shards::{Seen, Shards};
+use super::rules::Rules;
+use super::shards::Shards;
+use super::streams::Streams;
 use super::told::Told;
-use crate::support::answer::{Answer, Asked, Read, read};
-use crate::support::setup::{REALM, START_S};
+use crate::support::setup::START_S;
 
-const CLIENTS: usize = 7;
+const CLIENTS: usize = 9;
 /// Happenings until everybody leaves.
-const STEPS: u64 = 900;
+const STEPS: u64 = 500;
+/// Of them, those after which the operator may drain.
+const STEPS_UNDRAINED: u64 = 400;
+/// As long a reservation lives.
+const RESERVED_MS: u64 = 60_000;
 /// Lines printed when a step fails.
 const TRACE_LINES: usize = 40;
 
@@ -39,12 +46,13 @@ pub(crate) struct World {
     pub(super) shards: Shards,
     pub(super) model: Model,
     pub(super) clients: Vec<Client>,
+    pub(super) streams: Streams,
     pub(super) attacker: Attacker,
     /// Reservation tokens that clients told each other.
     pub(super) tokens: Vec<[u8; 8]>,
     pub(super) is_stopped: bool,
     pub(super) told: Told,
-    pub(super) trace: VecDeque<String>,
+    trace: VecDeque<(u64, Happening)>,
 }
 
 impl World {
@@ -57,10 +65,18 @@ impl World {
             net.plan(prng.below(3000), Happening::ClientActs(index));
         }
         net.plan(1000, Happening::AttackerActs);
+        net.plan(prng.below(300_000), Happening::OperatorActs);
         for _ in 0..prng.below(4) {
-            let by_s = prng.within(0, 14_400) as i64 - 7200;
+            let by_s = match prng.below(4) {
+                // Around the skew that is forgiven.
+                0 => prng.within(0, 62) as i64 - 31,
+                1 => 31_536_000 * (prng.below(9) as i64 - 3),
+                _ => prng.within(0, 14_400) as i64 - 7200,
+            };
             net.plan(prng.below(3_600_000), Happening::ClockJumps(by_s));
         }
+        let rules = Rules::first(&mut prng);
+        let shards = Shards::new(&mut prng, start, rules);
         Self {
             seed,
             prng,
@@ -68,9 +84,10 @@ impl World {
             ms: 0,
             unix_jumped_s: 0,
             net,
-            shards: Shards::new(start),
-            model: Model::default(),
+            shards,
+            model: Model::new(rules),
             clients,
+            streams: Streams::default(),
             attacker: Attacker::default(),
             tokens: Vec::new(),
             is_stopped: false,
@@ -81,7 +98,12 @@ impl World {
 
     /// Lets things happen.
     pub(crate) fn run(&mut self) {
-        for _ in 0..STEPS {
+        for step in 0..STEPS {
+            if step == STEPS_UNDRAINED && self.prng.chance(30) {
+                let families =
+                    *self.prng.pick(&[&[][..], &[Family::V4], &[Family::V6, Family::V4]]);
+                self.net.plan(self.ms, Happening::Wants(Order::Drain(families.to_vec())));
+            }
             let Some((at_ms, happening)) = self.net.next() else { return };
             // A busy shard may find packets before it notices that an allocation's time is over.
             if self.prng.chance(70) {
@@ -101,27 +123,35 @@ impl World {
             // Some questions are open when the daemon stops.
             for index in 0..CLIENTS {
                 let wanted = Wanted::Allocate { lifetime_s: None, relays: Relays::Both };
-                self.asks_at_once(self.clients[index].address, wanted);
+                self.asks_at_once(self.clients[index].origin, wanted);
             }
             self.is_stopped = true;
             self.model.stop(self.ms);
             for shard in 0..2 {
                 let now = self.now();
-                let seen = self.shards.stop(&mut self.prng, now, shard);
+                let (_, seen) = self.shards.command(&mut self.prng, now, shard, Command::Stop);
                 self.check_closed(&seen);
             }
         }
+        self.ends();
+        self.tick_until(self.ms + 3_600_000);
+        self.net.calm();
+        self.ends();
+        self.shards.check_empty(self.ms + RESERVED_MS);
+        assert!(self.model.allocations.is_empty() && self.streams.are_settled());
+        self.told.simulated_s = self.ms / 1000;
+        self.told.refused.clone_from(&self.shards.ledger.refused);
+        self.told.clone()
+    }
+
+    /// What is under way comes to its end.
+    fn ends(&mut self) {
         while let Some((at_ms, happening)) = self.net.next() {
             self.tick_until(at_ms);
             self.ms = at_ms;
             self.happens(happening);
             self.settle();
         }
-        self.tick_until(self.ms + 3_600_000);
-        self.shards.check_empty();
-        assert!(self.model.allocations.is_empty());
-        self.told.simulated_s = self.ms / 1000;
-        self.told.clone()
     }
 
     pub(super) fn now(&self) -> Now {
@@ -130,17 +160,24 @@ impl World {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment { ms: self.ms, unix_s: self.now().unix_s() }
+        Moment { ms: self.ms, unix_ms: self.now().unix_ms }
     }
 
     fn happens(&mut self, happening: Happening) {
         match happening {
-            Happening::AtServer(packet) => self.at_server(&packet),
+            Happening::AtServer(packet) => {
+                // What nobody meant may be paid for in ways that nobody can tell.
+                let is_meant = !matches!(packet.intent, Intent::Unknown);
+                if is_meant || self.model.rules.packets_per_s.is_none() {
+                    self.at_server(&packet);
+                }
+            }
             Happening::AtRelay { relayed, peer, data } => {
-                let expected = self.model.arrive(self.ms, relayed, peer, &data);
                 // Whoever says through the kernel that he is us is some other program.
                 let is_own = peer.ip() == relayed.ip();
-                let expected = if is_own { Delivery::Dropped } else { expected };
+                let way = self.model.arrive(self.ms, relayed, peer, &data);
+                self.told.dropped += u64::from(way.delivery == Delivery::Dropped);
+                let expected = self.pay(if is_own { Way::NONE } else { way });
                 let now = self.now();
                 let delivery = self.shards.peer_sent(now, relayed, peer, &data);
                 assert_eq!(delivery, expected, "{peer} sent to {relayed}");
@@ -159,8 +196,9 @@ impl World {
             Happening::Icmp { relayed, peer, kind } => self.icmp_comes(relayed, peer, kind),
             Happening::AtClient { client, id, read } => {
                 let unix_s = self.now().unix_s();
-                if let Some(client) = self.clients.iter_mut().find(|c| c.address == client) {
-                    client.hear(id, &read, unix_s);
+                if let Some(index) = self.clients.iter().position(|c| c.origin == client) {
+                    self.clients[index].hear(id, &read, unix_s);
+                    self.hang_up_left(index);
                 }
             }
             Happening::SocketOpened { shard, token, result } => {
@@ -171,12 +209,29 @@ impl World {
                 if let Some(packet) = self.clients[index].retransmit(id) {
                     self.client_sends(index, packet);
                 }
+                self.hang_up_left(index);
             }
+            Happening::Bytes(number, bytes) => self.read_stream(number, &bytes),
+            Happening::Flush(number) => self.flush(number, 0),
+            Happening::HungUp(number) => self.end_stream(number),
+            Happening::StreamEnds(number) => self.stream_ends(number),
+            Happening::ConnectionLost(origin) => {
+                if let Some(client) = self.clients.iter_mut().find(|c| c.origin == origin) {
+                    client.move_on();
+                    client.hung_up.clear();
+                }
+            }
+            Happening::ComesLate(origin, late) => self.comes_late(origin, late),
+            Happening::OperatorActs => self.operator_acts(),
+            Happening::Wants(order) => self.wants(order),
             Happening::AttackerActs => self.attacker_acts(),
             Happening::ClockJumps(by_s) => self.unix_jumped_s += by_s,
             Happening::AsksAtOnce { client, wanted } => self.asks_at_once(client, wanted),
             Happening::Impersonates { client, wanted } => {
-                let nonce = self.challenge(client);
+                if !self.can_ask(client) {
+                    return;
+                }
+                let Some(nonce) = self.challenge(client) else { return };
                 let mallory = signer("mallory", i64::MAX / 2);
                 let id = TransactionId([0x3A; 12]);
                 let ask = Ask::new(wanted, mallory, nonce, id, false);
@@ -189,8 +244,14 @@ impl World {
         let others: Vec<SocketAddr> =
             self.clients.iter().flat_map(|c| c.relayed.iter().copied()).collect();
         if let Some(packet) = self.clients[index].act(&mut self.prng, &others, &self.tokens) {
-            self.client_sends(index, packet);
+            // Media comes in bursts.
+            let is_data = matches!(packet.intent, Intent::Send { .. } | Intent::Channel { .. });
+            let copies = if is_data { self.prng.within(1, 4) } else { 1 };
+            for _ in 0..copies {
+                self.client_sends(index, packet.clone());
+            }
         }
+        self.hang_up_left(index);
         let gap_ms = match self.prng.below(10) {
             0..6 => self.prng.within(100, 5000),
             6..9 => self.prng.within(5000, 120_000),
@@ -201,161 +262,53 @@ impl World {
 
     fn client_sends(&mut self, index: usize, packet: Packet) {
         self.attacker.overhear(&packet);
+        let is_stream = packet.client.is_stream();
         if let Some(id) = self.clients[index].waiting_id() {
-            self.net.plan(self.ms + 700, Happening::Retransmits { index, id });
+            // RFC 8489 §6.2.1 and §6.2.2.
+            let after_ms = if is_stream { 39_500 } else { 700 };
+            self.net.plan(self.ms + after_ms, Happening::Retransmits { index, id });
         }
-        self.net.send(&mut self.prng, self.ms, &Happening::AtServer(packet));
+        if is_stream {
+            self.write(packet);
+        } else {
+            self.net.send(&mut self.prng, self.ms, &Happening::AtServer(packet));
+        }
+    }
+
+    /// A client lets go of the connections that it has left.
+    fn hang_up_left(&mut self, index: usize) {
+        for left in std::mem::take(&mut self.clients[index].hung_up) {
+            self.hang_up(left);
+        }
     }
 
     fn attacker_acts(&mut self) {
-        let live: Vec<(SocketAddr, SocketAddr)> = self
+        let live: Vec<(Origin, SocketAddr)> = self
             .model
             .allocations
             .iter()
             .flat_map(|(client, a)| a.relayed(self.ms).map(|r| (*client, r)))
             .collect();
-        let nonce = self.challenge(OWN);
+        // It may ask for more than it is answered.
+        let flood = if self.prng.chance(15) { 12 } else { 0 };
+        // In somebody else's name, who goes unharmed where he shows a nonce.
+        let victim = self.prng.below(CLIENTS as u64) as usize;
+        let origin = self.clients[victim].origin;
+        let in_name_of = if origin.is_stream() { attacker::address() } else { origin };
+        for _ in 0..flood {
+            self.challenge(in_name_of);
+        }
+        if let (Some(nonce), true) = (self.clients[victim].nonce.clone(), flood > 0) {
+            let wanted = self.prng.pick(&[Wanted::Binding, Wanted::Challenge]).clone();
+            let ask = self.clients[victim].ask_with(&mut self.prng, wanted, nonce);
+            self.net.plan(self.ms, Happening::AtServer(Packet::ask(origin, &ask)));
+        }
+        let nonce = self.challenge(attacker::address()).unwrap_or_default();
         if let Some(happening) = self.attacker.act(&mut self.prng, &live, nonce) {
             self.net.send(&mut self.prng, self.ms, &happening);
         }
-        let gap_ms = self.prng.within(500, 20_000);
+        let gap_ms = self.prng.within(500, 60_000);
         self.net.plan(self.ms + gap_ms, Happening::AttackerActs);
-    }
-
-    /// The nonce that the server gives this client right away.
-    fn challenge(&mut self, client: SocketAddr) -> Vec<u8> {
-        let ask = self.clients[0].ask_with(&mut self.prng, Wanted::Challenge, Vec::new());
-        let now = self.now();
-        let (_, seen) = self.shards.client_sent(&mut self.prng, now, client, &ask.bytes());
-        let [(_, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
-        let read = self.read(client, &ask, bytes);
-        read.nonce.expect("a 401 has a nonce")
-    }
-
-    fn asks_at_once(&mut self, client: SocketAddr, wanted: Wanted) {
-        if !self.clients.iter().any(|c| c.address == client) {
-            return;
-        }
-        let nonce = self.challenge(client);
-        let asking = self.clients.iter().find(|c| c.address == client).expect("looked for above");
-        let ask = asking.ask_with(&mut self.prng, wanted, nonce);
-        self.at_server(&Packet::ask(client, &ask));
-    }
-
-    fn at_server(&mut self, packet: &Packet) {
-        let Packet { client, bytes, intent } = packet;
-        let now = self.now();
-        let (delivery, seen) = self.shards.client_sent(&mut self.prng, now, *client, bytes);
-        // Before the model takes the step: what had expired and was noticed only by it.
-        let closed_late = self.forget_expired(&seen);
-        let expected = match intent {
-            Intent::Ask(ask) => {
-                assert_eq!(delivery, Delivery::Dropped);
-                self.check_answer(*client, ask, &seen);
-                Delivery::Dropped
-            }
-            Intent::Send { peer, data, dont_fragment } => {
-                self.model.send(self.ms, *client, *peer, data, *dont_fragment)
-            }
-            Intent::Channel { number, data } => {
-                self.model.channel_data(self.ms, *client, *number, data)
-            }
-            Intent::Unknown => {
-                self.check_unknown(*client, bytes, &delivery, &seen);
-                delivery.clone()
-            }
-        };
-        assert_eq!(delivery, expected, "{packet:?}");
-        self.delivered(delivery);
-        for (client, reason) in closed_late {
-            assert_eq!(reason, EndReason::Client);
-            assert!(self.model.forget_expired(self.ms, client), "{client} ended before its time");
-            self.told.ended_by_client += 1;
-        }
-        self.plan_openings(&seen);
-    }
-
-    fn socket_opened(&mut self, shard: usize, token: Token, result: Result<Opened, Why>) {
-        let now = self.now();
-        let (client, seen) = self.shards.socket_opened(&mut self.prng, now, shard, token, result);
-        let closed = self.forget_expired(&seen);
-        assert!(closed.is_empty(), "{closed:?}");
-        let ask = Rc::clone(self.model.pending(client).expect("a question is open"));
-        let reserved = result.ok().and_then(|opened| opened.reserved).map(|token| token.0);
-        let relayed = result.map(|opened| {
-            let ports = std::iter::once(opened.relay).chain(opened.other.and_then(Result::ok));
-            ports.map(|port| self.shards.transport_address(port)).collect()
-        });
-        self.told.refused_by_ledger += u64::from(relayed.is_err());
-        let verdict = self.model.socket_opened(self.ms, client, relayed, reserved, self.is_stopped);
-        let [(to, bytes)] = &seen.answers[..] else { panic!("one answer: {seen:?}") };
-        assert_eq!(*to, client);
-        let read = self.read(client, &ask, bytes);
-        assert_eq!(Verdict::Answers(read.answer.clone()), verdict);
-        self.check_addresses(client, &read);
-        let live = self.model.live(self.ms, client).map(|a| a.relayed(self.ms).collect());
-        let opened: Vec<_> = live.map(|relayed| (client, relayed)).into_iter().collect();
-        assert_eq!(seen.opened, opened);
-        self.told.dual += u64::from(read.relayed.len() == 2);
-        self.check_ports(&ask.wanted, &read);
-        self.told.allocations += opened.len() as u64;
-        self.probe(client, &ask.wanted, &read.answer);
-        self.tell(client, ask.id, read);
-    }
-
-    pub(super) fn read(&mut self, client: SocketAddr, ask: &Ask, bytes: &[u8]) -> Read {
-        let asked = Asked { client, request: ask.request.clone() };
-        let read = read(&asked, REALM, ask.id, bytes);
-        if let Some(nonce) = &read.nonce {
-            self.model.nonce_issued(nonce.clone(), client, self.ms);
-        }
-        read
-    }
-
-    pub(super) fn tell(&mut self, client: SocketAddr, id: TransactionId, read: Read) {
-        match read.answer {
-            Answer::Error(_) | Answer::Unknown(_) => self.told.errors += 1,
-            Answer::Mapped | Answer::Allocated { .. } | Answer::Refreshed { .. } | Answer::Done => {
-                self.told.successes += 1
-            }
-        }
-        let heard = Happening::AtClient { client, id, read };
-        self.net.send(&mut self.prng, self.ms, &heard);
-    }
-
-    fn delivered(&mut self, delivery: Delivery) {
-        match delivery {
-            Delivery::Dropped => self.told.dropped += 1,
-            Delivery::ToPeer { from, peer, data, dont_fragment } => {
-                self.told.to_peers += 1;
-                self.told.whole += u64::from(dont_fragment);
-                let arrives = Happening::AtPeer { from, peer, data };
-                self.net.send(&mut self.prng, self.ms, &arrives);
-            }
-            Delivery::ToClient { client, header, data } => {
-                self.told.to_clients += 1;
-                let is_channel = matches!(header, Header::Channel(_));
-                self.told.on_channels += u64::from(is_channel);
-                let receiver = self.model.live(self.ms, client).expect("only to the living");
-                let peer = match header {
-                    Header::Channel(number) => receiver.peer_of(self.ms, number.number()),
-                    Header::DataIndication(peer) => Some(peer),
-                };
-                let peer = peer.expect("a live binding");
-                let relayed = receiver.relayed_like(self.ms, peer).expect("of its family");
-                self.told.inside += u64::from(peer.ip() == relayed.ip());
-                self.shards.note_to_client(relayed, data.len());
-            }
-        }
-    }
-
-    fn plan_openings(&mut self, seen: &Seen) {
-        for (shard, token, result) in &seen.opening {
-            let (shard, token, result) = (*shard, *token, *result);
-            let delay_ms = if self.prng.chance(60) { 0 } else { self.prng.within(1, 2000) };
-            let opened = Happening::SocketOpened { shard, token, result };
-            self.net.plan(self.ms + delay_ms, opened);
-        }
     }
 
     /// Ticks every shard at each of its deadlines up to `end_ms`.
@@ -371,22 +324,22 @@ impl World {
     }
 
     fn note(&mut self, happening: &Happening) {
-        let line = format!("{:>9} ms  {happening:?}", self.ms);
-        for byte in line.bytes() {
-            // FNV-1a.
-            self.told.hash = (self.told.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        for part in [self.ms, self.prng.state()] {
+            // FNV-1a, by words.
+            self.told.hash = (self.told.hash ^ part).wrapping_mul(0x0100_0000_01B3);
         }
         if self.trace.len() == TRACE_LINES {
             self.trace.pop_front();
         }
-        self.trace.push_back(line);
+        self.trace.push_back((self.ms, happening.clone()));
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for line in &self.trace {
+            for (ms, happening) in &self.trace {
+                let line = format!("{ms:>9} ms  {happening:?}");
                 eprintln!("{}", line.chars().take(300).collect::<String>());
             }
             let seed = self.seed;

@@ -63,6 +63,8 @@ fn what_begins_no_message_closes_the_connection_without_an_answer() {
         ("HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
         ("ChannelData at the beginning", &[0x40, 0, 0, 4, 1, 2, 3, 4]),
         ("random bytes", &[0xC3; 100]),
+        // security.md C4
+        ("what is below the channels and above STUN", &[0x3F, 0xFF, 0, 0]),
     ] {
         let mut client = StreamClient::connect(daemon.tcp());
         client.send(bytes);

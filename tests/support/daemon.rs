@@ -223,6 +223,14 @@ impl Daemon {
         (record["ok"].as_bool().unwrap(), problem, record["dropped"].as_u64().unwrap())
     }
 
+    /// One sample of `/metrics`, by its name with labels.
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
+        let (status, text) = fetch(self.http[0], "/metrics", "");
+        assert_eq!(status, 200, "{text}");
+        let value = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{sample}:\n{text}"))
+    }
+
     /// The allocations in the record, oldest first.
     pub(crate) fn rows(&self) -> Vec<Row> {
         rows(&self.state())
@@ -323,6 +331,12 @@ pub(crate) fn get(http: SocketAddr, path: &str) -> (u16, Value) {
 
 /// `headers` are whole lines.
 fn get_with(http: SocketAddr, path: &str, headers: &str) -> (u16, Value) {
+    let (status, body) = fetch(http, path, headers);
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+/// The same for an answer that is no JSON.
+fn fetch(http: SocketAddr, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect_timeout(&http, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let host = format!("Host: localhost:{}\r\n", http.port());
@@ -331,7 +345,7 @@ fn get_with(http: SocketAddr, path: &str, headers: &str) -> (u16, Value) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    (status, body.to_owned())
 }
 
 /// Asks again and again, until there is an answer or [`PATIENCE`] is over.

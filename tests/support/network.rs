@@ -13,8 +13,8 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 /// Set in the process that runs the body.
 const INSIDE: &str = "TURNBELL_TEST_INSIDE_NETWORK";
-/// Every wait in a test is bounded, so this is never reached.
-const BODY_S_MAX: &str = "120";
+/// Every wait in a test is bounded, so this is never reached; seconds.
+const BODY_S_MAX: u64 = 120;
 
 /// Runs `body` alone in a network that has nothing but `lo`; what it mounts is its own. Call it first and with a closure of
 /// the test function itself: the closure's path is the test's name.
@@ -26,10 +26,12 @@ pub(crate) fn in_own_network<F: FnOnce()>(body: F) {
     }
     let path = type_name::<F>().trim_end_matches("::{{closure}}");
     let (_, test) = path.split_once("::").expect("crate::module::test");
+    let faults = std::env::var("TURNBELL_FAULT_SECONDS").ok();
+    let longer = faults.map_or(0, |text| text.parse::<u64>().expect("whole seconds") * 4);
     let output = Command::new("timeout")
         .args([
             "--foreground",
-            BODY_S_MAX,
+            &(BODY_S_MAX + longer).to_string(),
             "unshare",
             "--user",
             "--map-root-user",

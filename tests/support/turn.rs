@@ -211,8 +211,17 @@ impl Turn {
 
     /// What the server sends back for these bytes, unread.
     pub(crate) fn exchange(&mut self, client: SocketAddr, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let server = server_for(client);
-        let tuple = FiveTuple::udp(client, server);
+        self.exchange_over(FiveTuple::udp(client, server_for(client)), bytes)
+    }
+
+    /// The answers to `request` with a fresh nonce, whatever lies between.
+    pub(crate) fn answers_over(&mut self, tuple: FiveTuple, request: Request) -> Vec<Vec<u8>> {
+        let nonce = self.challenge(tuple);
+        let bytes = self.encode(tuple.client, request, &nonce);
+        self.exchange_over(tuple, &bytes)
+    }
+
+    fn exchange_over(&mut self, tuple: FiveTuple, bytes: &[u8]) -> Vec<Vec<u8>> {
         if self.relay.forward_client(self.now, tuple, bytes) == Forward::Handle {
             self.relay.handle(self.now, Input::Datagram { tuple, bytes });
         }

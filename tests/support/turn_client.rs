@@ -14,7 +14,7 @@ use turnbell::wire::writer::MessageWriter;
 
 /// A request is sent again after this time, at most [`TRIES`] times.
 const RETRY: Duration = Duration::from_millis(500);
-const TRIES: usize = 10;
+const TRIES: usize = 20;
 /// How long a test waits to be sure that nothing comes.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 
@@ -173,17 +173,26 @@ impl TurnClient {
         Some((peer, (*kind, *code, u32::from_be_bytes(data.try_into().unwrap()))))
     }
 
+    /// The bytes of a signed request.
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        fill: impl FnOnce(MessageWriter) -> MessageWriter,
+    ) -> Vec<u8> {
+        fill(MessageWriter::new(Class::Request, method, new_id()))
+            .attribute(AttributeType::USERNAME, self.username.as_bytes())
+            .attribute(AttributeType::REALM, &self.realm)
+            .attribute(AttributeType::NONCE, &self.nonce)
+            .finish(Some(self.key.as_bytes()), true)
+    }
+
     /// The code of the error response is the error.
     fn ask(
         &self,
         method: Method,
         fill: impl FnOnce(MessageWriter) -> MessageWriter,
     ) -> Result<Vec<u8>, u16> {
-        let bytes = fill(MessageWriter::new(Class::Request, method, new_id()))
-            .attribute(AttributeType::USERNAME, self.username.as_bytes())
-            .attribute(AttributeType::REALM, &self.realm)
-            .attribute(AttributeType::NONCE, &self.nonce)
-            .finish(Some(self.key.as_bytes()), true);
+        let bytes = self.request(method, fill);
         let answer = exchange(&self.socket, self.server, &bytes);
         let message = Message::parse(&answer).unwrap();
         match message.attribute(AttributeType::ERROR_CODE) {

@@ -2,6 +2,7 @@
 
 mod body;
 mod body_media;
+mod desk;
 pub mod exchange;
 pub mod frame_in;
 pub mod frame_out;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message as WsMessage};
@@ -81,11 +80,14 @@ where
         }
     };
     if let End::Close { code, reason } = end {
-        let frame = CloseFrame { code: code.number().into(), reason: reason.into() };
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         let goodbye = async {
-            // The other side's close frame, or its end, is the answer to ours.
             sink.send(WsMessage::Close(Some(frame))).await.ok()?;
-            while let Some(Ok(_)) = stream.next().await {}
+            let mut socket = sink.reunite(stream).ok()?;
+            // Closing with something unread would reset the connection, and what was just written
+            // would be lost on its way. The other side's end is the answer to ours.
+            let mut unread = [0; WS_READ_BUFFER_BYTES];
+            while socket.get_mut().read(&mut unread).await.ok()? > 0 {}
             Some(())
         };
         let _ = timeout(WS_CLOSE_PATIENCE, goodbye).await;
@@ -95,10 +97,10 @@ where
 /// How a connection ends.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// The other side is gone, or tungstenite has said why it closes.
+    /// The other side is gone, or has said that it goes.
     Gone,
     Close {
-        code: CloseCode,
+        code: u16,
         reason: String,
     },
 }
@@ -107,7 +109,19 @@ impl End {
     fn with(code: CloseCode, reason: &str) -> Self {
         // RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
         let end = reason.floor_char_boundary(123);
-        Self::Close { code, reason: reason[..end].to_owned() }
+        Self::Close { code: code.number(), reason: reason[..end].to_owned() }
+    }
+
+    /// A fault of RFC 6455 has a code of RFC 6455 (P10).
+    fn fault(why: &Error) -> Self {
+        tracing::trace!(%why, "a WebSocket broke");
+        let code = match why {
+            Error::Protocol(_) => 1002,
+            Error::Utf8(_) => 1007,
+            Error::Capacity(_) => 1009,
+            _ => return Self::Gone,
+        };
+        Self::Close { code, reason: String::new() }
     }
 }
 
@@ -187,13 +201,7 @@ where
             }
             Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)))) => {}
             Ok(Some(Ok(WsMessage::Close(_)))) => return Err(End::Gone),
-            Ok(Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. })))) => {
-                return Err(End::with(CloseCode::TooBig, "much too big"));
-            }
-            Ok(Some(Err(why))) => {
-                tracing::trace!(%why, "a WebSocket broke");
-                return Err(End::Gone);
-            }
+            Ok(Some(Err(why))) => return Err(End::fault(&why)),
         }
     }
 }

@@ -14,11 +14,13 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::desk::PageDesk;
 use super::exchange::Exchange;
-use super::socket::{self, Desk};
+use super::socket;
 use crate::edge::Edge;
 use crate::edge::cors::{self, Claimed};
 use crate::edge::error::ApiError;
+use crate::edge::forwarded::HttpClient;
 use crate::limits::ws::WS_CONNECTIONS_MAX;
 
 /// The subprotocol; a client that does not name it is refused.
@@ -27,24 +29,24 @@ pub const PROTOCOL: &str = "turnbell.v1";
 /// What signaling needs of the daemon.
 pub struct Signaling {
     exchange: Exchange,
-    desk: Arc<dyn Desk>,
     places: Arc<Semaphore>,
 }
 
 impl Signaling {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(exchange: Exchange, desk: Arc<dyn Desk>) -> Self {
-        Self { exchange, desk, places: Arc::new(Semaphore::new(WS_CONNECTIONS_MAX)) }
+    pub fn new(exchange: Exchange) -> Self {
+        Self { exchange, places: Arc::new(Semaphore::new(WS_CONNECTIONS_MAX)) }
     }
 }
 
 pub(crate) async fn get(
     State(edge): State<Arc<Edge>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
 ) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
     let signaling = edge.signaling().ok_or_else(ApiError::not_found)?;
-    let headers = request.headers();
+    let headers = &parts.headers;
     let accept = asks_for_upgrade(headers)?;
     if !is_welcome(&edge, headers) {
         return Err(ApiError::foreign_origin());
@@ -53,11 +55,16 @@ pub(crate) async fn get(
         return Err(ApiError::draining());
     }
     let place = signaling.places.clone().try_acquire_owned().map_err(|_| ApiError::crowded())?;
-    let (exchange, desk) = (signaling.exchange.clone(), signaling.desk.clone());
-    let upgrade = hyper::upgrade::on(&mut request);
+    let exchange = signaling.exchange.clone();
+    let desk = PageDesk {
+        vantage: edge.vantage(&parts),
+        client: parts.extensions.get::<HttpClient>().map(|client| client.address),
+        edge: Arc::clone(&edge),
+    };
+    let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(stream) => socket::serve(TokioIo::new(stream), exchange, desk).await,
+            Ok(stream) => socket::serve(TokioIo::new(stream), exchange, Arc::new(desk)).await,
             Err(why) => tracing::trace!(%why, "a connection did not become a WebSocket"),
         }
         drop(place);

@@ -259,3 +259,49 @@ fn a_hundred_thousand_allocations_of_every_kind_leak_no_port() {
         assert_eq!(drawn, ports.clone().collect::<Vec<u16>>());
     }
 }
+
+#[test]
+fn a_reservation_above_a_lowered_quota_survives_who_may_not_redeem_it() {
+    let ledger = ledger(50_000..=50_009, generous());
+    let now = Now::read();
+    let (one, token) = reserve(&ledger, now, USER);
+    let (other, _) = reserve(&ledger, now, USER);
+    ledger.count("alice", source()).unwrap();
+    ledger.set_quota(QuotaLimits { per_user: 1, ..generous() });
+    let token = token.unwrap();
+    let refused = ledger.redeem(now, token, "alice", source());
+    assert_eq!(refused.map(|_| ()), Err(Why::UserQuota));
+    assert_eq!(ledger.port_count(), PortCount { free: 16, resting: 0, reserved: 2, used: 2 });
+    assert_eq!(ledger.allocation_count(), 1);
+    // It still counts, and is given back once.
+    ledger.uncount("alice", source());
+    for even in [one, other] {
+        ledger.give_back(even);
+    }
+    ledger.tend(now.after(Duration::from_secs(60)));
+    assert_eq!(ledger.port_count(), PortCount { free: 20, resting: 0, reserved: 0, used: 0 });
+    assert_eq!(ledger.allocation_count(), 0);
+}
+
+#[test]
+fn while_memory_is_short_allocations_become_no_more_than_they_were_and_what_ends_makes_room() {
+    let ledger = ledger(50_000..=50_009, generous());
+    let now = Now::read();
+    let count = || ledger.count(USER, source());
+    for _ in 0..3 {
+        count().unwrap();
+    }
+    ledger.set_short_of_memory(true);
+    assert!(ledger.is_short_of_memory());
+    assert_eq!(count(), Err(Why::Memory));
+    ledger.uncount(USER, source());
+    // Said again, it is still as many as at first.
+    ledger.set_short_of_memory(true);
+    count().unwrap();
+    assert_eq!(count(), Err(Why::Memory));
+    assert_eq!(reserve(&ledger, now, USER).1, Err(Why::Memory));
+    ledger.set_short_of_memory(false);
+    assert!(!ledger.is_short_of_memory());
+    count().unwrap();
+    assert_eq!(ledger.allocation_count(), 4);
+}

@@ -15,6 +15,7 @@ use crate::wire::framing::{Framing, first_frame};
 impl Shard {
     /// Takes over the streams that the edge has finished.
     pub(super) fn take_streams(&mut self, now: Now) {
+        self.streams.hold(self.ledger.is_short_of_memory());
         for _ in 0..STREAMS_PER_TURN {
             let finished = match self.finished.try_recv() {
                 Ok(finished) => finished,

@@ -1,0 +1,170 @@
+//! Who may be here: tokens of issuers, guests with a token of our own (P2), and what a page may know
+//! before it has one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use hyper::Request;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use super::Edge;
+use super::error::ApiError;
+use super::ice;
+use crate::auth::identity::{Identity, Role, TenantId, UserId};
+use crate::auth::own_token::OwnKey;
+use crate::auth::secret::random_bytes;
+use crate::auth::token::Issuers;
+use crate::limits::ws::{GUEST_NAME_BYTES_MAX, GUEST_TTL};
+use crate::time::Now;
+
+/// Whose tokens count.
+#[derive(Clone)]
+pub struct IdentityOptions {
+    /// Our own tokens among them.
+    pub issuers: Arc<Issuers>,
+    /// What we sign with.
+    pub own: OwnKey,
+    /// Who gets a token without having one.
+    pub guests: Guests,
+}
+
+/// Who may be a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guests {
+    /// Truly local pages.
+    Local,
+    /// Whoever asks.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl IdentityOptions {
+    /// Nobody but who holds a token of a key that nobody knows: for tests of the rest.
+    #[must_use]
+    pub fn none() -> Self {
+        let own = OwnKey::new(&random_bytes::<32>().unwrap_or_default());
+        Self { issuers: Arc::default(), own, guests: Guests::Nobody }
+    }
+
+    pub(super) fn verify(&self, now: Now, token: &str) -> Result<Identity, ApiError> {
+        self.issuers.verify(now, token).map_err(|why| {
+            tracing::debug!(%why, "a token does not count");
+            ApiError::bad_token(why.is_expired())
+        })
+    }
+}
+
+impl fmt::Debug for IdentityOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityOptions").field("guests", &self.guests).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Guest {
+    token: String,
+    user: String,
+    name: Box<str>,
+    /// Unix milliseconds.
+    expires_at: i64,
+}
+
+/// `POST /v1/guests {"name"}`: a token of our own for somebody who has none.
+pub(crate) async fn guests(
+    State(edge): State<Arc<Edge>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let now = Now::read();
+    let (parts, body) = request.into_parts();
+    let may = match edge.options().identity.guests {
+        Guests::Anyone => true,
+        Guests::Local => edge.is_local(&parts),
+        Guests::Nobody => false,
+    };
+    if !may {
+        return Err(ApiError::forbidden(
+            "guests are not let in here",
+            "identity.guests = \"anyone\" lets everybody in; `turnbell invite` lets one in",
+        ));
+    }
+    if !edge.page_may(now, &parts) {
+        return Err(ApiError::too_many("this address has asked for enough guest tokens"));
+    }
+    let asked: Asked = ice::json_body(&parts.headers, body, "`name` (text)").await?;
+    let guest = guest(now, &asked.name)?;
+    let token = edge.options().identity.own.session(now, &guest).ok_or_else(ApiError::internal)?;
+    let expires_at = guest.expires_at_unix_s.unwrap_or_default() * 1000;
+    let user = guest.user.as_str().to_owned();
+    Ok(private(Guest { token, user, name: guest.name, expires_at }))
+}
+
+/// Somebody new: `g_` and 10 random characters, in the tenant `default`.
+pub(super) fn guest(now: Now, name: &str) -> Result<Identity, ApiError> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let random = random_bytes::<10>().map_err(|_| ApiError::internal())?;
+    let letters = random.map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+    let user = format!("g_{}", letters.iter().collect::<String>());
+    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+    let plain = plain.trim();
+    Ok(Identity {
+        tenant: TenantId::default_tenant(),
+        user: UserId::new(&user).ok_or_else(ApiError::internal)?,
+        role: Role::Member,
+        name: plain[..plain.floor_char_boundary(GUEST_NAME_BYTES_MAX)].into(),
+        is_verified: false,
+        expires_at_unix_s: Some(now.unix_s() + GUEST_TTL.as_secs() as i64),
+        contact: None,
+        number: None,
+    })
+}
+
+#[derive(Serialize)]
+struct PublicConfig {
+    features: Features,
+    /// Whether `POST /v1/guests` would let this page in.
+    guests: bool,
+    /// Where the WebSocket is, from the page's own place.
+    ws: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Features {
+    voice: bool,
+    turn: bool,
+}
+
+/// `GET /v1/config`: what a page may know before it has a token.
+pub(crate) async fn config(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let guests = match edge.options().identity.guests {
+        Guests::Anyone => true,
+        Guests::Local => edge.is_local(&parts),
+        Guests::Nobody => false,
+    };
+    let voice = edge.signaling().is_some();
+    private(PublicConfig {
+        features: Features { voice, turn: true },
+        guests,
+        ws: "v1/ws",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn private(body: impl Serialize) -> Response {
+    let mut response = Json(body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -16,6 +16,7 @@ import { TurnbellError } from "./errors.js";
  * @property {number | null} ended_at
  * @property {number | null} talk_ms
  * @property {string | null} [path]
+ * @property {{ audio: boolean, video: boolean }} [media]
  */
 
 /**
@@ -38,7 +39,7 @@ async function ask(server, path, { token, body } = {}) {
     throw new TurnbellError("unreachable", { cause });
   }
   const said = await answer.json().catch(() => null);
-  if (answer.ok && said) return said;
+  if (answer.ok) return said ?? {};
   const { code = "not_turnbell", message, hint, field } = said?.error ?? {};
   const error = new TurnbellError(code === "unauthorized" ? "unauthenticated" : code, { message, field });
   if (hint) error.cure = hint;
@@ -67,3 +68,6 @@ export const invite = (server, token, how) => ask(server, "v1/invites", { token,
  */
 export const history = (server, token, limit = 20, cursor = null) =>
   ask(server, `v1/calls?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, { token });
+
+/** Ends a call of the user's that is on no page, or on another. @param {string} server @param {string} token @param {string} call */
+export const endCall = (server, token, call) => ask(server, `v1/calls/${call}/end`, { token, body: {} });

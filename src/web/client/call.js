@@ -29,6 +29,8 @@ export class Call extends Emitter {
   media = { audio: true, video: false };
   /** @type {Other} */
   peer;
+  /** This tab was in it, before its page was loaded again. */
+  wasHere = false;
   /** The user is in another call. */
   isWaiting = false;
   /** When it was accepted, by the server's clock. @type {number | null} */
@@ -103,6 +105,7 @@ export class Call extends Emitter {
     const call = new Call(host, mine?.role === "callee" ? "incoming" : "outgoing", {});
     call.id = view.call;
     call.media = view.media;
+    call.wasHere = view.you !== null;
     call.#see({ ...view, you: mine?.party ?? null });
     return call;
   }

@@ -10,4 +10,4 @@ export { Call } from "./call.js";
 export { TurnbellError, ensureSecureContext } from "./errors.js";
 export { devices, testMicrophone, Meter } from "./media.js";
 export { fourWords } from "./words.js";
-export { config, guest, history, invite, redeem } from "./account.js";
+export { config, endCall, guest, history, invite, redeem } from "./account.js";

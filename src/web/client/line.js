@@ -150,6 +150,7 @@ export class Line extends Emitter {
    */
   async call(user, options = {}) {
     const call = Call.outgoing(this.#host(), user, options);
+    call.peer.name = this.people.get(user)?.name || user;
     this.emit("call", call);
     await call.invite();
     return call;

@@ -36,7 +36,9 @@ select { width: auto; border-radius: 1.5rem; border-color: var(--line); backgrou
 .bottom { display: flex; flex-wrap: wrap; justify-content: center; gap: 0.5rem; margin-top: 1.5rem; }
 @media (max-width: 30rem) {
   .brand h1 { display: none; }
-  .me b { max-width: 7rem; }
+  .me .avatar { display: none; }
+  .me b { max-width: 8rem; }
+  select { padding-inline: 0.75rem 0.25rem; }
 }
 @media (min-width: 52rem) {
   .page { padding-inline: 2rem; }

@@ -81,9 +81,9 @@ export class TbActiveCall extends Part {
     this.root.append(h("section", { id: "stage", part: "stage", tabindex: "-1", "aria-label": text("in_call", { name }) },
       h("video", { id: "far", part: "video", playsinline: true }),
       h("header", {},
-        h("div", { class: "title" }, h("h2", {}, name), h("p", { id: "state" })),
+        h("div", { class: "title" }, h("h2", { id: "name" }, name), h("p", { id: "state" })),
         h("p", { id: "quality", hidden: true })),
-      h("div", { id: "face" }, h("div", { class: "who" }, avatar(name)), h("p", { id: "hint", class: "hint" })),
+      h("div", { id: "face" }, h("div", { class: "who", id: "who" }, avatar(name)), h("p", { id: "hint", class: "hint" })),
       h("video", { id: "near", muted: true, autoplay: true, playsinline: true, "aria-hidden": "true", hidden: true }),
       h("div", { id: "notices", role: "status" }),
       h("button", { id: "tap", class: "primary", hidden: true }, icon("sound"), text("tap_to_hear", { name })),
@@ -108,6 +108,11 @@ export class TbActiveCall extends Part {
     if (!call || call.state === "ended") return;
     const name = call.peer.name || call.peer.user;
     const isUp = call.answeredAt !== null;
+    if (this.#get("name").textContent !== name) {
+      this.#get("name").textContent = name;
+      this.#get("who").replaceChildren(avatar(name));
+      this.#get("stage").setAttribute("aria-label", text("in_call", { name }));
+    }
     this.#button("mute", call.isMuted ? "mic_off" : "mic", call.isMuted ? "unmute" : "mute", call.isMuted, isUp);
     this.#button("camera", call.isCameraOn ? "video" : "video_off", call.isCameraOn ? "camera_off" : "camera_on", call.isCameraOn, isUp);
     this.#button("screen", "screen", call.isSharing ? "stop_sharing" : "share_screen", call.isSharing, isUp);

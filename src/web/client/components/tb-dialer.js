@@ -9,6 +9,10 @@ section { padding: 1.25rem; }
 .dial { display: flex; gap: 0.5rem; margin-top: 0.375rem; }
 .dial input { flex: 1; min-width: 0; border-radius: 1.5rem; padding-inline: 1.125rem; }
 .dial button { flex: none; border-radius: 1.5rem; padding-inline: 1.25rem; }
+@media (max-width: 30rem) {
+  .dial #dial { width: 2.75rem; padding: 0; }
+  .dial #dial span { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+}
 .hint { min-height: 1.25rem; margin-top: 0.375rem; }
 h2 { margin-top: 1rem; display: flex; align-items: baseline; gap: 0.5rem; }
 .count { color: var(--quiet); font-weight: 500; font-size: 0.9375rem; }
@@ -42,7 +46,7 @@ export class TbDialer extends Part {
             id: "to", autocomplete: "off", autocapitalize: "off", spellcheck: "false", enterkeyhint: "go",
             placeholder: text("dial_placeholder"), "aria-describedby": "hint", oninput: () => this.#update(),
           }),
-          h("button", { class: "primary", id: "dial" }, icon("phone"), text("call")),
+          h("button", { class: "primary", id: "dial" }, icon("phone"), h("span", {}, text("call"))),
           h("button", { class: "round", type: "button", id: "dial-video", "aria-label": text("video_call"), onclick: dial(true) }, icon("video"))),
         h("p", { id: "hint", class: "hint quiet small" })),
       h("h2", {}, text("people"), h("span", { class: "count", id: "count" })),

@@ -68,9 +68,12 @@ export class TbHistory extends Part {
       if (isFirst) list.replaceChildren();
       list.append(...items.map((entry) => this.#row(entry)));
       this.#get("empty").hidden = list.children.length > 0;
+      this.#get("empty").textContent = text("history_empty");
       this.#get("more").hidden = !next;
     } catch (error) {
-      this.tell("tb-problem", error);
+      const { code, message } = /** @type {any} */ (error);
+      this.#get("empty").hidden = false;
+      this.#get("empty").textContent = code === "unreachable" ? message : text("history_failed");
     }
   }
 

@@ -57,6 +57,7 @@ const TEXTS = {
   // History
   history: "Recent calls",
   history_empty: "No calls yet.",
+  history_failed: "The list could not be loaded.",
   history_more: "Show more",
   history_again: "Call {name} again",
   inbound: "incoming",

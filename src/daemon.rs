@@ -9,12 +9,15 @@ pub(crate) mod explain;
 mod guard;
 mod live;
 mod memory;
+pub(crate) mod outside;
 pub(crate) mod parts;
 pub mod plan;
 mod ports;
 mod pulse;
+mod relaying;
 mod signaling;
 mod signals;
+pub(crate) mod trial;
 
 use std::fmt::Write as _;
 use std::io;
@@ -22,10 +25,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::auth::nonce::NonceKey;
-use crate::auth::secret::random_bytes;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::accept;
@@ -39,27 +40,25 @@ use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
+use crate::ops::resolve;
 use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
 use crate::plane::handle::Handle;
-use crate::plane::ledger::{Ledger, ShardIndex};
-use crate::plane::shard;
 use crate::plane::udp::Listener;
-use crate::policy::peers::PeerPolicy;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
-use crate::turn::relay::{Options as RelayOptions, Relay};
-use crate::turn::relayed_address::RelayAddresses;
 
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
 use drain::Draining;
 use live::{InEffect, Live};
+use outside::{Outside, Questions};
 use signals::Signals;
 
 pub use plan::{Impossible, Plan};
 use ports::Ports;
 pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
+use relaying::Parts;
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +145,8 @@ impl Daemon {
         let here = crate::ops::interfaces::all()
             .map_err(|source| system("reading the addresses of this machine", source))?;
         let Plan { relay, mut warnings } = Plan::of(&config, &here)?;
+        let questions = Questions::of(&config, &relay);
+        warnings.clear();
         warnings.extend(state.warning().map(ToOwned::to_owned));
         let secrets = parts::secrets(&config, &state, &mut warnings)?;
         parts::raise_file_limit();
@@ -155,6 +156,11 @@ impl Daemon {
             .map_err(|error| DaemonError::Wishes(vec![error.to_string()]))?;
         let certificates = parts::certificates(&config)?;
         let ports = Ports::bind(&config, &here, &mut warnings)?;
+        let runtime = runtime()?;
+        let lookup = resolve::system();
+        let outside = runtime.block_on(Outside::at_start(&questions, &lookup));
+        let Plan { relay, warnings: of_plan } = Plan::with(&config, &here, outside.found())?;
+        warnings.splice(..0, of_plan.into_iter().chain(outside.sentences()));
         let mut opened = Opened {
             udp: ports.udp.iter().map(Listener::local).collect(),
             tcp: ports.doors_at(false),
@@ -169,15 +175,20 @@ impl Daemon {
         opened.warnings.extend(urls.turns_problem(Now::read()));
 
         let (store, record) = Store::open(parts::store_options(&config));
-        let policy = Arc::new(parts::policy(&config, &opened, &here));
-        let (handle, shard) =
-            start_shard(&config, &opened, &secrets, Arc::clone(&policy), udp, &store)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("edge")
-            .enable_all()
-            .build()
-            .map_err(|source| system("starting the runtime of the edge", source))?;
+        let policy = Arc::new(parts::policy(&config, &opened, &here, &outside));
+        let facts = store.clone();
+        let (handle, shard) = relaying::start(
+            &config,
+            &opened,
+            Parts {
+                verifier: parts::verifier(&config, &secrets),
+                policy: Arc::clone(&policy),
+                listeners: udp,
+                guard: guard::options(&config, guard::revoked(&store))?,
+                quota: parts::quota_limits(&config),
+                facts: Box::new(move |fact| facts.record(Entry::Relay(fact))),
+            },
+        )?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
         let signals = {
             let _inside = runtime.enter();
@@ -187,11 +198,13 @@ impl Daemon {
         parts::load_keys(&store, &keys);
         let draining = Draining::default();
         let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
+        let external = Arc::new(Snapshot::new(outside.health(&config, &opened.relay_addresses)));
         let health = pulse::health_probe(
             handle.clone(),
             store.clone(),
             Arc::clone(&issuer),
             Arc::clone(&draining.begun),
+            Arc::clone(&external),
         );
         let identity = signaling::identity(&config, &state)?;
         let edge = Edge::new(
@@ -209,8 +222,7 @@ impl Daemon {
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
         let live = Arc::new(Live {
-            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened)),
-            opened: opened.clone(),
+            in_effect: Mutex::new(InEffect::at_start(config, policy, &opened, outside)),
             state: Arc::clone(&state),
             handle: handle.clone(),
             edge: Arc::clone(&edge),
@@ -220,7 +232,11 @@ impl Daemon {
             draining,
             certificates: certificates.clone(),
             issued: Arc::clone(&secrets.issued),
+            asking: Notify::new(),
+            external,
         });
+        live.note_found(Now::read());
+        runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
         let seen = Arc::clone(&edge);
@@ -321,43 +337,17 @@ impl Daemon {
     }
 }
 
-fn system(what: &'static str, source: io::Error) -> DaemonError {
-    DaemonError::System { what, source }
+fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .map_err(|source| system("starting the runtime of the edge", source))
 }
 
-fn start_shard(
-    config: &Config,
-    opened: &Opened,
-    secrets: &parts::Secrets,
-    policy: Arc<PeerPolicy>,
-    listeners: Vec<Listener>,
-    store: &Store,
-) -> Result<(Handle, JoinHandle<io::Result<()>>), DaemonError> {
-    let bind: Vec<_> = opened.relay_addresses.iter().map(|a| a.bind).collect();
-    let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
-    let key = random_bytes::<32>()
-        .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
-    let relay = Relay::new(RelayOptions {
-        verifier: Arc::new(parts::verifier(config, secrets)),
-        policy,
-        nonce_key: NonceKey::new(key, Now::read()),
-        relay_addresses: RelayAddresses::new(advertised),
-        default_family: parts::default_family(config),
-        channel_range: parts::channel_range(config),
-        guard: guard::options(config, store)?,
-    });
-    let ledger = Ledger::new(&bind, &config.relay_ports, parts::quota_limits(config));
-    let store = store.clone();
-    shard::spawn(shard::Options {
-        index: ShardIndex(0),
-        relay,
-        listeners,
-        relay_bind_addresses: bind,
-        carry_tos: config.carry_tos,
-        ledger: Arc::new(ledger),
-        facts: Box::new(move |fact| store.record(Entry::Relay(fact))),
-    })
-    .map_err(|source| system("starting the relay thread", source))
+fn system(what: &'static str, source: io::Error) -> DaemonError {
+    DaemonError::System { what, source }
 }
 
 /// A convenience for tools; that it cannot be written is no reason not to relay.

@@ -5,7 +5,7 @@
 //!
 //! - leaves: [`time`], [`limits`], [`constant_time`]
 //! - 0, words and rules: [`wire`], [`auth`], [`policy`]
-//! - 1, machines: [`turn`], [`call`]
+//! - 1, machines: [`turn`], [`call`], [`probe`]
 //! - 2, the world: [`plane`], [`store`]
 //! - 3, the edge: [`edge`], [`ops`], [`config`]
 //! - 4, the whole: [`daemon`], [`cli`]
@@ -21,6 +21,7 @@ pub mod limits;
 pub mod ops;
 pub mod plane;
 pub mod policy;
+pub mod probe;
 pub mod store;
 pub mod time;
 pub mod turn;

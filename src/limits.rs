@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub mod call;
+pub mod outside;
+pub mod revocation;
 pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.
@@ -126,17 +128,6 @@ pub const REFLECTION_PORTS_DEFAULT: &[RangeInclusive<u16>] = &[
 ];
 /// Ports and ranges of ports in that list.
 pub const REFLECTION_PORTS_MAX: usize = 256;
-
-// Revoked users.
-
-/// Users whose credentials are refused; one more is an error that says so.
-pub const REVOCATIONS_MAX: usize = 10_000;
-/// How long a revocation lasts if nobody says: the longest life of a credential issued here, and
-/// the clock skew that is forgiven.
-pub const REVOCATION_DEFAULT: Duration =
-    Duration::from_secs(TTL_MAX.as_secs() + CREDENTIAL_SKEW_S as u64);
-/// Longest that can be asked for, but for "until it is undone".
-pub const REVOCATION_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 // Ports and quotas (defaults; the config may say otherwise within these).
 
@@ -357,7 +348,7 @@ pub const SECRET_BYTES_MIN: usize = 16;
 pub const SECRET_BYTES_MAX: usize = 512;
 /// Hosts `/ice` URLs may name.
 pub const ADVERTISE_MAX: usize = 8;
-/// Servers that clients may be sent to while this one drains.
+/// Servers that clients may be sent to while this one drains or has no room.
 pub const ALTERNATES_MAX: usize = 8;
 /// How long a drain lasts where nobody says; what is on then is ended.
 pub const DRAIN_LIMIT_DEFAULT: Duration = Duration::from_secs(3600);

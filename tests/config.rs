@@ -57,7 +57,7 @@ fn the_shipped_file_names_every_key_and_no_other() {
         if let Some(header) = line.strip_prefix('[') {
             section = format!("{}.", header.trim_matches(['[', ']']));
         } else if let Some((key, _)) = line.split_once(" = ")
-            && key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
+            && key.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
         {
             named.push(format!("{section}{key}"));
         }
@@ -742,4 +742,50 @@ fn a_proxy_header_is_asked_for_at_ports_that_there_are() {
     let config = accepted("proxy_protocol = [\"0.0.0.0:3478\"]");
     assert!(config.warnings[0].contains("can claim any address"), "{:?}", config.warnings);
     check_refused("proxy_protocol = [\"0.0.0.0:443\"]", &["neither in `listen_tcp` nor in"]);
+}
+
+#[test] // R19: nothing outside is asked unless it is configured
+fn stun_servers_are_names_or_addresses_and_bring_the_look_for_nat64_with_them() {
+    let config = accepted("");
+    assert!(config.external_stun.is_empty() && !config.discover_nat64);
+    let shown = |text: &str| {
+        let settings = accepted(text).settings();
+        let of = |key: &str| settings.iter().find(|s| s.key == key).unwrap().value.to_string();
+        (of("external_stun"), of("discover_nat64"))
+    };
+    for (written, meant) in [
+        ("stun.example.org", "stun.example.org:3478"),
+        ("Stun.Example.org:19302", "stun.example.org:19302"),
+        ("192.0.2.7", "192.0.2.7:3478"),
+        ("192.0.2.7:53", "192.0.2.7:53"),
+        ("2001:db8::7", "[2001:db8::7]:3478"),
+        ("[2001:db8::7]:19302", "[2001:db8::7]:19302"),
+    ] {
+        let both = shown(&format!("external_stun = [\"{written}\"]"));
+        assert_eq!(both, (format!("[\"{meant}\"]"), "true".to_owned()));
+    }
+    let without = "external_stun = [\"192.0.2.7\"]\ndiscover_nat64 = false";
+    assert!(!accepted(without).discover_nat64);
+    assert!(accepted("discover_nat64 = true").discover_nat64);
+    for bad in [
+        "stun:stun.example.org",
+        "stun.example.org:0",
+        "192.0.2.7:0",
+        "stun.example.org:65536",
+        "stun.example.org:",
+        "0.0.0.0",
+        "[::]:3478",
+        "224.0.0.1",
+        "",
+        "a b",
+    ] {
+        let text = format!("external_stun = [\"{bad}\"]");
+        check_refused(&text, &[":1: `external_stun`", "such as \"stun.example.org:3478\""]);
+    }
+    let servers = |count: usize| {
+        let servers: Vec<String> = (1..=count).map(|n| format!("\"192.0.2.{n}\"")).collect();
+        format!("external_stun = [{}]", servers.join(", "))
+    };
+    assert_eq!(accepted(&servers(4)).external_stun.len(), 4);
+    check_refused(&servers(5), &["must have 0 to 4 entries, found 5"]);
 }

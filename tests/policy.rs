@@ -438,3 +438,22 @@ fn a_relayed_address_of_ours_reflects_nothing_whatever_its_port() {
 fn outside() -> IpAddr {
     ip("11.0.0.1")
 }
+
+#[test] // security.md section 2: any NAT64 prefix found through ipv4only.arpa
+fn a_discovered_nat64_prefix_is_closed_to_its_last_address_unless_the_operator_opens_it() {
+    let options = |allow: &[&str]| PeerPolicyOptions {
+        nat64: nets(&["2001:470:64::/96"]),
+        allow_private: nets(allow),
+        ..PeerPolicyOptions::default()
+    };
+    let policy = PeerPolicy::new(options(&[]));
+    for inside in ["2001:470:64::", "2001:470:64::10.0.0.1", "2001:470:64::ffff:ffff"] {
+        assert_eq!(address(&policy, ip(inside)), Err(Denied::Nat64), "{inside}");
+        assert_eq!(peer(&policy, ip(inside), 50_000), Err(Denied::Nat64), "{inside}");
+    }
+    for outside in ["2001:470:63:ffff:ffff:ffff:ffff:ffff", "2001:470:64::1:0:0"] {
+        assert_eq!(address(&policy, ip(outside)), Ok(Route::Kernel), "{outside}");
+    }
+    let opened = PeerPolicy::new(options(&["2001:470:64::/96"]));
+    assert_eq!(address(&opened, ip("2001:470:64::10.0.0.1")), Ok(Route::Kernel));
+}

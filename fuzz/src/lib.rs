@@ -17,6 +17,7 @@ mod source {
     pub mod auth {
         pub mod api_key;
         pub mod credential;
+        pub mod identity;
         pub mod key;
         pub mod nonce;
         pub mod secret;

@@ -142,6 +142,7 @@ pub(crate) fn relay(setting: Setting) -> (Relay, Now) {
         relay_addresses: RelayAddresses::new(setting.relays.into()),
         default_family: setting.default_family,
         channel_range: setting.channels,
+        alternates: alternates(false),
         guard: GuardOptions { rules: setting.guard(), shield_seed: [3, 5], revoked: Vec::new() },
     });
     (relay, place.now)
@@ -154,6 +155,8 @@ pub(crate) fn replacement(policy: Policy, secrets: Secrets, setting: Setting) ->
         verifier: Arc::clone(&place.verifiers[secrets as usize]),
         policy: Arc::clone(&place.policies[policy as usize]),
         default_family: setting.default_family,
+        relay_addresses: RelayAddresses::new(setting.relays.into()),
+        alternates: alternates(false),
         guard: setting.guard(),
     }
 }

@@ -1,11 +1,12 @@
 //! The stateless nonce: a time and a MAC over it and the client's transport address.
 //!
 //! ```text
-//! obMatJos2 gAAA base64( seconds since start: 4 bytes | HMAC-SHA256(key, ...)[..10] )
+//! obMatJos2 gAAA base64( seconds since start: 3 bytes | HMAC-SHA256(key, ...)[..8] )
 //!           |             the MAC is over seconds | transport | ip | port
 //!           24 security features, the bit for password algorithms set
 //! ```
-//! 32 characters. Nothing is kept per client: a flood of first requests costs no memory, and a
+//! 28 characters: with the default realm the 401 to the shortest Allocate has three times its bytes
+//! even where IP and UDP headers are not counted. Nothing is kept per client: a flood of first requests costs no memory, and a
 //! nonce that somebody overheard is useless from another address or port (RFC 8489 §9.2.4). The
 //! first 13 characters are the "nonce cookie" (§9.2): a client whose challenge was stripped of what
 //! it offers echoes them, or altered ones, and both come to light.
@@ -27,8 +28,9 @@ const COOKIE_START: &[u8] = b"obMatJos2";
 /// The nonce cookie of this server: bit 0 (password algorithms) set, bit 1 (username anonymity) and
 /// the unassigned ones clear (§18.1).
 const COOKIE: &str = "obMatJos2gAAA";
-const MAC_BYTES: usize = 10;
-const INNER_BYTES: usize = 4 + MAC_BYTES;
+const AGE_BYTES: usize = 3;
+const MAC_BYTES: usize = 8;
+const INNER_BYTES: usize = AGE_BYTES + MAC_BYTES;
 /// Characters of a nonce.
 pub const NONCE_BYTES: usize = COOKIE.len() + (INNER_BYTES * 8).div_ceil(6);
 
@@ -73,10 +75,10 @@ impl NonceKey {
     /// `transport` keeps the nonces of UDP, TCP and TLS clients apart (IANA protocol number).
     #[must_use]
     pub fn issue(&self, now: Now, transport: u8, client: SocketAddr) -> String {
-        let age = self.seconds(now).to_be_bytes();
+        let age = self.age(now);
         let mut bytes = [0; INNER_BYTES];
-        bytes[..4].copy_from_slice(&age);
-        bytes[4..].copy_from_slice(&self.mac(age, transport, client));
+        bytes[..AGE_BYTES].copy_from_slice(&age);
+        bytes[AGE_BYTES..].copy_from_slice(&self.mac(age, transport, client));
         let mut nonce = String::with_capacity(NONCE_BYTES);
         nonce.push_str(COOKIE);
         STANDARD_NO_PAD.encode_string(bytes, &mut nonce);
@@ -87,21 +89,29 @@ impl NonceKey {
     #[must_use]
     pub fn check(&self, now: Now, transport: u8, client: SocketAddr, nonce: &[u8]) -> NonceVerdict {
         let Some(bytes) = inner(nonce) else { return NonceVerdict::Foreign };
-        let (age, mac) = bytes.split_at(4);
-        let age: [u8; 4] = age.try_into().expect("split at 4");
+        let (age, mac) = bytes.split_at(AGE_BYTES);
+        let age: [u8; AGE_BYTES] = age.try_into().expect("split there");
         if !equal_constant_time(&self.mac(age, transport, client), mac) {
             return NonceVerdict::Foreign;
         }
-        let age_s = u64::from(self.seconds(now).wrapping_sub(u32::from_be_bytes(age)));
-        if age_s < NONCE_LIFETIME.as_secs() { NonceVerdict::Fresh } else { NonceVerdict::Stale }
+        // The clock of 3 bytes comes round after 194 days: a nonce of exactly then, for this very
+        // address and port, would count once more.
+        let made_at = seconds(age);
+        let age_s = seconds(self.age(now)).wrapping_sub(made_at) & AGE_MASK;
+        if u64::from(age_s) < NONCE_LIFETIME.as_secs() {
+            NonceVerdict::Fresh
+        } else {
+            NonceVerdict::Stale
+        }
     }
 
-    fn seconds(&self, now: Now) -> u32 {
-        // Wraps after 136 years of uptime; ages are differences, so even that is harmless.
-        now.mono.saturating_duration_since(self.started).as_secs() as u32
+    fn age(&self, now: Now) -> [u8; AGE_BYTES] {
+        let age_s = now.mono.saturating_duration_since(self.started).as_secs() as u32;
+        let [_, age @ ..] = age_s.to_be_bytes();
+        age
     }
 
-    fn mac(&self, age: [u8; 4], transport: u8, client: SocketAddr) -> [u8; MAC_BYTES] {
+    fn mac(&self, age: [u8; AGE_BYTES], transport: u8, client: SocketAddr) -> [u8; MAC_BYTES] {
         let mut mac = self.keyed.clone();
         mac.update(&age);
         mac.update(&[transport]);
@@ -122,6 +132,12 @@ impl std::fmt::Debug for NonceKey {
         f.write_str("[secret]")
     }
 }
+
+fn seconds([a, b, c]: [u8; AGE_BYTES]) -> u32 {
+    u32::from_be_bytes([0, a, b, c])
+}
+
+const AGE_MASK: u32 = (1 << (8 * AGE_BYTES)) - 1;
 
 /// What is behind the cookie, if the cookie is ours to the last bit.
 fn inner(nonce: &[u8]) -> Option<[u8; INNER_BYTES]> {

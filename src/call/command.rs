@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::contract::{Actor, CloseCode, Command, Output};
 use super::event::Event;
 use super::fact::SessionEnd;
-use super::live_call::LiveCall;
-use super::lookup::{already_answered, not_found, not_party};
+use super::lookup::{already_answered, not_party};
 use super::options::Tenants;
-use super::refusal::{ErrorCode, Refusal};
+use super::refusal::Refusal;
 use super::state::EndReason;
 use super::switchboard::Switchboard;
 use super::ulid::{CallId, SessionId};
@@ -55,30 +54,6 @@ impl Switchboard {
             Command::Restore(calls) => self.restore(now, calls),
         }
         Ok(())
-    }
-
-    /// The call, if this one may do something to it.
-    ///
-    /// # Errors
-    /// `not_found`, also for another tenant's and for somebody else's; `call_ended`.
-    fn call_for(&self, by: &Actor, id: CallId) -> Result<&LiveCall, Refusal> {
-        let in_tenant = |tenant: &TenantId| {
-            let call = self.calls.get(id).filter(|call| call.tenant == *tenant);
-            call.ok_or_else(not_found)
-        };
-        match by {
-            Actor::Operator => self.calls.get(id).ok_or_else(not_found),
-            Actor::Tenant(tenant) => in_tenant(tenant),
-            Actor::User(identity) if identity.role.governs_calls() => in_tenant(&identity.tenant),
-            Actor::User(identity) => {
-                // Whose it is not, for him it is not there (P26).
-                let found = self.call_of_user(&UserKey::of(identity), id);
-                found.map_err(|refusal| {
-                    let is_others = refusal.code == ErrorCode::NotParty;
-                    if is_others { not_found() } else { refusal }
-                })
-            }
-        }
     }
 
     fn governs(&self, by: &Actor) -> bool {

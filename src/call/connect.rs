@@ -18,7 +18,7 @@ use super::timers::Timer;
 use super::ulid::{SessionId, Ulid};
 use super::user::{User, UserKey};
 use crate::auth::identity::{Identity, Role};
-use crate::limits::call::{DEVICE_TEXT_BYTES_MAX, EXPIRY_NOTICE};
+use crate::limits::call::{DEVICE_TEXT_BYTES_MAX, EXPIRY_NOTICE, ICE_REFRESH_MIN};
 use crate::time::Now;
 
 impl Switchboard {
@@ -239,7 +239,7 @@ impl Switchboard {
     /// Times of the token and of the ICE config.
     fn set_session_timers(&mut self, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        let ice = self.options(&session.key.tenant).ice_refresh;
+        let ice = self.options(&session.key.tenant).ice_refresh.max(ICE_REFRESH_MIN);
         self.timers.set(Timer::IceRefresh(id), now.mono + ice);
         let left_s = session.identity.expires_at_unix_s.map(|at| at - now.unix_s());
         let Some(left) = left_s.and_then(|left_s| u64::try_from(left_s).ok()) else {
@@ -263,7 +263,8 @@ impl Switchboard {
     pub(super) fn ice_refresh(&mut self, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         let options = self.options(&session.key.tenant);
-        self.timers.set(Timer::IceRefresh(id), now.mono + options.ice_refresh);
+        let next = options.ice_refresh.max(ICE_REFRESH_MIN);
+        self.timers.set(Timer::IceRefresh(id), now.mono + next);
         // A lost session gets a fresh one with its welcome.
         if session.is_connected() {
             self.tell(now, id, Event::IceUpdate { has_turn: options.turn_enabled });

@@ -53,7 +53,7 @@ impl Switchboard {
         self.forget_call(now, &call);
     }
 
-    /// Tells ringing devices to stop; those that were told, and that did not stop by themselves.
+    /// Tells ringing devices to stop, but for the one that brought it about.
     pub(super) fn stop_rings(
         &mut self,
         now: Now,

@@ -112,7 +112,7 @@ pub(super) enum RingStatus {
     Rings,
     /// It did not say so in time.
     Unresponsive,
-    /// The user silenced it.
+    /// The user silenced it; it may still accept.
     Silent,
 }
 
@@ -223,11 +223,15 @@ impl LiveCall {
 }
 
 impl Ring {
-    /// Whether the device was told to ring, and did not stop by itself.
+    /// Whether the device knows of the call, and so has to hear that it no longer rings. A silenced
+    /// one, too: it may still be the one that accepts.
     pub(super) fn is_told(&self) -> bool {
         match self.status {
-            RingStatus::Told | RingStatus::Rings | RingStatus::Unresponsive => true,
-            RingStatus::Waiting | RingStatus::Silent => false,
+            RingStatus::Told
+            | RingStatus::Rings
+            | RingStatus::Unresponsive
+            | RingStatus::Silent => true,
+            RingStatus::Waiting => false,
         }
     }
 }

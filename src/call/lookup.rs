@@ -1,11 +1,12 @@
 //! From an id to a call: the one place where the walls between tenants and between users stand.
 
+use super::contract::Actor;
 use super::live_call::LiveCall;
 use super::refusal::{ErrorCode, Refusal};
 use super::switchboard::Switchboard;
 use super::ulid::{CallId, SessionId};
 use super::user::UserKey;
-use crate::auth::identity::UserId;
+use crate::auth::identity::{TenantId, UserId};
 
 impl Switchboard {
     /// The live call `id`, if it is one of the session's tenant and user.
@@ -22,9 +23,8 @@ impl Switchboard {
     ///
     /// # Errors
     /// The same.
-    pub(super) fn call_of_user(&self, key: &UserKey, id: CallId) -> Result<&LiveCall, Refusal> {
-        let call = self.calls.get(id).filter(|call| call.tenant == key.tenant);
-        let Some(call) = call else {
+    fn call_of_user(&self, key: &UserKey, id: CallId) -> Result<&LiveCall, Refusal> {
+        let Some(call) = self.call_in(&key.tenant, id) else {
             return match self.ended.was_of(id, key) {
                 true => Err(Refusal::new(ErrorCode::CallEnded, "the call is over")),
                 false => Err(not_found()),
@@ -33,6 +33,31 @@ impl Switchboard {
         match call.party_of(&key.user) {
             Some(_) => Ok(call),
             None => Err(not_party()),
+        }
+    }
+
+    /// The wall: a call of another tenant is not there.
+    fn call_in(&self, tenant: &TenantId, id: CallId) -> Option<&LiveCall> {
+        self.calls.get(id).filter(|call| call.tenant == *tenant)
+    }
+
+    /// The call, if somebody outside of the connections may do something to it.
+    ///
+    /// # Errors
+    /// `not_found`, also for another tenant's and for somebody else's (P26); `call_ended`.
+    pub(super) fn call_for(&self, by: &Actor, id: CallId) -> Result<&LiveCall, Refusal> {
+        match by {
+            Actor::Operator => self.calls.get(id).ok_or_else(not_found),
+            Actor::Tenant(tenant) => self.call_in(tenant, id).ok_or_else(not_found),
+            Actor::User(identity) if identity.role.governs_calls() => {
+                self.call_in(&identity.tenant, id).ok_or_else(not_found)
+            }
+            Actor::User(identity) => {
+                self.call_of_user(&UserKey::of(identity), id).map_err(|refusal| {
+                    let is_others = refusal.code == ErrorCode::NotParty;
+                    if is_others { not_found() } else { refusal }
+                })
+            }
         }
     }
 
@@ -80,7 +105,7 @@ impl Switchboard {
     }
 }
 
-pub(super) fn not_found() -> Refusal {
+fn not_found() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such call")
 }
 

@@ -72,7 +72,10 @@ impl Switchboard {
             Phase::Connecting if call.parties.iter().all(is_up) => self.become_active(now, id),
             Phase::Connecting if !call.parties.iter().any(is_up) => {}
             Phase::Connecting => {
-                self.timers.set(Timer::ConnectedAlone(id), now.mono + CONNECTED_ALONE);
+                let timer = Timer::ConnectedAlone(id);
+                if self.timers.at(&timer).is_none() {
+                    self.timers.set(timer, now.mono + CONNECTED_ALONE);
+                }
             }
             Phase::Reconnecting => self.recover_if_all_is_up(now, id),
         }

@@ -173,9 +173,9 @@ mod tests {
     }
 
     fn seqs(messages: &[Message]) -> Vec<u64> {
-        let seq = |message: &Message| match message {
-            Message::Event { seq, .. } => *seq,
-            other => panic!("not an event: {other:?}"),
+        let seq = |message: &Message| {
+            let Message::Event { seq, .. } = message else { panic!("no event: {message:?}") };
+            *seq
         };
         messages.iter().map(seq).collect()
     }

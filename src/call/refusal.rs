@@ -57,7 +57,8 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// Why, for whoever reads the console.
     pub message: Box<str>,
-    /// When it may go through; only with [`ErrorCode::RateLimited`].
+    /// When it may go through, if time helps: with [`ErrorCode::RateLimited`], and with
+    /// [`ErrorCode::QuotaExceeded`] for a user who was called too often in vain.
     pub retry_after: Option<Duration>,
     /// Which field is wrong, if one is.
     pub field: Option<&'static str>,

@@ -39,7 +39,7 @@ impl Switchboard {
                     ring.status = RingStatus::Silent;
                 }
                 self.note(now, id, TimelineKind::Silenced, About::Device(device), "");
-                self.end_if_all_are_silent(now, id, Some(device));
+                self.end_if_all_are_silent(now, id);
             }
         }
         DONE

@@ -91,6 +91,7 @@ impl Switchboard {
             row,
         };
         let keys = call.keys();
+        let rest = CALL_MAX.saturating_sub(call.talk_before);
         let tenant = call.tenant.clone();
         for (key, party) in keys.into_iter().zip(&call.parties) {
             let identity = || absent_identity(&key, party);
@@ -100,7 +101,7 @@ impl Switchboard {
         self.live_by_tenant.entry(tenant).or_default().calls += 1;
         self.calls.insert(id, call);
         self.timers.set(Timer::Phase(id), now.mono + RESTORED_TIMEOUT);
-        self.timers.set(Timer::Limit(id), now.mono + CALL_MAX);
+        self.timers.set(Timer::Limit(id), now.mono + rest);
         self.beat(now, id);
         self.note(now, id, TimelineKind::Restored, About::Call, "");
     }

@@ -173,15 +173,16 @@ impl Switchboard {
         }
         call.rings.retain(|ring| ring.session != session.id);
         self.note(now, id, TimelineKind::DeviceGone, About::Call, &session.device.label);
-        self.end_if_all_are_silent(now, id, None);
+        self.end_if_all_are_silent(now, id);
     }
 
-    /// T13: the user silenced every device that could still ring.
-    pub(super) fn end_if_all_are_silent(&mut self, now: Now, id: CallId, by: Option<SessionId>) {
+    /// T13: the user silenced every device that could still ring. All are told, the last one, too:
+    /// it cannot know that it was the last.
+    pub(super) fn end_if_all_are_silent(&mut self, now: Now, id: CallId) {
         let Some(call) = self.calls.get(id) else { return };
         let is_silent = |ring: &Ring| ring.status == RingStatus::Silent;
         if !call.is_answered() && !call.rings.is_empty() && call.rings.iter().all(is_silent) {
-            self.end_call_by(now, id, EndReason::Declined, by);
+            self.end_call(now, id, EndReason::Declined);
         }
     }
 

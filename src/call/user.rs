@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::presence::{PresenceEntry, PresenceStatus};
 use super::rates::take;
-use super::refusal::Refusal;
+use super::refusal::{ErrorCode, Refusal};
 use super::request::WhenBusy;
 use super::ulid::{CallId, SessionId};
 use crate::auth::identity::{Identity, Role, TenantId, UserId};
@@ -87,7 +87,8 @@ impl User {
     }
 
     /// # Errors
-    /// `rate_limited` if he called `callee` in vain `max` times lately (P31).
+    /// `quota_exceeded` if he called `callee` in vain `max` times lately (P31). No rate: a person who
+    /// tries again is no flood.
     pub(super) fn may_call_again(
         &mut self,
         now: Instant,
@@ -101,7 +102,9 @@ impl User {
             return Ok(());
         }
         let wait = (first + UNANSWERED_WINDOW).saturating_duration_since(now);
-        Err(Refusal::too_often("unanswered calls to this user", wait))
+        let message = "too many unanswered calls to this user; try again later";
+        let refusal = Refusal::new(ErrorCode::QuotaExceeded, message);
+        Err(Refusal { retry_after: Some(wait), ..refusal })
     }
 
     /// Notes that `callee` did not answer. Bounded by the invites a minute.

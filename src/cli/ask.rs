@@ -10,6 +10,7 @@ use clap::Args;
 use super::{credential, drain, explain, key, log, print_config, reload, revoke, sessions, status};
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
+use crate::daemon::outside::Outside;
 use crate::daemon::{self, Opened, Plan, parts};
 use crate::edge::commands::{Commands, Issuer};
 use crate::edge::control::{self, ControlError};
@@ -28,6 +29,13 @@ pub(super) struct Format {
     /// Print the answer as one line of JSON, for scripts
     #[arg(long)]
     json: bool,
+}
+
+impl Format {
+    /// For scripts.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
 }
 
 /// A request and how its answer is wanted.
@@ -170,7 +178,7 @@ fn explained(config: &Config, peer: &str) -> anyhow::Result<Response> {
         relay_addresses: plan.relay,
         warnings: Vec::new(),
     };
-    let policy = parts::policy(config, &opened, &here);
+    let policy = parts::policy(config, &opened, &here, &Outside::default());
     Ok(Response::Peer(daemon::explain::explain_peer(config, &policy, ip, port)))
 }
 

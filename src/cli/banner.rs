@@ -110,12 +110,16 @@ fn auth(config: &Config) -> String {
 }
 
 fn relayed_on(relay: &RelayAddress) -> String {
-    let RelayAddress { bind, advertised, why } = relay;
-    if bind == advertised {
+    let RelayAddress { bind, advertised, why, told_by: _ } = relay;
+    let mut text = if bind == advertised {
         format!("{bind}, {why}")
     } else {
         format!("{advertised}, which arrives at {bind} here: {why}")
+    };
+    if let Some(origin) = relay.origin() {
+        text.push_str(&format!("\n{advertised}: {origin}"));
     }
+    text
 }
 
 fn config_used(source: &Source) -> String {
@@ -133,7 +137,7 @@ fn joined(addresses: &[SocketAddr]) -> String {
 }
 
 /// `text` in lines of at most LINE_CHARS characters, words kept whole.
-fn wrapped(first: &str, rest: &str, text: &str) -> String {
+pub(super) fn wrapped(first: &str, rest: &str, text: &str) -> String {
     let mut lines = first.to_owned();
     let mut used = first.chars().count();
     let mut fresh = true;
@@ -166,6 +170,7 @@ mod tests {
             bind: "203.0.113.7".parse().unwrap(),
             advertised: "203.0.113.7".parse().unwrap(),
             why: "the only global IPv4 address (eth0)".to_owned(),
+            told_by: Default::default(),
         }]
     }
 

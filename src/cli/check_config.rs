@@ -1,50 +1,92 @@
-//! `turnbell check-config`: what would be open, and everything that is wrong.
+//! `turnbell check-config`: what would be open, what clients would be told, and everything that is
+//! wrong; found out by trying it on this machine.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
+use serde_json::Value;
 
-use super::banner::Banner;
-use crate::config::{Config, secrets};
-use crate::daemon::{Plan, bind_tcp, has_ipv6, parts, small_buffer};
-use crate::ops::interfaces::{self, InterfaceAddress};
+use super::ask::Format;
+use super::banner::{Banner, wrapped};
+use crate::config::{Config, Source, secrets};
+use crate::daemon::trial::{self, Outcome, Taken, Try};
+use crate::daemon::{ADDRESSES_FILE, parts, small_buffer};
+use crate::edge::check_json::{Checked, RelayWord, TriedWord, UrlWord};
+use crate::edge::control::{self, ControlError};
+use crate::edge::control_json::Request;
+use crate::edge::ice_urls::{Explained, UrlTransport};
+use crate::limits::outside::RELAY_PORTS_FEW;
+use crate::ops::interfaces;
 use crate::ops::kernel::Kernel;
-use crate::ops::port_holder::{Protocol, bind_failure};
-use crate::ops::relay_choice::RelayAddress;
-use crate::ops::state_directory::SECRET_FILE;
+use crate::ops::port_holder::{Protocol, holder};
+use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE};
 use crate::plane::udp::Listener;
 use crate::time::Now;
+use crate::wire::address::Family;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing is started or changed. Ports are tried for a moment; one that is taken is only warned about,
-because the program that holds it may be the one to be replaced.
+A relay is made from the file for a moment, on the configured addresses (at another port where the
+configured one is taken), and two clients call each other through every listener: Binding, Allocate,
+a permission, a datagram there and back. STUN servers of `external_stun` are asked. No record, secret
+or file is written, and a turnbell that runs does not notice.
 
 Examples:
   turnbell check-config
   turnbell check-config --config /etc/turnbell/turnbell.toml
+  turnbell check-config --config new.toml --json
 
-Exit code 1 if turnbell would refuse to start with it.")]
-pub(super) struct CheckConfig {}
+Exit code 1 if something would not work: a file that cannot be meant, a port that another program
+holds, a certificate that does not cover the advertised name, a client that finds no way.")]
+pub(super) struct CheckConfig {
+    #[command(flatten)]
+    format: Format,
+}
 
 impl CheckConfig {
     pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
-        super::print(&meaning(&super::find(named)?)?)
+        let config = super::find(named)?;
+        let (checked, facts) = check(&config)?;
+        if self.format.is_json() {
+            super::print(&format!("{}\n", serde_json::to_string(&checked)?))?;
+        } else {
+            super::print(&shown(&checked, &facts))?;
+        }
+        match checked.problems.len() {
+            0 => Ok(()),
+            1 => anyhow::bail!("{}", checked.problems[0]),
+            count => anyhow::bail!("{count} things would not work; see the list above"),
+        }
     }
 }
 
-/// What a config means on this machine.
-fn meaning(config: &Config) -> anyhow::Result<String> {
+/// What a config means on this machine: for programs, and the first lines for a person.
+fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
     let here = interfaces::all()?;
-    let mut plan = Plan::of(config, &here)?;
-    plan.warnings.extend(generated_secret(config)?);
-    plan.warnings.extend(taken_ports(config, &here));
-    plan.warnings.extend(missing_turns(config, &plan.relay)?);
-    plan.warnings.extend(parts::too_small(config, &Kernel::read()));
+    let certificates = parts::certificates(config)?;
+    let of_secret = generated_secret(config)?;
+    let Outcome { plan, tries, taken } = trial::run(config, &here, certificates.clone())?;
+    let listeners = parts::relay_listeners(&config.listen, &config.listen_tcp, &config.listen_tls);
+    let urls = parts::url_sources(config, &plan.relay, listeners, certificates);
+    let now = Now::read();
+
+    let running = Running::on(config);
+    let (ours, others): (Vec<&Taken>, Vec<&Taken>) =
+        taken.iter().partition(|taken| running.holds(taken));
+    let mut problems: Vec<String> = others.iter().map(|taken| taken.why.clone()).collect();
+    problems.extend(tries.iter().filter_map(problem));
+    problems.extend(urls.turns_problem(now));
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(of_secret);
+    warnings.extend(ours.iter().map(|taken| running.sentence(taken)));
+    warnings.extend(few_ports(config));
+    warnings.extend(parts::too_small(config, &Kernel::read()));
     // A socket of its own: the configured ones may be held by the daemon that runs.
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
-    plan.warnings.extend(listener.ok().as_ref().and_then(small_buffer));
+    warnings.extend(listener.ok().as_ref().and_then(small_buffer));
+
     let at_tls = |at: &SocketAddr| at.port() != 0 && config.listen_tls.contains(at);
     let (https, http): (Vec<_>, Vec<_>) = config.http.listen.iter().copied().partition(at_tls);
     let banner = Banner {
@@ -55,9 +97,156 @@ fn meaning(config: &Config) -> anyhow::Result<String> {
         http: &http,
         https: &https,
         relay: &plan.relay,
-        warnings: &plan.warnings,
+        warnings: &warnings,
     };
-    Ok(format!("The configuration is good. It means:\n\n{}", banner.facts()))
+    let facts = banner.facts();
+    let relay = plan.relay.iter().map(|relay| RelayWord {
+        address: relay.bind.to_string(),
+        told: relay.advertised.to_string(),
+        told_by: relay.origin(),
+        why: relay.why.clone(),
+    });
+    let checked = Checked {
+        ok: problems.is_empty(),
+        file: match &config.source {
+            Source::Embedded => None,
+            Source::File(path) => Some(path.display().to_string()),
+        },
+        relay: relay.collect(),
+        tried: tries.iter().map(tried).collect(),
+        urls: urls.explain(now).into_iter().map(url).collect(),
+        problems,
+        warnings,
+    };
+    Ok((checked, facts))
+}
+
+/// For a person.
+fn shown(checked: &Checked, facts: &str) -> String {
+    let Checked { ok, tried, urls, problems, file: _, relay: _, warnings: _ } = checked;
+    let head = if *ok {
+        "The configuration is good. It means:"
+    } else {
+        "The configuration can be read, but not all of it would work. It means:"
+    };
+    let mut text = format!("{head}\n\n{facts}\nTried on this machine, there and back:\n\n");
+    for TriedWord { transport, listener, family, relayed, problem } in tried {
+        let came = match (relayed, problem) {
+            (Some(relayed), _) => format!("a client is told {relayed}"),
+            (None, problem) => format!("FAILS: {}", problem.as_deref().unwrap_or("no answer")),
+        };
+        let way = format!("{} {listener}", transport.to_uppercase());
+        let _ = writeln!(text, "  {way:<28}{family}  {came}");
+    }
+    text.push_str("\nGET /ice hands out, to somebody elsewhere:\n\n");
+    for UrlWord { transport, url, why } in urls {
+        let what = match url {
+            Some(url) => url.clone(),
+            None => format!("nothing over {}", transport.to_uppercase()),
+        };
+        text.push_str(&wrapped("  ", "    ", &format!("{what}: {why}")));
+    }
+    if !problems.is_empty() {
+        text.push_str("\nWhat would not work:\n\n");
+    }
+    for problem in problems {
+        text.push_str(&wrapped("  ! ", "    ", problem));
+    }
+    text
+}
+
+fn tried(tried: &Try) -> TriedWord {
+    let Try { transport, listener, family, relayed } = tried;
+    TriedWord {
+        transport: transport.code().to_owned(),
+        listener: listener.to_string(),
+        family: family_word(*family),
+        relayed: relayed.as_ref().ok().map(ToString::to_string),
+        problem: relayed.as_ref().err().map(ToString::to_string),
+    }
+}
+
+fn problem(tried: &Try) -> Option<String> {
+    let Try { transport, listener, family, relayed } = tried;
+    let fault = relayed.as_ref().err()?;
+    let (transport, family) = (transport.code().to_uppercase(), family_word(*family));
+    Some(format!("a client that comes to {listener} over {transport} and wants {family}: {fault}"))
+}
+
+fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+fn url(explained: Explained) -> UrlWord {
+    let Explained { transport, url, why } = explained;
+    let transport = match transport {
+        UrlTransport::Udp => "udp",
+        UrlTransport::Tcp => "tcp",
+        UrlTransport::Tls => "tls",
+    };
+    UrlWord { transport, url, why }
+}
+
+fn few_ports(config: &Config) -> Option<String> {
+    let count = config.relay_ports.len();
+    (count < RELAY_PORTS_FEW).then(|| {
+        format!(
+            "relay_ports has {count} ports: each allocation takes one, and a browser makes several \
+             for a call"
+        )
+    })
+}
+
+/// The daemon that runs on the same state directory, if there is one: its ports are where they
+/// should be.
+struct Running {
+    /// What it has open, protocol by protocol.
+    addresses: Value,
+}
+
+impl Running {
+    fn on(config: &Config) -> Self {
+        let socket = config.state_directory.join(CONTROL_SOCKET);
+        let is_running = match control::call(&socket, &Request::Status {}) {
+            Ok(_) => true,
+            Err(ControlError::NotRunning(_)) => false,
+            // It may be there and not for us; then its ports are somebody else's.
+            Err(_) => false,
+        };
+        let file = config.state_directory.join(ADDRESSES_FILE);
+        let text = is_running.then(|| std::fs::read_to_string(file).ok()).flatten();
+        let addresses = text.and_then(|text| serde_json::from_str(&text).ok());
+        Self { addresses: addresses.unwrap_or(Value::Null) }
+    }
+
+    fn holds(&self, taken: &Taken) -> bool {
+        let at = taken.at.to_string();
+        let lists = match taken.protocol {
+            Protocol::Udp => &["udp"][..],
+            Protocol::Tcp => &["tcp", "tls", "http", "https"][..],
+        };
+        let is_there = |list: &&str| {
+            let list = self.addresses.get(*list).and_then(Value::as_array);
+            list.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(&at)))
+        };
+        lists.iter().any(is_there)
+    }
+
+    fn sentence(&self, taken: &Taken) -> String {
+        let Taken { protocol, at, why: _ } = taken;
+        let by = holder(*protocol, *at);
+        let by =
+            by.map_or_else(|| "turnbell".to_owned(), |by| format!("turnbell (pid {})", by.pid));
+        format!(
+            "{protocol} port {} on {} is held by {by}, which runs on this state directory; another \
+             port was tried in its place",
+            at.port(),
+            at.ip()
+        )
+    }
 }
 
 /// Reads the secret in the state directory, if it is needed and has been made.
@@ -79,45 +268,8 @@ fn generated_secret(config: &Config) -> anyhow::Result<Option<String>> {
     secrets::read_file(&path).map(|read| read.warning).map_err(anyhow::Error::msg)
 }
 
-/// Reads the certificate as the daemon would, and says why no `turns:` URL would be handed out.
-fn missing_turns(config: &Config, relay: &[RelayAddress]) -> anyhow::Result<Option<String>> {
-    let Some(certificates) = parts::certificates(config)? else { return Ok(None) };
-    let listeners = parts::relay_listeners(&[], &[], &config.listen_tls);
-    let urls = parts::url_sources(config, relay, listeners, Some(certificates));
-    Ok(urls.turns_problem(Now::read()))
-}
-
-/// Tries every port for a moment, as the daemon binds it.
-fn taken_ports(config: &Config, here: &[InterfaceAddress]) -> Vec<String> {
-    let has_ipv6 = has_ipv6(here);
-    let udp = |at: &SocketAddr| {
-        if at.is_ipv6() && !has_ipv6 {
-            return Some(format!("this machine has no IPv6: {at} would not be listened on"));
-        }
-        let error = Listener::bind(*at).err()?;
-        Some(bind_failure(Protocol::Udp, *at, "listen", &error))
-    };
-    let door = |key: &'static str| {
-        move |at: &SocketAddr| {
-            let error = bind_tcp(*at).err().filter(|_| at.is_ipv4() || has_ipv6)?;
-            Some(bind_failure(Protocol::Tcp, *at, key, &error))
-        }
-    };
-    let http = |at: &SocketAddr| {
-        let error = bind_tcp(*at).err()?;
-        Some(bind_failure(Protocol::Tcp, *at, "http.listen", &error))
-    };
-    let taken = config.listen.iter().filter_map(udp);
-    let taken = taken.chain(config.listen_tcp.iter().filter_map(door("listen_tcp")));
-    let taken = taken.chain(config.listen_tls.iter().filter_map(door("listen_tls")));
-    let own = config.http.listen.iter().filter(|at| !config.is_shared(**at));
-    taken.chain(own.filter_map(http)).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
-
     use super::*;
 
     /// Names no port of the machine and no state.
@@ -132,27 +284,6 @@ mod tests {
     }
 
     #[test]
-    fn a_good_config_is_explained() {
-        let directory = tempfile::tempdir().unwrap();
-        let text = meaning(&config(directory.path())).unwrap();
-        assert!(text.contains("127.0.0.1, `relay_addresses` names it (lo)"), "{text}");
-        assert!(text.contains("relay address 127.0.0.1 is loopback"), "{text}");
-    }
-
-    #[test]
-    fn a_port_that_is_taken_is_named_with_its_setting() {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut config = config(directory.path());
-        config.listen = vec![socket.local_addr().unwrap()];
-        let warnings = taken_ports(&config, &[]);
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("set \"listen\" in turnbell.toml"), "{warnings:?}");
-        drop(socket);
-        assert_eq!(taken_ports(&config, &[]), Vec::<String>::new());
-    }
-
-    #[test]
     fn a_secret_in_the_state_directory_is_looked_at_if_it_is_the_one_used() {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path());
@@ -163,5 +294,15 @@ mod tests {
         let written = crate::auth::secret::generate_shared_secret().unwrap();
         config.auth.secrets = vec![written];
         assert_eq!(generated_secret(&config).unwrap(), None);
+    }
+
+    #[test]
+    fn a_range_of_few_ports_is_warned_about() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        config.relay_ports = 50_000..=50_099;
+        assert_eq!(few_ports(&config), None);
+        config.relay_ports = 50_000..=50_098;
+        assert!(few_ports(&config).unwrap().starts_with("relay_ports has 99 ports"));
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Log {
     /// Only what concerns this user; a refused client concerns the user it claimed to be
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only one kind: credential, opened, closed, auth_failure or run
+    /// Only one kind: credential, opened, closed, auth_failure, config or run
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<LogKind>,
     /// Only the last 90s, 10m, 12h or 7d
@@ -109,6 +109,15 @@ fn described(event: &LogWord) -> (LogKind, &str, String) {
         }
         LogWord::AuthFailuresCounted { count } => {
             (LogKind::AuthFailure, "", format!("{count} more in this minute"))
+        }
+        LogWord::Config { key, old, new, by } => {
+            let by = match by.as_str() {
+                "reload" => "by a reload",
+                "stun" => "found by STUN",
+                "dns" => "found by asking the resolver",
+                other => other,
+            };
+            (LogKind::Config, "", format!("{key}: {old} -> {new}, {by}"))
         }
         LogWord::RunStarted { version } => {
             (LogKind::Run, "", format!("turnbell {version} started"))

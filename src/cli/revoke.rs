@@ -8,7 +8,7 @@ use super::ask::{Format, Question};
 use super::table;
 use crate::config::Config;
 use crate::edge::control_json::{Request, RevokedUser};
-use crate::limits::{REVOCATION_DEFAULT, REVOCATION_MAX};
+use crate::limits::revocation::{REVOCATION_DEFAULT, REVOCATION_MAX};
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]

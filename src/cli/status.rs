@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::ask::{Format, Question};
+use super::table;
 use crate::edge::control_json::Request;
-use crate::edge::json::Health;
+use crate::edge::json::{ExternalHealth, Health};
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, proxies } = health;
+    let Health { ok, draining, relay, record, tls, external, proxies } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -50,6 +51,21 @@ pub(super) fn shown(health: &Health) -> String {
         let state = tls.problem.as_deref().map_or_else(|| "well".into(), printable);
         text.push_str(&format!("TLS     {state}\n"));
     }
+    for ExternalHealth { address, public, server, found_at, problem } in external {
+        let known = match (public, server, found_at) {
+            (Some(public), Some(server), Some(at)) => format!(
+                "{} is told in place of {address}, found by STUN from {} at {} UTC",
+                printable(public),
+                printable(server),
+                table::time(*at)
+            ),
+            _ => format!("{address} is told as it is"),
+        };
+        text.push_str(&format!("public  {known}\n"));
+        if let Some(problem) = problem {
+            text.push_str(&format!("        {}\n", printable(problem)));
+        }
+    }
     if let Some(proxies) = proxies {
         text.push_str(&format!(
             "HTTP    {} requests with a forwarding header that is ignored; {}\n",
@@ -73,6 +89,7 @@ mod tests {
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 1 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
+            external: Vec::new(),
             proxies: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
@@ -88,6 +105,22 @@ mod tests {
         let problem = Some("the certificate expired 3 days ago".to_owned());
         health.tls = Some(TlsHealth { ok: false, problem, expires_at: 0 });
         assert!(shown(&health).ends_with("\nTLS     the certificate expired 3 days ago\n"));
+        let found = ExternalHealth {
+            address: "10.0.0.5".to_owned(),
+            public: Some("203.0.113.7".to_owned()),
+            server: Some("stun.example.org:3478".to_owned()),
+            found_at: Some(0),
+            problem: Some("it does not keep ports".to_owned()),
+        };
+        health.external = vec![found];
+        assert!(
+            shown(&health).ends_with(
+                "\npublic  203.0.113.7 is told in place of 10.0.0.5, found by STUN from \
+                 stun.example.org:3478 at 1970-01-01 00:00:00 UTC\n        it does not keep ports\n"
+            ),
+            "{}",
+            shown(&health)
+        );
         let hint = "write this".to_owned();
         health.proxies = Some(ProxyHealth { ignored: 7, sources: Vec::new(), hint });
         let line = "HTTP    7 requests with a forwarding header that is ignored; write this\n";

@@ -58,6 +58,7 @@ pub(super) fn convert(
     config.relay_ports =
         at.text("relay_ports", raw.relay_ports, config.relay_ports, value::relay_ports);
     at.external(&mut config, raw.external);
+    at.outside(&mut config, raw.external_stun, raw.discover_nat64);
     if let Some(found) = at.list("advertise", raw.advertise, 0..=ADVERTISE_MAX, value::advertise) {
         config.advertise = found;
     }

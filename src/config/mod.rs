@@ -7,6 +7,7 @@ mod http;
 mod ice;
 mod ice_url;
 mod load;
+mod outside;
 mod places;
 mod ports;
 mod problem;
@@ -32,6 +33,7 @@ use crate::limits::{
 pub use guard::{CredentialExpiry, Rate, Rates, Shield};
 pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
 pub use load::{HandedFiles, PLACES};
+pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
 pub use settings::{Change, Setting, Takes, Value, changes};
@@ -59,6 +61,10 @@ pub struct Config {
     pub relay_ports: RangeInclusive<u16>,
     /// What clients are told when this machine is behind NAT; one per family at the most.
     pub external: Vec<External>,
+    /// Servers that are asked for the public side where `external` does not say it.
+    pub external_stun: Vec<StunServer>,
+    /// Whether NAT64 prefixes of the local network are looked for, and denied as peers.
+    pub discover_nat64: bool,
     /// Hosts in the URLs `/ice` hands out; empty: the relay addresses.
     pub advertise: Vec<Advertise>,
     /// Family of an allocation whose request names none.
@@ -71,7 +77,7 @@ pub struct Config {
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
     pub deny_peers: Vec<IpNet>,
-    /// Servers that clients are sent to while this one drains.
+    /// Servers that clients are sent to while this one drains or has no room.
     pub alternate: Vec<Alternate>,
     /// Peer ports that no data is sent to.
     pub reflection_ports: Vec<RangeInclusive<u16>>,
@@ -279,6 +285,8 @@ impl Config {
             relay_addresses: Vec::new(),
             relay_ports: 49_152..=65_535,
             external: Vec::new(),
+            external_stun: Vec::new(),
+            discover_nat64: false,
             advertise: Vec::new(),
             default_relay_family: DefaultRelayFamily::Ipv4,
             channel_numbers: ChannelNumbers::Rfc8656,

@@ -30,6 +30,8 @@ pub(super) struct Raw {
     pub(super) relay_addresses: List,
     pub(super) relay_ports: Text,
     pub(super) external: List,
+    pub(super) external_stun: List,
+    pub(super) discover_nat64: Switch,
     pub(super) advertise: List,
     pub(super) default_relay_family: Text,
     pub(super) channel_numbers: Text,

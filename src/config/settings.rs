@@ -3,7 +3,7 @@
 use super::{
     AddressPrivacy, Advertise, Alternate, ChannelNumbers, Config, CredentialExpiry,
     DefaultRelayFamily, External, Host, IceLogin, IcePolicy, IcePosition, IceServer, LogFormat,
-    Rate, value,
+    Rate, StunServer, value,
 };
 use crate::auth::secret::Secret;
 
@@ -112,6 +112,12 @@ impl Config {
             setting("relay_addresses", Restart, list(&self.relay_addresses)),
             setting("relay_ports", Restart, text(range(self))),
             setting("external", Restart, Value::List(self.external.iter().map(external).collect())),
+            setting(
+                "external_stun",
+                Reload,
+                Value::List(self.external_stun.iter().map(stun_server).collect()),
+            ),
+            setting("discover_nat64", Reload, Value::Switch(self.discover_nat64)),
             setting(
                 "advertise",
                 Reload,
@@ -246,6 +252,13 @@ fn external(external: &External) -> String {
     match external.private {
         Some(private) => format!("{}/{private}", external.public),
         None => external.public.to_string(),
+    }
+}
+
+fn stun_server(server: &StunServer) -> String {
+    match &server.host {
+        Host::Name(name) => format!("{name}:{}", server.port),
+        Host::Address(ip) => std::net::SocketAddr::new(*ip, server.port).to_string(),
     }
 }
 

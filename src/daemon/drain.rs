@@ -46,14 +46,6 @@ impl Live {
         Ok(left)
     }
 
-    /// Other alternates count at once if a drain is on.
-    pub(super) fn drain_again(&self, to: &[config::Alternate]) -> Result<(), NoAnswer> {
-        if self.draining.begun.load(Ordering::Relaxed) {
-            self.handle.drain(alternates(to))?;
-        }
-        Ok(())
-    }
-
     /// Whether the daemon may end; tells the service manager how far it is.
     pub(super) fn is_drained(&self, now: Now) -> bool {
         let Some(until) = *lock(&self.draining.until) else { return false };
@@ -81,7 +73,7 @@ impl Live {
     }
 }
 
-fn alternates(configured: &[config::Alternate]) -> Arc<[Alternate]> {
+pub(super) fn alternates(configured: &[config::Alternate]) -> Arc<[Alternate]> {
     let alternate = |a: &config::Alternate| Alternate {
         server: a.server,
         domain: a.domain.as_deref().map(Into::into),

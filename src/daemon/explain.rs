@@ -6,9 +6,9 @@ use std::sync::PoisonError;
 use ipnet::IpNet;
 
 use super::live::Live;
-use crate::config::{Config, Setting, Source, Value, changes};
+use crate::config::{Config, External, Setting, Source, Value, changes};
 use crate::edge::operator_json::{ConfigWord, ExplainedPeer, Rule, SettingWord, Verdict};
-use crate::ops::relay_choice::RelayAddress;
+use crate::ops::relay_choice::{RelayAddress, ToldBy};
 use crate::ops::state_directory::SECRET_FILE;
 use crate::policy::peers::{AllowedAddress, Denied, PeerPolicy, Route};
 
@@ -82,11 +82,27 @@ pub(crate) fn in_effect(config: &Config, relay: &[RelayAddress], written: &Confi
             let why: Vec<String> = relay.iter().map(ToString::to_string).collect();
             word.note = Some(why.join("; "));
         }
+        let found = relay.iter().filter(|relay| matches!(relay.told_by, ToldBy::Stun(_)));
+        if setting.key == "external" && found.clone().next().is_some() {
+            let operators = config.external.iter().map(external);
+            let pairs = found.clone().map(|a| format!("{}/{}", a.advertised, a.bind));
+            word.value = operators.chain(pairs).collect();
+            word.from = "found".to_owned();
+            let origin = |a: &RelayAddress| Some(format!("{}: {}", a.advertised, a.origin()?));
+            word.note = Some(found.filter_map(origin).collect::<Vec<_>>().join("; "));
+        }
         let change = waiting.iter().find(|change| change.key == setting.key);
         word.after_restart = change.map(|change| change.new.clone());
         word
     };
     ConfigWord { file: file(config), settings: config.settings().into_iter().map(word).collect() }
+}
+
+fn external(external: &External) -> String {
+    match external.private {
+        Some(private) => format!("{}/{private}", external.public),
+        None => external.public.to_string(),
+    }
 }
 
 fn origin(config: &Config, setting: &Setting) -> SettingWord {
@@ -131,7 +147,7 @@ impl Live {
 
     pub(super) fn config_word(&self) -> ConfigWord {
         let held = self.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
-        in_effect(&held.config, &self.opened.relay_addresses, &held.written)
+        in_effect(&held.config, &held.opened.relay_addresses, &held.written)
     }
 }
 

@@ -17,17 +17,16 @@ use crate::turn::rates::{Rate, RateOptions};
 use crate::turn::revocation::Revocation;
 
 /// The guard of one shard.
-pub(super) fn options(config: &Config, store: &Store) -> Result<GuardOptions, DaemonError> {
+pub(super) fn options(
+    config: &Config,
+    revoked: Vec<Revocation>,
+) -> Result<GuardOptions, DaemonError> {
     let random = || {
         let bytes = random_bytes::<8>()
             .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
         Ok::<u64, DaemonError>(u64::from_ne_bytes(bytes))
     };
-    Ok(GuardOptions {
-        rules: rules(config),
-        shield_seed: [random()?, random()?],
-        revoked: revoked(store),
-    })
+    Ok(GuardOptions { rules: rules(config), shield_seed: [random()?, random()?], revoked })
 }
 
 /// What it judges by.
@@ -51,7 +50,7 @@ pub(super) fn rules(config: &Config) -> GuardRules {
 
 /// Who cannot be read now is not revoked until the daemon is started again; `/healthz` and the log
 /// say why the record cannot be read.
-fn revoked(store: &Store) -> Vec<Revocation> {
+pub(super) fn revoked(store: &Store) -> Vec<Revocation> {
     match store.revocations(Now::read()) {
         Ok(rows) => rows
             .into_iter()

@@ -3,31 +3,36 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::drain::Draining;
+use tokio::sync::Notify;
+
+use super::drain::{self, Draining};
+use super::outside::Outside;
 use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::config::{Change, Config, Source, Takes, changes};
-use crate::edge::Edge;
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
 use crate::edge::identity::IdentityOptions;
+use crate::edge::json::ExternalHealth;
 use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
+use crate::edge::{self, Edge};
 use crate::limits::ANSWER_PATIENCE;
+use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::kernel::Kernel;
 use crate::ops::state_directory::StateDirectory;
 use crate::ops::{interfaces, log, systemd};
-use crate::plane::handle::Handle;
+use crate::plane::handle::{Closed, Handle, Pending};
 use crate::policy::peers::PeerPolicy;
 use crate::store::Store;
 use crate::time::Now;
+use crate::turn::relayed_address::RelayAddresses;
 use crate::turn::replace::Replacement;
 
 /// Everything that a reload changes, and what it needs to know.
 pub(super) struct Live {
     /// A reload holds it from beginning to end.
     pub(super) in_effect: Mutex<InEffect>,
-    pub(super) opened: Opened,
     pub(super) state: Arc<StateDirectory>,
     pub(super) handle: Handle,
     pub(super) edge: Arc<Edge>,
@@ -40,6 +45,10 @@ pub(super) struct Live {
     pub(super) issued: Arc<IssuedNames>,
     /// Swapped by themselves when their files change.
     pub(super) certificates: Option<Arc<Certificates>>,
+    /// What is asked outside is asked again.
+    pub(super) asking: Notify,
+    /// What came of it, for `/healthz`.
+    pub(super) external: Arc<Snapshot<Vec<ExternalHealth>>>,
 }
 
 /// The config, as far as it counts.
@@ -51,11 +60,37 @@ pub(super) struct InEffect {
     pub(super) policy: Arc<PeerPolicy>,
     /// What a person was told of it already.
     pub(super) warned: Vec<String>,
+    /// What is open, and what clients are told of it.
+    pub(super) opened: Opened,
+    /// What is known of the outside.
+    pub(super) outside: Outside,
+    /// Counts reloads.
+    pub(super) generation: u64,
+}
+
+/// What the parts go by, made anew and not yet in force.
+pub(super) struct Made {
+    pub(super) replacement: Replacement,
+    issuer: Issuer,
+    edge_options: edge::Options,
 }
 
 impl InEffect {
-    pub(super) fn at_start(config: Config, policy: Arc<PeerPolicy>, opened: &Opened) -> Self {
-        Self { written: config.clone(), config, policy, warned: opened.warnings.clone() }
+    pub(super) fn at_start(
+        config: Config,
+        policy: Arc<PeerPolicy>,
+        opened: &Opened,
+        outside: Outside,
+    ) -> Self {
+        Self {
+            written: config.clone(),
+            config,
+            policy,
+            warned: opened.warnings.clone(),
+            opened: opened.clone(),
+            outside,
+            generation: 0,
+        }
     }
 }
 
@@ -97,7 +132,7 @@ impl Live {
         let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some());
         let new = read_again(&old.source, handed)?;
         let here = interfaces::all().map_err(|error| format!("reading addresses: {error}"))?;
-        let mut warnings = match Plan::of(&new, &here) {
+        let mut warnings = match Plan::with(&new, &here, in_effect.outside.found()) {
             Ok(plan) => plan.warnings,
             // An address that went away is no reason to refuse another secret.
             Err(why) if is_same_wish(&new, old) => why.0,
@@ -105,44 +140,42 @@ impl Live {
         };
         let changes = changes(old, &new);
         let effective = new.reloaded_into(old);
+        let (mut opened, mut outside) = (in_effect.opened.clone(), in_effect.outside.clone());
+        outside.forget(&effective);
+        for relay in &mut opened.relay_addresses {
+            relay.learn(outside.found());
+        }
+        outside.note_former(&in_effect.opened.relay_addresses, &opened.relay_addresses);
         warnings.extend(parts::too_small(&effective, &Kernel::read()));
-        let secrets = parts::secrets(&effective, &self.state, &mut warnings)
-            .map_err(|error| error.to_string())?
-            .noted_in(&self.issued);
-        let policy = Arc::new(parts::policy(&effective, &self.opened, &here));
-        let replacement = Replacement {
-            verifier: Arc::new(parts::verifier(&effective, &secrets)),
-            policy: Arc::clone(&policy),
-            default_family: parts::default_family(&effective),
-            guard: guard::rules(&effective),
-        };
+        let made = self.make(&effective, &opened, &outside, &here, &mut warnings)?;
         if new.tls != old.tls {
             // It waits for a restart, which must not fail for it.
             parts::certificates(&new).map_err(|error| error.to_string())?;
         }
-        let urls = self.opened.url_sources(&effective, self.certificates.clone());
-        warnings.extend(urls.turns_problem(Now::read()));
-        let issuer = parts::issuer_of(&effective, urls.clone(), &secrets);
-        let edge_options = parts::edge_options(&effective, urls, &secrets, self.identity.clone());
+        let policy = Arc::clone(&made.replacement.policy);
         // The last thing that can fail; what follows only swaps.
-        let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
-        self.drain_again(&effective.alternate).map_err(|error| error.to_string())?;
+        let asked = self.put_in_force(made)?;
         self.handle.set_quota(parts::quota_limits(&effective));
-        self.edge.replace(edge_options);
-        self.issuer.replace(issuer);
         self.store.keep(parts::keeping(&effective));
         log::set_level(effective.log.level);
         let file = match &effective.source {
             Source::Embedded => None,
             Source::File(path) => Some(path.display().to_string()),
         };
+        self.external.replace(outside.health(&effective, &opened.relay_addresses));
         (in_effect.config, in_effect.written, in_effect.policy) = (effective, new, policy);
+        (in_effect.opened, in_effect.outside) = (opened, outside);
+        in_effect.generation += 1;
+        self.asking.notify_one();
         let closed = asked.wait(ANSWER_PATIENCE).unwrap_or_else(|error| {
             warnings.push(format!("{error}: it goes by the new rules as soon as it can"));
             Default::default()
         });
         let news = warnings.iter().filter(|w| !in_effect.warned.contains(w)).cloned().collect();
         in_effect.warned = warnings;
+        for change in changes.iter().filter(|change| change.takes == Takes::Reload) {
+            self.note_change(Now::read(), change.key, &change.old, &change.new, "reload");
+        }
         let of = |takes: Takes| {
             let those = changes.iter().filter(move |change| change.takes == takes);
             those.map(changed).collect()
@@ -156,6 +189,49 @@ impl Live {
             channels_closed: closed.channels,
             warnings: news,
         })
+    }
+}
+
+impl Live {
+    /// Makes everything that depends on the config and on what is known of the outside; nothing
+    /// changes yet.
+    pub(super) fn make(
+        &self,
+        config: &Config,
+        opened: &Opened,
+        outside: &Outside,
+        here: &[InterfaceAddress],
+        warnings: &mut Vec<String>,
+    ) -> Result<Made, String> {
+        let secrets = parts::secrets(config, &self.state, warnings)
+            .map_err(|error| error.to_string())?
+            .noted_in(&self.issued);
+        let told = opened.relay_addresses.iter().map(|relay| relay.advertised).collect();
+        let replacement = Replacement {
+            verifier: Arc::new(parts::verifier(config, &secrets)),
+            policy: Arc::new(parts::policy(config, opened, here, outside)),
+            default_family: parts::default_family(config),
+            relay_addresses: RelayAddresses::new(told).with_former(outside.former.clone()),
+            alternates: drain::alternates(&config.alternate),
+            guard: guard::rules(config),
+        };
+        let urls = opened.url_sources(config, self.certificates.clone());
+        warnings.extend(urls.turns_problem(Now::read()));
+        let issuer = parts::issuer_of(config, urls.clone(), &secrets);
+        Ok(Made {
+            replacement,
+            issuer,
+            edge_options: parts::edge_options(config, urls, &secrets, self.identity.clone()),
+        })
+    }
+
+    /// Has it count; without an error it does, or will in a moment.
+    pub(super) fn put_in_force(&self, made: Made) -> Result<Pending<Closed>, String> {
+        let Made { replacement, issuer, edge_options } = made;
+        let asked = self.handle.replace(replacement).map_err(|error| error.to_string())?;
+        self.edge.replace(edge_options);
+        self.issuer.replace(issuer);
+        Ok(asked)
     }
 }
 

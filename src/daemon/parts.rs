@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::outside::Outside;
 use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
 use crate::auth::secret::Secret;
@@ -111,8 +112,15 @@ pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
 }
 
-pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]) -> PeerPolicy {
-    let advertised: Vec<_> = opened.relay_addresses.iter().map(|a| a.advertised).collect();
+pub(crate) fn policy(
+    config: &Config,
+    opened: &Opened,
+    here: &[InterfaceAddress],
+    outside: &Outside,
+) -> PeerPolicy {
+    let told = opened.relay_addresses.iter().map(|a| a.advertised);
+    // What was told before still leads to the allocations that were told it, and nowhere else.
+    let advertised: Vec<_> = told.chain(outside.former.iter().map(|(ip, _)| *ip)).collect();
     let others = here
         .iter()
         .map(|a| a.address)
@@ -128,6 +136,7 @@ pub(crate) fn policy(config: &Config, opened: &Opened, here: &[InterfaceAddress]
         listeners: opened.listeners().collect(),
         relay_ports: config.relay_ports.clone(),
         deny: config.deny_peers.clone(),
+        nat64: outside.nat64.clone(),
         allow_private: config.allow_private_peers.clone(),
         reflection_ports: config.reflection_ports.clone(),
     })

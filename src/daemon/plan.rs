@@ -2,6 +2,7 @@
 //! and `check-config` shows one.
 
 use crate::config::{Config, DefaultRelayFamily};
+use crate::ops::external::Found;
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::relay_choice::{External, RelayAddress, Wishes, choose};
 
@@ -25,12 +26,25 @@ impl Plan {
     /// # Errors
     /// Everything the config wants and the machine does not have.
     pub fn of(config: &Config, here: &[InterfaceAddress]) -> Result<Self, Impossible> {
+        Self::with(config, here, &[])
+    }
+
+    /// The same, where public addresses were found outside.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn with(
+        config: &Config,
+        here: &[InterfaceAddress],
+        found: &[Found],
+    ) -> Result<Self, Impossible> {
         let external: Vec<External> = config
             .external
             .iter()
             .map(|external| External { public: external.public, private: external.private })
             .collect();
-        let wishes = Wishes { relay_addresses: &config.relay_addresses, external: &external };
+        let wishes =
+            Wishes { relay_addresses: &config.relay_addresses, external: &external, found };
         let choice = choose(here, wishes).map_err(Impossible)?;
         let mut warnings = config.warnings.clone();
         warnings.extend(choice.warnings);

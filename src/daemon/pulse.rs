@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
-use crate::edge::json::{Health, RecordHealth, RelayHealth, TlsHealth};
+use crate::edge::json::{ExternalHealth, Health, RecordHealth, RelayHealth, TlsHealth};
 use crate::edge::snapshot::Snapshot;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
@@ -41,6 +41,7 @@ pub(super) fn health_probe(
     store: Store,
     issuer: Arc<Snapshot<Issuer>>,
     draining: Arc<AtomicBool>,
+    external: Arc<Snapshot<Vec<ExternalHealth>>>,
 ) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
@@ -63,6 +64,7 @@ pub(super) fn health_probe(
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &issuer.read().urls),
+            external: external.read().to_vec(),
             // The edge adds what it sees.
             proxies: None,
         }

@@ -320,6 +320,17 @@ pub enum LogWord {
         /// How many.
         count: u64,
     },
+    /// Another value of a key counts.
+    Config {
+        /// Its path, such as `quota.per_user`.
+        key: String,
+        /// What counted before; secrets are counted, not shown.
+        old: String,
+        /// What counts from then on.
+        new: String,
+        /// `reload`; `stun` or `dns` if it was found outside.
+        by: String,
+    },
     /// The daemon started.
     RunStarted {
         /// Its version.

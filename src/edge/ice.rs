@@ -146,7 +146,7 @@ fn answer(
         Access::Key { .. } | Access::Local => checked(request, options.ttl_default)?,
         Access::Token(identity) => of_token(now, identity, request, options.ttl_default)?,
     };
-    let client = parts.extensions.get::<HttpClient>().map(|client| client.address);
+    let client = parts.extensions.get::<HttpClient>().and_then(HttpClient::known);
     let wanted = Wanted { user: &user, ttl_s, vantage, has_turn: true };
     let config = edge.ice_config(now, wanted, access, client).ok_or_else(ApiError::draining)?;
     let mut response = Json(config).into_response();

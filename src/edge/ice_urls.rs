@@ -1,10 +1,14 @@
 //! The URLs of our own relay, from the config alone: no request header ever reaches one.
 
+mod why;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::certificates::Certificates;
 use crate::time::Now;
+
+pub use why::Explained;
 
 /// How a client reaches the relay, as a URL says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,7 @@ impl UrlSources {
                 hosts.join(", ")
             )
         });
-        Some(format!("/ice hands out no turns: URL: {why}"))
+        Some(format!("{NO_TURNS}{why}"))
     }
 
     /// `stun:` URL of the UDP port.
@@ -149,6 +153,9 @@ impl UrlSources {
         listeners.find(|l| host.reaches(l.addr.ip())).map(|l| l.addr.port())
     }
 }
+
+/// Begins the sentence of [`UrlSources::turns_problem`].
+const NO_TURNS: &str = "/ice hands out no turns: URL: ";
 
 enum Host {
     Name(String),

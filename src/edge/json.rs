@@ -98,6 +98,9 @@ pub struct Health {
     /// What is wrong with the certificate; absent where none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsHealth>,
+    /// Public addresses that are asked for; empty where `external_stun` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalHealth>,
     /// Proxies whose word is ignored; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<ProxyHealth>,
@@ -123,6 +126,25 @@ pub struct RelayHealth {
     pub shards_alive: usize,
     /// Live allocations.
     pub allocations: u64,
+}
+
+/// What STUN servers say about a relay address. Relaying goes on whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalHealth {
+    /// The address of this machine.
+    pub address: String,
+    /// What clients are told in its place; absent while nobody knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<String>,
+    /// Who said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Since when it is known, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<i64>,
+    /// What is wrong, in words; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// State of the certificate. Relaying without TLS goes on whatever it is.

@@ -14,10 +14,12 @@ pub const CALLS_PER_TENANT_DEFAULT: usize = 100;
 /// Invites of one user a minute; the next is `rate_limited`.
 pub const INVITES_PER_MINUTE_DEFAULT: u32 = 10;
 /// Unanswered invites from one user to another within [`UNANSWERED_WINDOW`]; the next is
-/// `rate_limited`.
+/// `quota_exceeded`.
 pub const UNANSWERED_INVITES_DEFAULT: usize = 3;
 /// Fresh ICE configs: 80 % of an hour.
 pub const ICE_REFRESH_DEFAULT: Duration = Duration::from_secs(2880);
+/// Shortest pause between two of them, whatever the config says.
+pub const ICE_REFRESH_MIN: Duration = Duration::from_secs(1);
 
 // Sessions.
 

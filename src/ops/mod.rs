@@ -1,5 +1,6 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
+pub mod external;
 pub mod interfaces;
 pub mod kernel;
 pub mod log;
@@ -9,5 +10,7 @@ pub mod port_holder;
 pub mod process;
 mod reach;
 pub mod relay_choice;
+pub mod resolve;
 pub mod state_directory;
 pub mod systemd;
+pub mod utc;

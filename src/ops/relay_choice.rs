@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::external::Found;
 use super::interfaces::InterfaceAddress;
 use super::reach::{Family, Reach, is_container_bridge};
+use super::utc::utc;
 
 /// An address translation the operator told us of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Wishes<'a> {
     pub relay_addresses: &'a [IpAddr],
     /// Translations in front of this machine.
     pub external: &'a [External],
+    /// Translations that were found; those of the operator win.
+    pub found: &'a [Found],
 }
 
 /// One address that is relayed on.
@@ -33,6 +37,44 @@ pub struct RelayAddress {
     pub advertised: IpAddr,
     /// Why this one, as the second half of a sentence.
     pub why: String,
+    /// Who says what clients are told.
+    pub told_by: ToldBy,
+}
+
+/// Who says what clients are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToldBy {
+    /// Nobody: it is the address itself.
+    #[default]
+    Nobody,
+    /// `external`.
+    Operator,
+    /// A STUN server.
+    Stun(Found),
+}
+
+impl RelayAddress {
+    /// Takes what was found about it, or that nothing is known any more; `external` wins.
+    pub fn learn(&mut self, found: &[Found]) {
+        if self.told_by == ToldBy::Operator {
+            return;
+        }
+        let found = found.iter().find(|found| found.bind == self.bind);
+        self.advertised = found.map_or(self.bind, |found| found.public);
+        self.told_by = found.map_or(ToldBy::Nobody, |found| ToldBy::Stun(found.clone()));
+    }
+
+    /// Where the public side comes from, if there is one; the end of a sentence.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        match &self.told_by {
+            ToldBy::Nobody => None,
+            ToldBy::Operator => Some("`external` says so".to_owned()),
+            ToldBy::Stun(Found { server, at_unix_ms, .. }) => {
+                Some(format!("found by STUN from {server} at {} UTC", utc(*at_unix_ms)))
+            }
+        }
+    }
 }
 
 /// The outcome of a choice.
@@ -63,6 +105,9 @@ pub fn choose(here: &[InterfaceAddress], wishes: Wishes<'_>) -> Result<Choice, V
             errors.push(error);
         }
     }
+    for relay in &mut addresses {
+        relay.learn(wishes.found);
+    }
     if addresses.is_empty() && errors.is_empty() {
         errors.push(
             "this machine has no address to relay on; bring a network interface up \
@@ -85,7 +130,8 @@ impl fmt::Display for RelayAddress {
         if self.advertised != self.bind {
             write!(f, ", clients are told {}", self.advertised)?;
         }
-        write!(f, ": {}", self.why)
+        write!(f, ": {}", self.why)?;
+        self.origin().map_or(Ok(()), |origin| write!(f, "; {origin}"))
     }
 }
 
@@ -101,6 +147,7 @@ fn explicit(
                 bind: address,
                 advertised: address,
                 why: format!("`relay_addresses` names it ({interface})"),
+                told_by: ToldBy::Nobody,
             }),
             Err(why) => errors.push(format!(
                 "relay address {address} {why}; if it is the public side of a NAT, leave it out \
@@ -140,6 +187,7 @@ fn found_by_itself(
                 bind: address,
                 advertised: address,
                 why: format!("`external` names it ({interface})"),
+                told_by: ToldBy::Nobody,
             }),
             Err(why) => {
                 errors.push(format!("address {address} in `external` {why}"));
@@ -163,6 +211,7 @@ fn found_by_itself(
         bind: best.address,
         advertised: best.address,
         why: why(best, reach, alike, family),
+        told_by: ToldBy::Nobody,
     })
 }
 
@@ -205,6 +254,7 @@ fn translate(addresses: &mut [RelayAddress], external: External) -> Result<(), S
     match (matching.as_mut_slice(), private) {
         ([one], _) => {
             one.advertised = public;
+            one.told_by = ToldBy::Operator;
             Ok(())
         }
         ([], Some(private)) => Err(format!(
@@ -226,10 +276,10 @@ fn translate(addresses: &mut [RelayAddress], external: External) -> Result<(), S
 
 /// What will not work with an address.
 fn warning(relay: &RelayAddress) -> Option<String> {
-    let address = relay.bind;
-    if relay.advertised != address {
+    if relay.told_by == ToldBy::Operator && relay.advertised != relay.bind {
         return None;
     }
+    let address = relay.advertised;
     match Reach::of(address) {
         Reach::Global | Reach::Unusable => None,
         Reach::Documentation => Some(format!(

@@ -17,6 +17,9 @@ impl Denied {
                 "it lies in a range that is closed by default ({row}); `allow_private_peers` can \
                  open it"
             ),
+            Self::Nat64 => "it lies in a prefix by which this network translates to IPv4 (NAT64), \
+                            found through ipv4only.arpa; `allow_private_peers` can open it"
+                .to_owned(),
             Self::LocalBroadcast => {
                 "it is the broadcast or network address of a network this machine lies in; no \
                  setting opens it"
@@ -83,6 +86,7 @@ mod tests {
             listeners: vec!["0.0.0.0:3478".parse().unwrap()],
             local_networks: vec!["8.8.8.8/24".parse().unwrap()],
             deny: vec!["1.2.3.0/24".parse().unwrap()],
+            nat64: vec!["2600:64::/96".parse().unwrap()],
             ..PeerPolicyOptions::default()
         });
         let peer: std::net::SocketAddr = peer.parse().unwrap();
@@ -107,6 +111,7 @@ mod tests {
             ("198.51.100.7:3478", "turnbell itself listens there"),
             ("198.51.100.7:80", "outside of `relay_ports`"),
             ("1.2.3.4:5000", "the config closes it"),
+            ("[2600:64::1]:5000", "(NAT64), found through ipv4only.arpa"),
             ("1.1.1.1:0", "port 0"),
             ("1.1.1.1:53", "one of `reflection_ports`"),
             ("1.1.1.1:5000", "reached through the network"),

@@ -2,7 +2,9 @@
 
 mod explain;
 pub mod fair;
+pub mod nat64;
 pub mod peers;
+pub mod public;
 pub mod quota;
 mod ranges;
 pub mod rate;

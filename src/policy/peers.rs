@@ -19,6 +19,7 @@ pub struct PeerPolicy {
     own: AddressSet,
     broadcast: AddressSet,
     deny: AddressSet,
+    nat64: AddressSet,
     allow: AddressSet,
     relay_ports: RangeInclusive<u16>,
     // Both ascending.
@@ -44,9 +45,11 @@ pub struct PeerPolicyOptions {
     pub listeners: Vec<SocketAddr>,
     /// Ports that relayed transport addresses are taken from.
     pub relay_ports: RangeInclusive<u16>,
-    /// Closed by the operator; wins over `allow_private`. A NAT64 prefix of the local network
-    /// belongs here, since nothing outside is asked for it.
+    /// Closed by the operator; wins over `allow_private`.
     pub deny: Vec<IpNet>,
+    /// NAT64 prefixes that were found on the local network: what lies behind them is any IPv4
+    /// address, so they are closed like a row of the table.
+    pub nat64: Vec<IpNet>,
     /// Opened by the operator (`allow_private_peers`): any row of the table, own addresses too.
     pub allow_private: Vec<IpNet>,
     /// Ports outside that no data is sent to, in any order: what answers there would answer
@@ -87,6 +90,8 @@ pub enum Route {
 pub enum Denied {
     /// It lies in a range that is closed by default, or for good; the range's name for people.
     Table(&'static str),
+    /// It lies in a NAT64 prefix of this network.
+    Nat64,
     /// It is the broadcast or network address of a network this machine lies in.
     LocalBroadcast,
     /// It is this machine, by an address that relays nothing.
@@ -114,6 +119,7 @@ impl PeerPolicy {
             listeners,
             relay_ports,
             deny,
+            nat64,
             allow_private,
             reflection_ports,
         } = options;
@@ -134,6 +140,7 @@ impl PeerPolicy {
             advertised: AddressSet::new(advertised_relay.into_iter().map(IpNet::from)),
             broadcast: AddressSet::new(local_networks.into_iter().flat_map(broadcast_of)),
             deny: AddressSet::new(deny),
+            nat64: AddressSet::new(nat64),
             allow: AddressSet::new(allow_private),
             relay_ports,
             listeners: closed.into(),
@@ -169,6 +176,9 @@ impl PeerPolicy {
         if !self.allow.contains(ip) {
             if let Some(row) = ranges::closed(ip) {
                 return Err(Denied::Table(row));
+            }
+            if self.nat64.contains(ip) {
+                return Err(Denied::Nat64);
             }
             // Own-address rule, second half: closed where the table would let it pass.
             if self.own.contains(ip) {
@@ -231,6 +241,7 @@ impl Default for PeerPolicyOptions {
             listeners: Vec::new(),
             relay_ports: RELAY_PORTS_DEFAULT,
             deny: Vec::new(),
+            nat64: Vec::new(),
             allow_private: Vec::new(),
             reflection_ports: REFLECTION_PORTS_DEFAULT.to_vec(),
         }
@@ -283,6 +294,7 @@ impl Denied {
     pub fn code(self) -> &'static str {
         match self {
             Self::Table(row) => row,
+            Self::Nat64 => "discovered NAT64",
             Self::LocalBroadcast => "local broadcast",
             Self::OwnAddress => "own address",
             Self::OwnListener => "own listener",

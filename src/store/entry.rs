@@ -27,6 +27,19 @@ pub enum Entry {
         /// Where the request came from; `None` for a command on this machine.
         client: Option<IpAddr>,
     },
+    /// Another value of a key counts: by a reload, or because something was found outside.
+    ConfigChanged {
+        /// Milliseconds since 1970.
+        at_unix_ms: i64,
+        /// Its path, such as `quota.per_user`.
+        key: String,
+        /// What counted before, without secrets.
+        old: String,
+        /// What counts from here on, without secrets.
+        new: String,
+        /// `reload`, `stun` or `dns`.
+        by: &'static str,
+    },
 }
 
 /// Who asked for a credential.

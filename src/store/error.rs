@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, REVOCATIONS_MAX, TEXT_BYTES_MAX};
+use crate::limits::revocation::REVOCATIONS_MAX;
+use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, TEXT_BYTES_MAX};
 
 /// A failure of the record. Its text is a sentence for a person, with the cure.
 #[derive(Debug, thiserror::Error)]

@@ -90,12 +90,14 @@ pub enum LogKind {
     AuthFailure,
     /// The daemon started, stopped or crashed.
     Run,
+    /// Another value of a key counts.
+    Config,
 }
 
 impl LogKind {
     /// All, in the order of the log for things of one millisecond (latest first).
-    pub const ALL: [Self; 5] =
-        [Self::Closed, Self::AuthFailure, Self::Opened, Self::Credential, Self::Run];
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::AuthFailure, Self::Opened, Self::Credential, Self::Config, Self::Run];
 
     /// A stable word.
     #[must_use]
@@ -106,6 +108,7 @@ impl LogKind {
             Self::Closed => "closed",
             Self::AuthFailure => "auth_failure",
             Self::Run => "run",
+            Self::Config => "config",
         }
     }
 
@@ -168,6 +171,17 @@ pub enum LogEvent {
     AuthenticationFailuresCounted {
         /// How many.
         count: u64,
+    },
+    /// Another value of a key counts.
+    ConfigChanged {
+        /// Its path.
+        key: String,
+        /// What counted before.
+        old: String,
+        /// What counts from then on.
+        new: String,
+        /// `reload`, `stun` or `dns`.
+        by: String,
     },
     /// The daemon started.
     RunStarted {
@@ -241,7 +255,14 @@ fn of_kind(
              FROM auth_failures WHERE at_ms >= ?3 ",
             " ORDER BY at_ms DESC, id DESC LIMIT ?2",
         ),
-        // A run is nobody's: with a user asked for, NULL matches none.
+        // A change is nobody's: with a user asked for, NULL matches none.
+        LogKind::Config => (
+            "SELECT at_ms, key, old, new, changed_by FROM (
+                SELECT at_ms, key, old, new, changed_by, id, NULL AS user FROM config_changes)
+             WHERE at_ms >= ?3 ",
+            " ORDER BY at_ms DESC, id DESC LIMIT ?2",
+        ),
+        // Likewise a run.
         LogKind::Run => (
             "SELECT at_ms, version, end_reason, rows_dropped FROM (
                 SELECT started_at_ms AS at_ms, version, NULL AS end_reason, rows_dropped, id,
@@ -254,7 +275,7 @@ fn of_kind(
     };
     let head = match kind {
         LogKind::Opened | LogKind::Closed => SESSIONS,
-        LogKind::Credential | LogKind::AuthFailure | LogKind::Run => "",
+        LogKind::Credential | LogKind::AuthFailure | LogKind::Run | LogKind::Config => "",
     };
     let since = query.since_unix_ms.unwrap_or(i64::MIN);
     connection
@@ -291,6 +312,15 @@ fn log_row(kind: LogKind, row: &Row<'_>) -> rusqlite::Result<LogRow> {
             }
         }
         LogKind::AuthFailure => LogRow { at_unix_ms: row.get(0)?, event: failure(row)? },
+        LogKind::Config => LogRow {
+            at_unix_ms: row.get(0)?,
+            event: LogEvent::ConfigChanged {
+                key: row.get(1)?,
+                old: row.get(2)?,
+                new: row.get(3)?,
+                by: row.get(4)?,
+            },
+        },
         LogKind::Run => LogRow {
             at_unix_ms: row.get(0)?,
             event: match row.get(2)? {

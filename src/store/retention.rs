@@ -97,6 +97,8 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              UNION ALL SELECT * FROM (SELECT 2, id, at_ms FROM auth_failures
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 3, id, at_ms FROM config_changes
+                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              ORDER BY at LIMIT ?2",
         )?
         .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
@@ -107,7 +109,8 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
         let statement = match kind {
             0 => "DELETE FROM allocations WHERE id = ?1",
             1 => "DELETE FROM credentials_issued WHERE id = ?1",
-            _ => "DELETE FROM auth_failures WHERE id = ?1",
+            2 => "DELETE FROM auth_failures WHERE id = ?1",
+            _ => "DELETE FROM config_changes WHERE id = ?1",
         };
         transaction.prepare_cached(statement)?.execute([id])?;
     }
@@ -159,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::limits::{RECORD_TEND_INTERVAL, TEXT_BYTES_MAX};
+    use crate::store::Entry;
     use crate::store::testing::{File, at, closed, failed, issued, opened};
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -167,12 +171,20 @@ mod tests {
     fn a_row_goes_once_it_is_older_than_the_days_kept_and_not_a_millisecond_before() {
         let mut file = File::new();
         file.write(&[issued(0, "a"), failed(0, "b"), opened(1, 0, "c"), closed(1, 0)]);
+        file.write(&[Entry::ConfigChanged {
+            at_unix_ms: 0,
+            key: "realm".to_owned(),
+            old: "a".to_owned(),
+            new: "b".to_owned(),
+            by: "reload",
+        }]);
+        const CHANGES: &str = "SELECT count(*) FROM config_changes";
         let mut retention = Retention::new(30, 0);
         let thirty_days = 30 * DAY_MS;
         retention.step(file.connection(), at(thirty_days), true).unwrap();
-        assert_eq!(file.rows(), (1, 1, 1));
+        assert_eq!((file.rows(), file.count(CHANGES)), ((1, 1, 1), 1));
         retention.step(file.connection(), at(thirty_days + 1), true).unwrap();
-        assert_eq!(file.rows(), (0, 0, 0));
+        assert_eq!((file.rows(), file.count(CHANGES)), ((0, 0, 0), 0));
     }
 
     #[test]

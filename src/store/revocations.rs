@@ -6,7 +6,7 @@ use super::database::Database;
 use super::entry::RevocationRow;
 use super::error::StoreError;
 use super::keys::durably;
-use crate::limits::REVOCATIONS_MAX;
+use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::time::Now;
 
 /// Stores a revocation in place of an earlier one of the same user. It is on disk when this

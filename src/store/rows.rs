@@ -99,6 +99,8 @@ impl FailureMinute {
 const INSERT_CREDENTIAL: &str = "INSERT INTO credentials_issued
     (at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const INSERT_CHANGE: &str = "INSERT INTO config_changes (at_ms, key, old, new, changed_by)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_ALLOCATION: &str = "INSERT INTO allocations (run, number, user, username, client,
     server, transport, relayed, lifetime_s, started_at_ms, relayed_other)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -142,6 +144,16 @@ impl Batch<'_> {
                     by.code(),
                     by.key_id().map(cut),
                     client.and_then(|ip| self.context.addresses.ip(ip)),
+                ])?;
+                Ok(true)
+            }
+            Entry::ConfigChanged { at_unix_ms, key, old, new, by } => {
+                self.connection.prepare_cached(INSERT_CHANGE)?.execute(params![
+                    at_unix_ms,
+                    cut(key),
+                    cut(old),
+                    cut(new),
+                    by
                 ])?;
                 Ok(true)
             }

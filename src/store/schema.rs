@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,6 +94,17 @@ CREATE TABLE revocations (
 ",
     "
 ALTER TABLE allocations ADD COLUMN relayed_other TEXT;  -- of an allocation with both families
+",
+    "
+CREATE TABLE config_changes (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    old TEXT NOT NULL,                  -- secrets are counted, not stored
+    new TEXT NOT NULL,
+    changed_by TEXT NOT NULL            -- reload, stun, dns
+) STRICT;
+CREATE INDEX config_changes_at ON config_changes (at_ms);
 ",
 ];
 

@@ -35,6 +35,8 @@ pub(super) struct Pending {
     lifetime: Duration,
     /// Of two families that were asked for: the one that this server does not have at all.
     missing: Option<Family>,
+    /// It shows a RESERVATION-TOKEN.
+    is_redeeming: bool,
     /// The client's connection closed meanwhile: nobody is to be told, nothing to be kept.
     is_abandoned: bool,
 }
@@ -81,7 +83,7 @@ impl Relay {
         };
         self.may_allocate(request.tuple)?;
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
-            return Err(Reject::InsufficientCapacity);
+            return Err(self.no_capacity(request.tuple));
         }
         let token = Token(self.next_token);
         self.next_token += 1;
@@ -95,6 +97,7 @@ impl Relay {
                 seal: request.seal.clone(),
                 lifetime: granted_lifetime(lifetime),
                 missing,
+                is_redeeming: matches!(wanted, Wanted::Reserved(_)),
                 is_abandoned: false,
             },
         );
@@ -170,7 +173,11 @@ impl Relay {
         }
         let opened = result.map_err(|why| match why {
             Why::UserQuota | Why::SourceQuota => Reject::AllocationQuotaReached,
-            Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory => {
+            // A reserved port is here and nowhere else.
+            Why::TotalQuota | Why::Ports | Why::Bind | Why::Memory if !pending.is_redeeming => {
+                self.no_capacity(tuple)
+            }
+            Why::TotalQuota | Why::Ports | Why::Bind | Why::Memory | Why::Reservation => {
                 Reject::InsufficientCapacity
             }
         });
@@ -181,7 +188,7 @@ impl Relay {
                 let id = pending.transaction_id;
                 let writer = MessageWriter::new(Class::ErrorResponse, Method::ALLOCATE, id)
                     .attribute(AttributeType::ERROR_CODE, &reject.code().to_value());
-                pending.seal.finish(writer)
+                pending.seal.finish(self.with_details(writer, &reject))
             }
         };
         self.outputs.push_back(Output::Send { tuple, bytes });

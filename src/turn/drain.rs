@@ -1,4 +1,4 @@
-//! Drain: new allocations are sent elsewhere, live ones go on until they end (R25).
+//! Where else to go: drain, and what a full server says (R25). Live allocations go on until they end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,30 +23,36 @@ pub struct Alternate {
 impl Relay {
     /// Refuses new allocations from here on. Whatever is live refreshes, permits and binds as before.
     pub(super) fn drain(&mut self, alternates: Arc<[Alternate]>) {
-        self.draining = Some(alternates);
+        self.alternates = alternates;
+        self.is_draining = true;
     }
 
     /// §7.2: what an Allocate hears while draining; `Ok` if it may go on.
     ///
     /// # Errors
-    /// 300 if there is another server of the request's family (RFC 8489 §10), else 508.
+    /// See [`Self::no_capacity`].
     pub(super) fn may_allocate(&self, tuple: FiveTuple) -> Result<(), Reject> {
-        let Some(alternates) = &self.draining else { return Ok(()) };
+        if self.is_draining { Err(self.no_capacity(tuple)) } else { Ok(()) }
+    }
+
+    /// What a client hears for whom there is no room: 300 if there is another server of the
+    /// request's family (RFC 8489 §10), else 508.
+    pub(super) fn no_capacity(&self, tuple: FiveTuple) -> Reject {
         let family = Family::of(tuple.client.ip());
-        let of_family = || alternates.iter().filter(|a| Family::of(a.server.ip()) == family);
+        let of_family = || self.alternates.iter().filter(|a| Family::of(a.server.ip()) == family);
         // RFC 8489 §10: the client keeps its transport. Where there is a name, TLS is spoken.
         let is_tls = tuple.transport == Transport::Tls;
         let fitting = of_family().find(|a| a.domain.is_some() == is_tls);
         let server = fitting.or_else(|| of_family().next()).map(|a| a.server);
-        Err(server.map_or(Reject::InsufficientCapacity, Reject::TryAlternate))
+        server.map_or(Reject::InsufficientCapacity, Reject::TryAlternate)
     }
 
     /// The attributes of a 300.
     pub(super) fn alternate(&self, writer: MessageWriter, server: SocketAddr) -> MessageWriter {
         let value = XorAddress::encode_plain(server);
         let writer = writer.attribute(AttributeType::ALTERNATE_SERVER, value.as_bytes());
-        let alternates = self.draining.iter().flat_map(|list| list.iter());
-        match alternates.filter(|a| a.server == server).find_map(|a| a.domain.as_ref()) {
+        let known = self.alternates.iter().find(|a| a.server == server);
+        match known.and_then(|a| a.domain.as_ref()) {
             Some(domain) => writer.attribute(AttributeType::ALTERNATE_DOMAIN, domain.as_bytes()),
             None => writer,
         }

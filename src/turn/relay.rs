@@ -53,6 +53,8 @@ pub struct Options {
     pub default_family: DefaultFamily,
     /// Which channel numbers may be bound.
     pub channel_range: ChannelRange,
+    /// Other servers, for clients that find no room here.
+    pub alternates: Arc<[Alternate]>,
     /// What it does about abuse.
     pub guard: GuardOptions,
 }
@@ -81,8 +83,10 @@ pub struct Relay {
     pub(super) next_allocation: u64,
     pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
-    /// Where else to go, while no new allocation is made.
-    pub(super) draining: Option<Arc<[Alternate]>>,
+    /// Where else to go, while there is no room.
+    pub(super) alternates: Arc<[Alternate]>,
+    /// No new allocation is made.
+    pub(super) is_draining: bool,
 }
 
 impl Relay {
@@ -96,6 +100,7 @@ impl Relay {
             relay_addresses,
             default_family,
             channel_range,
+            alternates,
             guard,
         } = options;
         Self {
@@ -122,7 +127,8 @@ impl Relay {
             next_allocation: 1,
             next_indication: 0,
             is_stopping: false,
-            draining: None,
+            alternates,
+            is_draining: false,
         }
     }
 

@@ -40,7 +40,11 @@ pub struct PeerAddr(pub SocketAddr);
 
 /// The relay addresses as clients and peers know them, one per index.
 #[derive(Debug, Clone, Default)]
-pub struct RelayAddresses(Vec<IpAddr>);
+pub struct RelayAddresses {
+    told: Vec<IpAddr>,
+    /// What was told before, and what lives then has it still. No address stands for two indices.
+    former: Vec<(IpAddr, u8)>,
+}
 
 impl RelayAddresses {
     /// `advertised[i]` is what XOR-RELAYED-ADDRESS shows for index `i`
@@ -48,25 +52,33 @@ impl RelayAddresses {
     #[must_use]
     pub fn new(advertised: Vec<IpAddr>) -> Self {
         debug_assert!(advertised.len() <= crate::limits::RELAY_ADDRESSES_MAX);
-        Self(advertised)
+        Self { told: advertised, former: Vec::new() }
+    }
+
+    /// The same; a peer at a former address of an index is still found inside the process.
+    #[must_use]
+    pub fn with_former(self, former: Vec<(IpAddr, u8)>) -> Self {
+        Self { former, ..self }
     }
 
     /// The relayed transport address of `port`; `None` for an index that does not exist.
     #[must_use]
     pub fn transport_address(&self, port: RelayPort) -> Option<SocketAddr> {
-        Some(SocketAddr::new(*self.0.get(usize::from(port.address))?, port.number))
+        Some(SocketAddr::new(*self.told.get(usize::from(port.address))?, port.number))
     }
 
     /// The local name of a transport address, if its address is one of ours.
     #[must_use]
     pub fn relay_port(&self, address: SocketAddr) -> Option<RelayPort> {
-        let index = self.0.iter().position(|ip| *ip == address.ip())?;
-        Some(RelayPort { address: index as u8, number: address.port() })
+        let ip = address.ip();
+        let told = self.told.iter().position(|told| *told == ip).map(|index| index as u8);
+        let former = || self.former.iter().find(|(old, _)| *old == ip).map(|(_, index)| *index);
+        Some(RelayPort { address: told.or_else(former)?, number: address.port() })
     }
 
     /// Whether an address of this family exists.
     #[must_use]
     pub fn has_family(&self, family: Family) -> bool {
-        self.0.iter().any(|ip| Family::of(*ip) == family)
+        self.told.iter().any(|ip| Family::of(*ip) == family)
     }
 }

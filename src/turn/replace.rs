@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use super::drain::Alternate;
 use super::guard::GuardRules;
 use super::relay::{DefaultFamily, Relay};
+use super::relayed_address::RelayAddresses;
 use crate::auth::credential::Verifier;
 use crate::policy::peers::PeerPolicy;
 use crate::time::Now;
@@ -20,6 +22,11 @@ pub struct Replacement {
     pub policy: Arc<PeerPolicy>,
     /// Family of an allocation that does not ask for one.
     pub default_family: DefaultFamily,
+    /// What clients are told from here on; of the same number and families. What a live allocation
+    /// was told before must still lead to it: see [`RelayAddresses::with_former`].
+    pub relay_addresses: RelayAddresses,
+    /// Other servers, for clients that find no room here.
+    pub alternates: Arc<[Alternate]>,
     /// What is done about abuse.
     pub guard: GuardRules,
 }
@@ -28,10 +35,13 @@ impl Relay {
     /// Swaps the snapshots. Permissions and channels whose peer is refused from here on end; the
     /// client hears 403 when it asks for them again. All others go on untouched.
     pub(super) fn replace(&mut self, now: Now, replacement: Replacement) {
-        let Replacement { verifier, policy, default_family, guard } = replacement;
+        let Replacement { verifier, policy, default_family, relay_addresses, alternates, guard } =
+            replacement;
         debug_assert_eq!(verifier.realm(), self.verifier.realm());
         self.verifier = verifier;
         self.default_family = default_family;
+        self.relay_addresses = relay_addresses;
+        self.alternates = alternates;
         let live = self.allocations.iter().map(|(slot, live)| (slot, &*live.who.user));
         self.guard.replace(guard, live);
         self.shorten(now);

@@ -197,23 +197,34 @@ impl Relay {
         reject: &Reject,
         seal: Option<&Seal>,
     ) -> Vec<u8> {
-        let mut writer = response(request, Class::ErrorResponse)
+        let writer = response(request, Class::ErrorResponse)
             .attribute(AttributeType::ERROR_CODE, &reject.code().to_value());
+        if matches!(reject, Reject::Unauthenticated | Reject::StaleNonce) {
+            let nonce = self.nonce_key.issue(now, tuple.transport.protocol(), tuple.client);
+            let realm = self.verifier.realm().as_bytes();
+            return writer
+                .attribute(AttributeType::REALM, realm)
+                .attribute(AttributeType::NONCE, nonce.as_bytes())
+                .attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::offer())
+                .finish(None, request.has_fingerprint());
+        }
+        let writer = self.with_details(writer, reject);
+        match seal {
+            Some(seal) => seal.finish(writer),
+            None => writer.finish(None, request.has_fingerprint()),
+        }
+    }
+
+    /// What an error response carries beside its code.
+    pub(super) fn with_details(&self, writer: MessageWriter, reject: &Reject) -> MessageWriter {
         match reject {
-            Reject::Unauthenticated | Reject::StaleNonce => {
-                let nonce = self.nonce_key.issue(now, tuple.transport.protocol(), tuple.client);
-                let realm = self.verifier.realm().as_bytes();
-                return writer
-                    .attribute(AttributeType::REALM, realm)
-                    .attribute(AttributeType::NONCE, nonce.as_bytes())
-                    .attribute(AttributeType::PASSWORD_ALGORITHMS, &PasswordAlgorithm::offer())
-                    .finish(None, request.has_fingerprint());
-            }
             Reject::UnknownAttributes(list) => {
-                writer = writer.attribute(AttributeType::UNKNOWN_ATTRIBUTES, &list.to_value());
+                writer.attribute(AttributeType::UNKNOWN_ATTRIBUTES, &list.to_value())
             }
-            Reject::TryAlternate(server) => writer = self.alternate(writer, *server),
-            Reject::BadRequest
+            Reject::TryAlternate(server) => self.alternate(writer, *server),
+            Reject::Unauthenticated
+            | Reject::StaleNonce
+            | Reject::BadRequest
             | Reject::Forbidden
             | Reject::AllocationMismatch
             | Reject::AddressFamilyNotSupported
@@ -221,11 +232,7 @@ impl Relay {
             | Reject::UnsupportedTransportProtocol
             | Reject::PeerAddressFamilyMismatch
             | Reject::AllocationQuotaReached
-            | Reject::InsufficientCapacity => {}
-        }
-        match seal {
-            Some(seal) => seal.finish(writer),
-            None => writer.finish(None, request.has_fingerprint()),
+            | Reject::InsufficientCapacity => writer,
         }
     }
 }

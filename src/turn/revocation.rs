@@ -6,7 +6,7 @@ use super::allocation::Allocation;
 use super::contract::{Command, Input};
 use super::fact::EndReason;
 use super::relay::Relay;
-use crate::limits::REVOCATIONS_MAX;
+use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::time::Now;
 
 /// A user whose credentials are refused.

@@ -4,10 +4,17 @@
 #[path = "../support/daemon.rs"]
 #[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
 mod daemon;
+#[path = "../support/network.rs"]
+#[allow(dead_code, reason = "tests/interop uses the rest")]
+mod network;
+#[path = "../support/stun_server.rs"]
+#[allow(dead_code, reason = "tests/daemon uses the rest")]
+mod stun_server;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
 mod turn_client;
 
+mod check_config;
 mod command;
 mod credential;
 mod explain;

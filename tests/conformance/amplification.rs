@@ -89,15 +89,25 @@ fn no_unauthenticated_request_is_answered_with_more_than_three_times_its_size() 
 }
 
 #[test] // decisions R10, R11: a 401 to a bare header, with the longest realm there may be
-fn a_bare_allocate_is_answered_with_two_and_three_quarters_of_its_size() {
+fn a_bare_allocate_is_answered_with_two_and_two_thirds_of_its_size() {
     let mut t = Turn::with(|setup| setup.realm = "r".repeat(REALM_BYTES_MAX));
     let bare = Request::new(Class::Request, Method::ALLOCATE);
     let bare = bare.encode(turnbell::wire::message::TransactionId([1; 12]), b"");
     assert_eq!(bare.len(), 20);
     let answers = t.exchange(CLIENT, &bare);
     // Header, ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS.
-    assert_eq!(answers[0].len(), 20 + 8 + 28 + 36 + 12);
-    assert_eq!((answers[0].len() + 28) * 4, (bare.len() + 28) * 11);
+    assert_eq!(answers[0].len(), 20 + 8 + 28 + 32 + 12);
+    assert_eq!((answers[0].len() + 28) * 3, (bare.len() + 28) * 8);
+}
+
+#[test] // security.md D2: counted without IP and UDP headers
+fn the_shortest_allocate_is_answered_with_three_times_its_bytes() {
+    let mut t = Turn::new();
+    let request = Request::new(Class::Request, Method::ALLOCATE)
+        .raw(AttributeType::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+    let request = request.encode(turnbell::wire::message::TransactionId([1; 12]), b"");
+    let answers = t.exchange(CLIENT, &request);
+    assert_eq!((request.len(), answers[0].len()), (28, 3 * 28));
 }
 
 #[test] // security.md C6: padding is zeros, whatever was in memory before

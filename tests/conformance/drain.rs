@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use turnbell::turn::contract::{Command, Input};
+use turnbell::turn::contract::{Command, Input, Output, Wanted, Why};
 use turnbell::turn::drain::Alternate;
 use turnbell::turn::fact::Transport;
 use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
+use turnbell::turn::reservation::ReservationToken;
 use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::message::Message;
 
@@ -14,8 +15,8 @@ use crate::support::event::{
     refresh, socket_opened,
 };
 use crate::support::expectation::{
-    asks_for_socket, begins, maps, refreshes, rejects, repeats, sends_channel_data, sends_to_peer,
-    succeeds,
+    allocates, asks_for, asks_for_socket, begins, maps, refreshes, rejects, repeats,
+    sends_channel_data, sends_to_peer, succeeds,
 };
 use crate::support::ledger::Mood;
 use crate::support::turn::Turn;
@@ -37,9 +38,16 @@ fn answer(t: &mut Turn, client: SocketAddr) -> Vec<(AttributeType, Vec<u8>)> {
 }
 
 fn answer_over(t: &mut Turn, tuple: FiveTuple) -> Vec<(AttributeType, Vec<u8>)> {
-    let answers = t.answers_over(tuple, allocate());
-    assert_eq!(answers.len(), 1);
-    let message = Message::parse(&answers[0]).unwrap();
+    let bytes = t.encoded_over(tuple, allocate());
+    t.relay.handle(t.now, Input::Datagram { tuple, bytes: &bytes });
+    let mut output = t.relay.poll().unwrap();
+    if let Output::OpenRelaySocket { token, .. } = output {
+        let result = Err(Why::TotalQuota);
+        t.relay.handle(t.now, Input::RelaySocketOpened { token, result });
+        output = t.relay.poll().unwrap();
+    }
+    let Output::Send { bytes, .. } = output else { panic!("{output:?}") };
+    let message = Message::parse(&bytes).unwrap();
     assert!(message.has_integrity());
     message.attributes().map(|(kind, value)| (kind, value.to_vec())).collect()
 }
@@ -123,4 +131,63 @@ fn a_client_over_tls_is_sent_to_the_server_with_a_name_and_others_to_one_without
     drain(&mut t, &[alternate(plain, None)]);
     let attributes = answer_over(&mut t, over(Transport::Tls));
     assert!(attributes.contains(&sent_to([0x0D, 0x96], 99)), "{attributes:?}");
+}
+
+/// A relay that names other servers of both families.
+fn with_alternates() -> Turn {
+    Turn::with(|setup| {
+        setup.alternates =
+            vec![alternate("192.0.2.99:3479", None), alternate("[2001:db8::99]:3479", None)];
+    })
+}
+
+#[test] // R25
+fn a_full_server_sends_new_clients_to_another_one_of_their_family_and_without_one_says_508() {
+    for why in [Why::TotalQuota, Why::Ports, Why::Bind] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        t.check(allocate(), asks_for_socket(Family::V4).and(rejects(300)));
+        let attributes = answer(&mut t, CLIENT);
+        let server = (AttributeType::ALTERNATE_SERVER, vec![0, 1, 13, 151, 192, 0, 2, 99]);
+        assert!(attributes.contains(&server), "{attributes:?}");
+        t.check(
+            allocate().at(CLIENT_V6),
+            asks_for_socket(Family::V4).and(rejects(300)).at(CLIENT_V6),
+        );
+        t.replace(|setup| setup.alternates.truncate(1));
+        t.check(
+            allocate().at(CLIENT_V6),
+            asks_for_socket(Family::V4).and(rejects(508)).at(CLIENT_V6),
+        );
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test] // R18, R25: elsewhere the same user would only start again
+fn whoever_has_enough_is_told_so_and_sent_nowhere() {
+    for why in [Why::UserQuota, Why::SourceQuota] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        t.check(allocate(), asks_for_socket(Family::V4).and(rejects(486)));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test] // RFC 8656 §7.2 step 5: 508; the reserved port is here and nowhere else
+fn who_shows_a_token_is_sent_nowhere() {
+    for why in [Why::Reservation, Why::TotalQuota] {
+        let mut t = with_alternates();
+        t.ledger.mood = Mood::Refuses(why);
+        let wanted = Wanted::Reserved(ReservationToken([7; 8]));
+        let request = allocate().raw(AttributeType::RESERVATION_TOKEN, &[7; 8]);
+        t.check(request, asks_for(wanted).and(rejects(508)));
+        t.check_nothing_left_after_s(0);
+    }
+}
+
+#[test]
+fn a_server_with_room_keeps_its_clients() {
+    let mut t = with_alternates();
+    t.check(allocate(), allocates(600));
+    t.check_nothing_left_after_s(600);
 }

@@ -1,5 +1,7 @@
 //! Replace: other rules while allocations are live (R28).
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use turnbell::turn::contract::Discard;
 use turnbell::turn::relay::DefaultFamily;
 use turnbell::wire::address::Family;
@@ -13,7 +15,7 @@ use crate::support::expectation::{
 };
 use crate::support::setup::Setup;
 use crate::support::turn::Turn;
-use crate::support::{CLIENT_B, PEER_A, PEER_A2, PEER_B, v4};
+use crate::support::{CLIENT, CLIENT_B, PEER_A, PEER_A2, PEER_B, RELAY_V4, RELAY_V6, v4};
 
 fn deny_a(setup: &mut Setup) {
     setup.policy.deny = vec!["192.0.2.10/32".parse().unwrap()];
@@ -117,5 +119,31 @@ fn the_family_of_an_allocate_that_names_none_follows_the_new_rules() {
     t.replace(|setup| setup.default_family = DefaultFamily::Fixed(Family::V6));
     let v6 = allocates_family(Family::V6, 600);
     t.check(allocate().at(CLIENT_B), v6.at(CLIENT_B));
+    t.check_nothing_left_after_s(600);
+}
+
+/// The public side of the NAT in front changes from `RELAY_V4` to this one.
+const MOVED: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 2));
+
+fn moves(setup: &mut Setup) {
+    setup.relay_addresses[0] = MOVED;
+    setup.former = vec![(RELAY_V4, 0)];
+    setup.policy.advertised_relay = vec![MOVED, RELAY_V6, RELAY_V4];
+}
+
+#[test] // R17: address changes apply to new allocations only
+fn a_new_public_address_is_told_to_new_clients_and_old_ones_keep_theirs_and_meet_them() {
+    let mut t = Turn::allocated();
+    t.permit(PEER_A);
+    assert_eq!(t.replace(moves), (0, 0));
+    t.check(allocate().at(CLIENT_B), allocates(600).at(CLIENT_B));
+    let (a, b) = (t.relayed(CLIENT), t.relayed(CLIENT_B));
+    assert_eq!((a.ip(), b.ip()), (RELAY_V4, MOVED));
+    t.check(refresh(), refreshes(600));
+    t.check(send(PEER_A, b"x"), sends_to_peer(PEER_A, b"x"));
+    t.permit(b);
+    t.check(create_permission(&[a]).at(CLIENT_B), succeeds().at(CLIENT_B));
+    t.check(send(b, b"x"), sends_data_indication(a, b"x").at(CLIENT_B));
+    t.check(send(a, b"y").at(CLIENT_B), sends_data_indication(b, b"y"));
     t.check_nothing_left_after_s(600);
 }

@@ -1,7 +1,7 @@
 //! Revoked users: what they have ends, and their credentials are refused however right they are.
 
 use turnbell::auth::credential::AuthFailure;
-use turnbell::limits::REVOCATIONS_MAX;
+use turnbell::limits::revocation::REVOCATIONS_MAX;
 use turnbell::turn::contract::{Command, Input};
 use turnbell::turn::fact::EndReason;
 use turnbell::turn::revocation::Revocation;

@@ -8,6 +8,8 @@ mod daemon;
 #[path = "../support/network.rs"]
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod network;
+#[path = "../support/stun_server.rs"]
+mod stun_server;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/interop uses the rest")]
 mod turn_client;
@@ -16,6 +18,7 @@ mod abuse;
 mod commands;
 mod drain;
 mod end;
+mod external;
 mod floods;
 mod log;
 mod metrics;

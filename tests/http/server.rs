@@ -76,6 +76,7 @@ impl Server {
             relay: RelayHealth { shards: 1, shards_alive: 1, allocations: 0 },
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
+            external: Vec::new(),
             proxies: None,
         }));
         let names = options.ice.issued.clone();

@@ -51,14 +51,13 @@ fn who_says_nothing_or_something_else_first_is_closed() {
         let mut socket = open(daemon.http());
         socket.send(Message::text(said)).unwrap();
         loop {
-            match socket.read().unwrap() {
-                Message::Close(Some(frame)) => {
-                    assert_eq!(u16::from(frame.code), code, "{said}");
-                    break;
-                }
-                Message::Text(text) => assert!(text.contains("unauthenticated"), "{text}"),
-                other => panic!("{other:?}"),
+            let message = socket.read().unwrap();
+            if let Message::Close(Some(frame)) = message {
+                assert_eq!(u16::from(frame.code), code, "{said}");
+                break;
             }
+            let Message::Text(text) = message else { panic!("{message:?}") };
+            assert!(text.contains("unauthenticated"), "{text}");
         }
     }
     let mut silent = open(daemon.http());

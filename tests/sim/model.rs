@@ -181,9 +181,8 @@ impl Model {
         if matches!(relays, Relays::TokenAndEven(_)) {
             return Verdict::Answers(Answer::Error(400));
         }
-        if let Some(families) = &self.draining {
-            let is_elsewhere = families.contains(&Family::of(client.address.ip()));
-            return Verdict::Answers(Answer::Error(if is_elsewhere { 300 } else { 508 }));
+        if self.draining.is_some() {
+            return Verdict::Answers(self.no_room(client));
         }
         let lifetime_ms = granted_ms(lifetime_s);
         self.pending.insert(client, Pending { ask: Rc::clone(ask), lifetime_ms });
@@ -201,6 +200,13 @@ impl Model {
         })
     }
 
+    /// Other servers are known while the operator drains (R25).
+    fn no_room(&self, client: Origin) -> Answer {
+        let family = Family::of(client.address.ip());
+        let is_elsewhere = self.draining.as_ref().is_some_and(|all| all.contains(&family));
+        Answer::Error(if is_elsewhere { 300 } else { 508 })
+    }
+
     /// The world answered the question that is open for `client`; silence if nobody is to hear it.
     pub(crate) fn socket_opened(
         &mut self,
@@ -216,8 +222,12 @@ impl Model {
         };
         let relayed = match result {
             Err(Why::UserQuota | Why::SourceQuota) => return error(486),
-            Err(Why::TotalQuota | Why::Reservation | Why::Ports | Why::Bind | Why::Memory) => {
+            Err(Why::Reservation) => return error(508),
+            Err(_) if matches!(ask.wanted, Wanted::Allocate { relays: Relays::Token(_), .. }) => {
                 return error(508);
+            }
+            Err(Why::TotalQuota | Why::Ports | Why::Bind | Why::Memory) => {
+                return Verdict::Answers(self.no_room(client));
             }
             Ok(relayed) => relayed,
         };

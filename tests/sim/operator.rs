@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use turnbell::policy::quota::QuotaLimits;
 use turnbell::turn::contract::Command;
@@ -83,6 +84,15 @@ impl Model {
     }
 }
 
+/// Another server for each of these families.
+fn alternates(families: &[Family]) -> Arc<[Alternate]> {
+    let server = |family: &Family| match family {
+        Family::V4 => v4([198, 51, 100, 2], 3478),
+        Family::V6 => v6([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 2], 3478),
+    };
+    families.iter().map(|family| Alternate { server: server(family), domain: None }).collect()
+}
+
 impl World {
     /// Something, now and then.
     pub(super) fn operator_acts(&mut self) {
@@ -118,12 +128,7 @@ impl World {
             }
             Order::Quotas(limits) => self.shards.ledger.set_limits(limits),
             Order::Drain(families) => {
-                let server = |family: &Family| match family {
-                    Family::V4 => v4([198, 51, 100, 2], 3478),
-                    Family::V6 => v6([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 2], 3478),
-                };
-                let alternate = |family| Alternate { server: server(family), domain: None };
-                self.order(&Command::Drain(families.iter().map(alternate).collect()), &[]);
+                self.order(&Command::Drain(alternates(&families)), &[]);
                 self.model.draining = Some(families);
             }
         }
@@ -132,7 +137,8 @@ impl World {
     fn reload(&mut self, rules: Rules) {
         let before = self.shards.closed_by_policy();
         let closed = self.model.reload(self.moment(), rules);
-        self.order(&Command::Replace(rules.replacement(self.start)), &[]);
+        let elsewhere = alternates(self.model.draining.as_deref().unwrap_or_default());
+        self.order(&Command::Replace(rules.replacement(self.start, elsewhere)), &[]);
         let after = self.shards.closed_by_policy();
         let permissions = closed.iter().map(|(_, closed, _)| closed.len() as u64).sum::<u64>();
         let channels = closed.iter().map(|(.., closed)| closed.len() as u64).sum::<u64>();

@@ -1,10 +1,12 @@
 //! What the operator may change while calls are on, and what the model makes of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::shield::Budgets;
 use turnbell::time::Now;
+use turnbell::turn::drain::Alternate;
 use turnbell::turn::guard::ExpiryRule;
 use turnbell::turn::rates::{Rate, RateOptions};
 use turnbell::turn::relay::{DefaultFamily, Options};
@@ -112,9 +114,12 @@ impl Rules {
         setup.options(start)
     }
 
-    pub(crate) fn replacement(self, start: Now) -> Replacement {
-        let Options { verifier, policy, default_family, guard, .. } = self.options(start);
-        Replacement { verifier, policy, default_family, guard: guard.rules }
+    /// `alternates` go with every reload: the daemon hands the same ones on.
+    pub(crate) fn replacement(self, start: Now, alternates: Arc<[Alternate]>) -> Replacement {
+        let Options { verifier, policy, default_family, guard, relay_addresses, .. } =
+            self.options(start);
+        let guard = guard.rules;
+        Replacement { verifier, policy, default_family, guard, relay_addresses, alternates }
     }
 
     pub(crate) fn family_for(self, client: SocketAddr) -> Family {

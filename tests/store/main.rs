@@ -95,6 +95,30 @@ fn runs_stand_in_the_log_with_their_losses() {
 }
 
 #[test]
+fn changes_of_the_config_are_on_record_belong_to_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let changed = |at_unix_ms| Entry::ConfigChanged {
+        at_unix_ms,
+        key: "quota.per_user".to_owned(),
+        old: "64".to_owned(),
+        new: "7".to_owned(),
+        by: "reload",
+    };
+    let (store, writer) = open(directory.path());
+    store.record(changed(1));
+    store.record(changed(2));
+    close(&store, writer);
+    let (store, _writer) = look_into(directory.path());
+    let changes = LogQuery { kind: Some(LogKind::Config), ..LogQuery::default() };
+    let rows = store.log(&changes).unwrap();
+    assert_eq!(rows.iter().map(|row| row.at_unix_ms).collect::<Vec<_>>(), [2, 1]);
+    let (key, old, new, by) = ("quota.per_user".into(), "64".into(), "7".into(), "reload".into());
+    assert_eq!(rows[0].event, LogEvent::ConfigChanged { key, old, new, by });
+    let of_somebody = LogQuery { user: Some("alice".into()), ..changes };
+    assert_eq!(store.log(&of_somebody).unwrap(), []);
+}
+
+#[test]
 fn sessions_are_those_of_a_user_or_those_that_are_on() {
     let directory = tempfile::tempdir().unwrap();
     let (store, writer) = open(directory.path());
@@ -196,6 +220,7 @@ fn each_privacy_mode_keeps_what_it_says_and_leaves_no_trace_of_the_rest() {
                 LogEvent::CredentialIssued { client, .. }
                 | LogEvent::AuthenticationFailed { client, .. } => Some(client),
                 LogEvent::AuthenticationFailuresCounted { .. }
+                | LogEvent::ConfigChanged { .. }
                 | LogEvent::RunStarted { .. }
                 | LogEvent::RunEnded { .. } => None,
             })

@@ -1,6 +1,6 @@
 //! Revoked users on record: on disk when it is said, until their time is over.
 
-use turnbell::limits::REVOCATIONS_MAX;
+use turnbell::limits::revocation::REVOCATIONS_MAX;
 use turnbell::store::{RevocationRow, Store, StoreError};
 use turnbell::time::Now;
 

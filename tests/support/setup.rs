@@ -15,6 +15,7 @@ use turnbell::limits::{SHIELD_PER_SOURCE_DEFAULT, SHIELD_TOTAL_BITS_DEFAULT};
 use turnbell::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use turnbell::policy::shield::Budgets;
 use turnbell::time::Now;
+use turnbell::turn::drain::Alternate;
 use turnbell::turn::guard::{ExpiryRule, GuardOptions, GuardRules};
 use turnbell::turn::rates::RateOptions;
 use turnbell::turn::relay::{DefaultFamily, Options};
@@ -39,6 +40,10 @@ pub(crate) const LATE_S: i64 = START_S + 10 * 86_400;
 pub(crate) struct Setup {
     pub(crate) realm: String,
     pub(crate) relay_addresses: Vec<IpAddr>,
+    /// What clients were told before, and the index it stands for.
+    pub(crate) former: Vec<(IpAddr, u8)>,
+    /// Other servers.
+    pub(crate) alternates: Vec<Alternate>,
     pub(crate) default_family: DefaultFamily,
     pub(crate) policy: PeerPolicyOptions,
     /// The second of two secrets; [`SECRET`] makes the credentials of every test.
@@ -55,6 +60,8 @@ impl Default for Setup {
         Self {
             realm: REALM.to_owned(),
             relay_addresses: vec![RELAY_V4, RELAY_V6],
+            former: Vec::new(),
+            alternates: Vec::new(),
             default_family: DefaultFamily::Fixed(Family::V4),
             policy: PeerPolicyOptions {
                 advertised_relay: vec![RELAY_V4, RELAY_V6],
@@ -90,9 +97,11 @@ impl Setup {
             verifier: Arc::new(Verifier::new(&self.realm, secrets, users, self.issued())),
             policy: Arc::new(PeerPolicy::new(self.policy.clone())),
             nonce_key: NonceKey::new([7; 32], start),
-            relay_addresses: RelayAddresses::new(self.relay_addresses.clone()),
+            relay_addresses: RelayAddresses::new(self.relay_addresses.clone())
+                .with_former(self.former.clone()),
             default_family: self.default_family,
             channel_range: ChannelRange::Rfc8656,
+            alternates: self.alternates.clone().into(),
             guard: self.guard.clone(),
         }
     }

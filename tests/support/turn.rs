@@ -125,8 +125,11 @@ impl Turn {
             verifier: options.verifier,
             policy: options.policy,
             default_family: options.default_family,
+            relay_addresses: options.relay_addresses,
+            alternates: options.alternates,
             guard: options.guard.rules,
         };
+        self.relay_addresses = replacement.relay_addresses.clone();
         let before = self.relay.counters().clone();
         self.relay.handle(self.now, Input::Command(Command::Replace(replacement)));
         assert_eq!(self.relay.poll(), None, "a change of rules is silent");
@@ -214,11 +217,10 @@ impl Turn {
         self.exchange_over(FiveTuple::udp(client, server_for(client)), bytes)
     }
 
-    /// The answers to `request` with a fresh nonce, whatever lies between.
-    pub(crate) fn answers_over(&mut self, tuple: FiveTuple, request: Request) -> Vec<Vec<u8>> {
+    /// `request` with a fresh nonce, for whatever five-tuple.
+    pub(crate) fn encoded_over(&mut self, tuple: FiveTuple, request: Request) -> Vec<u8> {
         let nonce = self.challenge(tuple);
-        let bytes = self.encode(tuple.client, request, &nonce);
-        self.exchange_over(tuple, &bytes)
+        self.encode(tuple.client, request, &nonce)
     }
 
     fn exchange_over(&mut self, tuple: FiveTuple, bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -300,8 +302,8 @@ impl Turn {
         let pair = (by.client, by.server);
         match forward {
             Forward::ToPeer { relay, peer, range, dont_fragment } => {
-                let from = self.relay_addresses.transport_address(relay);
-                assert_eq!(from, self.books.relayed_like(pair, peer));
+                let from = self.books.relayed_like(pair, peer).expect("it has one of that family");
+                assert_eq!(self.relay_addresses.relay_port(from), Some(relay));
                 assert!(self.ledger.is_open(relay), "sent from a socket that is open");
                 self.books.note_to_peer(pair, range.len());
                 let whole = if dont_fragment { Seen::ToPeerWhole } else { Seen::ToPeer };
@@ -314,8 +316,8 @@ impl Turn {
             Forward::ToRelay { relay, to, from, peer, range, else_kernel, .. } => {
                 let ours = self.books.relayed_like(pair, peer);
                 assert_eq!(Some(from), ours, "the sender's advertised address");
-                assert_eq!(self.relay_addresses.transport_address(relay), Some(from));
-                assert_eq!(self.relay_addresses.transport_address(to), Some(peer));
+                assert_eq!(self.relay_addresses.relay_port(from), Some(relay));
+                assert_eq!(self.relay_addresses.relay_port(peer), Some(to));
                 self.books.note_to_peer(pair, range.len());
                 if self.ledger.is_open(to) {
                     let now = self.now;

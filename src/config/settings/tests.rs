@@ -26,6 +26,7 @@ tls.key = "key.pem"
 relay_addresses = ["127.0.0.1"]
 relay_ports = "50000-50099"
 external = ["203.0.113.7/10.0.0.5"]
+external_stun = ["stun.example.org"]
 advertise = ["turn.example.org:443"]
 default_relay_family = "client"
 channel_numbers = "rfc5766"

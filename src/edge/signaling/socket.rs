@@ -119,7 +119,15 @@ impl End {
             Error::Protocol(_) => 1002,
             Error::Utf8(_) => 1007,
             Error::Capacity(_) => 1009,
-            _ => return Self::Gone,
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::AttackAttempt
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => return Self::Gone,
         };
         Self::Close { code, reason: String::new() }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn get(
     let exchange = signaling.exchange.clone();
     let desk = PageDesk {
         vantage: edge.vantage(&parts),
-        client: parts.extensions.get::<HttpClient>().map(|client| client.address),
+        client: parts.extensions.get::<HttpClient>().and_then(HttpClient::known),
         edge: Arc::clone(&edge),
     };
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));

@@ -149,7 +149,7 @@ fn an_external_address_that_fits_nothing_is_refused_with_what_to_write() {
     let here = [at("eth0", "10.0.0.5"), at("eth1", "10.0.0.6")];
     let refused = |relay: &[&str], written: &str| {
         let relay: Vec<IpAddr> = relay.iter().map(|a| ip(a)).collect();
-        let wishes = Wishes { relay_addresses: &relay, external: &[external(written)] };
+        let wishes = Wishes { relay_addresses: &relay, external: &[external(written)], found: &[] };
         choose(&here, wishes).unwrap_err().remove(0)
     };
     assert!(refused(&[], "1.2.3.7/10.0.0.9").contains("10.0.0.9 in `external` is not an"));
@@ -166,7 +166,7 @@ fn named_addresses_are_taken_as_named_or_refused() {
     let here = [lo(), at("lo", "::1"), at("eth0", "10.0.0.5"), down, tentative];
     let named = |list: &[&str]| {
         let relay_addresses: Vec<IpAddr> = list.iter().map(|a| ip(a)).collect();
-        choose(&here, Wishes { relay_addresses: &relay_addresses, external: &[] })
+        choose(&here, Wishes { relay_addresses: &relay_addresses, ..Wishes::default() })
     };
     let both = named(&["127.0.0.1", "::1"]).unwrap();
     assert_eq!(both.addresses.len(), 2);

@@ -8,14 +8,15 @@ use crate::limits::call::{CANDIDATES_PER_SIGNAL_MAX, SDP_BYTES_MAX, SUBSCRIBED_U
 const CALL: &str = "01ARYZ6S410000000000000000";
 
 fn of(t: &str, d: &str) -> Result<Request, Refusal> {
-    match frame(&format!(r#"{{"t":"{t}","id":"c1","d":{d}}}"#)).expect("a frame") {
+    let read = frame(&format!(r#"{{"t":"{t}","id":"c1","d":{d}}}"#)).expect("a frame");
+    match read {
         Read::Frame(Frame::Request { id, ack: None, request }) if id.as_str() == "c1" => {
             Ok(request)
         }
         Read::Frame(Frame::Unreadable { id: Some(id), refusal }) if id.as_str() == "c1" => {
             Err(refusal)
         }
-        other => panic!("{other:?}"),
+        Read::Frame(_) | Read::Refresh { .. } => panic!("{read:?}"),
     }
 }
 
@@ -77,7 +78,7 @@ fn what_is_no_json_object_with_a_type_is_no_frame() {
 #[test]
 fn requests_without_a_usable_id_and_of_unknown_kinds_are_refused_and_nothing_is_closed() {
     let long = "x".repeat(65);
-    for id in ["", &*format!(r#","id":"""#), &*format!(r#","id":"{long}""#)] {
+    for id in ["", r#","id":"""#, &*format!(r#","id":"{long}""#)] {
         let read = frame(&format!(r#"{{"t":"ping"{id}}}"#)).unwrap();
         let Read::Frame(Frame::Unreadable { id: None, refusal }) = read else { panic!("{read:?}") };
         assert_eq!((refusal.code.code(), refusal.field), ("bad_request", Some("id")));
@@ -146,9 +147,9 @@ fn an_invite_names_a_user_and_what_it_may_hold_is_bounded() {
 fn signals_are_read_by_kind_and_bounded() {
     let signal = |rest: &str| {
         let read = of("call.signal", &format!(r#"{{"call":"{CALL}","gen":2,{rest}}}"#));
-        read.map(|request| match request {
-            Request::CallSignal(signal) => signal.payload,
-            other => panic!("{other:?}"),
+        read.map(|request| {
+            let Request::CallSignal(signal) = request else { panic!("{request:?}") };
+            signal.payload
         })
     };
     let offer = signal(r#""kind":"offer","sdp":"v=0","restart":true"#);

@@ -1,52 +1,19 @@
 // `Call`: one call as this page has it, from the first ring to the end.
 
 import { TalkClock, otherParty } from "./call_types.js";
-import { Emitter } from "./emitter.js";
+import { Controls } from "./controls.js";
 import { TurnbellError, ensureSecureContext } from "./errors.js";
-import { LocalMedia } from "./media.js";
 import { Peer } from "./peer.js";
+import { playIn } from "./play.js";
 
 /**
- * @typedef {import("./call_types.js").CallState} CallState
  * @typedef {import("./call_types.js").CallOptions} CallOptions
- * @typedef {import("./call_types.js").CallEvents} CallEvents
  * @typedef {import("./call_types.js").Host} Host
  * @typedef {import("./call_types.js").Other} Other
- * @typedef {import("./call_types.js").Quality} Quality
  */
 
-/** @extends {Emitter<CallEvents>} */
-export class Call extends Emitter {
-  /** Empty before the server has named it. */
-  id = "";
-  /** @type {CallState} */
-  state = "new";
-  /** Why it ended. */
-  reason = "";
-  /** @type {"outgoing" | "incoming"} */
-  direction;
-  /** What it was made for; either side may add a camera later. */
-  media = { audio: true, video: false };
-  /** @type {Other} */
-  peer;
-  /** This tab was in it, before its page was loaded again. */
-  wasHere = false;
-  /** The user is in another call. */
-  isWaiting = false;
-  /** When it was accepted, by the server's clock. @type {number | null} */
-  answeredAt = null;
-  isMuted = false;
-  isOnHold = false;
-  /** The same on both sides if nobody sits between. @type {string[] | null} */
-  words = null;
-  /** @type {Quality | null} */
-  quality = null;
-  /** Own devices. */
-  local = new LocalMedia();
-
+export class Call extends Controls {
   #host;
-  /** @type {CallOptions} */
-  #options = {};
   /** @type {Peer | null} */
   #peer = null;
   /** @type {string | null} */
@@ -61,28 +28,22 @@ export class Call extends Emitter {
 
   /** @param {Host} host @param {"outgoing" | "incoming"} direction @param {Partial<Other>} peer */
   constructor(host, direction, peer) {
-    super();
+    super(host, direction, peer);
     this.#host = host;
     this.#talk = new TalkClock(() => host.serverNow());
-    this.direction = direction;
     this.#isCaller = direction === "outgoing";
-    this.peer = {
-      user: "", name: "", verified: false, muted: false, video_muted: false, hold: false, screen: false,
-      signaling_lost: false, ...peer,
-    };
-    this.#listening.push(
-      this.local.on("change", () => this.#localChanged()),
-      this.local.on("unplugged", (what) => this.emit("unplugged", what)),
-    );
     const changed = () => this.restart();
     host.page?.addEventListener("online", changed);
-    this.#listening.push(() => host.page?.removeEventListener("online", changed));
+    this.#listening.push(
+      this.local.on("change", () => this.#peer?.send(this.local)),
+      () => host.page?.removeEventListener("online", changed),
+    );
   }
 
   /** @param {Host} host @param {string} user @param {CallOptions} options */
   static outgoing(host, user, options) {
     const call = new Call(host, "outgoing", { user, name: user });
-    call.#options = options;
+    call.chosen = options;
     call.media = { audio: options.audio ?? true, video: options.video ?? false };
     return call;
   }
@@ -115,14 +76,6 @@ export class Call extends Emitter {
     return this.#talk.ms();
   }
 
-  get isCameraOn() {
-    return this.local.camera !== null;
-  }
-
-  get isSharing() {
-    return this.local.screen !== null;
-  }
-
   /** What the other side sends. */
   get remoteStream() {
     return this.#peer?.remote ?? null;
@@ -135,7 +88,7 @@ export class Call extends Emitter {
 
   /** Used by `line.call`. */
   async invite() {
-    const options = this.#options;
+    const options = this.chosen;
     await this.#openDevices(options);
     const peer = this.#connect(0, true);
     const offer = await peer.negotiation.firstOffer();
@@ -144,7 +97,6 @@ export class Call extends Emitter {
     try {
       view = await this.#host.request("call.invite", { to: { user: this.peer.user }, media: this.media, offer, ...more });
     } catch (error) {
-      this.id = (error instanceof TurnbellError && error.callId) || "";
       this.end(error instanceof TurnbellError ? error.code : "internal");
       throw error;
     }
@@ -178,8 +130,8 @@ export class Call extends Emitter {
    */
   async accept(options = {}) {
     if (this.state !== "ringing" || this.#isCaller) throw new TurnbellError("call_ended");
-    this.#options = { audio: this.media.audio, video: this.media.video, ...options };
-    await this.#openDevices(this.#options);
+    this.chosen = { audio: this.media.audio, video: this.media.video, ...options };
+    await this.#openDevices(this.chosen);
     if (this.#isEnded()) throw new TurnbellError(this.reason === "answered_elsewhere" ? "already_answered" : "call_ended");
     const peer = this.#connect(this.#offer ? 1 : 0);
     try {
@@ -217,50 +169,10 @@ export class Call extends Emitter {
    * @param {CallOptions} [options]
    */
   async rejoin(options = {}) {
-    this.#options = { audio: this.media.audio, video: this.media.video, ...options };
-    await this.#openDevices(this.#options);
+    this.chosen = { audio: this.media.audio, video: this.media.video, ...options };
+    await this.#openDevices(this.chosen);
     this.#host.begins(this);
     await this.#rejoinNew();
-  }
-
-  /** @param {boolean} isMuted */
-  mute(isMuted) {
-    this.isMuted = isMuted;
-    this.#apply();
-    this.#tell({ muted: isMuted });
-  }
-
-  /** Both sides hear nothing until it is taken back. @param {boolean} isOnHold */
-  async hold(isOnHold) {
-    await this.#host.request("call.update", { call: this.id, hold: isOnHold });
-    this.isOnHold = isOnHold;
-    this.#apply();
-    this.emit("update", undefined);
-  }
-
-  /** @param {boolean} isOn */
-  async setCamera(isOn) {
-    if (isOn) await this.local.openCamera(this.#options.camera || undefined);
-    else this.local.closeCamera();
-    this.#tell({ video_muted: !isOn });
-  }
-
-  /** @param {boolean} isOn */
-  async shareScreen(isOn) {
-    if (isOn) await this.local.openScreen();
-    else this.local.closeScreen();
-  }
-
-  /** @param {string} id */
-  async useMicrophone(id) {
-    await this.local.openMicrophone(id);
-    this.#options = { ...this.#options, microphone: id };
-  }
-
-  /** @param {string} id */
-  async useCamera(id) {
-    this.#options = { ...this.#options, camera: id };
-    if (this.isCameraOn) await this.local.openCamera(id);
   }
 
   /**
@@ -269,23 +181,7 @@ export class Call extends Emitter {
    * @param {HTMLMediaElement} element
    */
   attach(element) {
-    const play = async () => {
-      if (element.srcObject === this.remoteStream) return;
-      element.srcObject = this.remoteStream;
-      element.autoplay = true;
-      if ("playsInline" in element) element.playsInline = true;
-      if (!element.srcObject) return;
-      await element.play().catch((error) => {
-        if (error?.name !== "NotAllowedError") return; // AbortError: another source has come
-        this.emit("blocked", () => element.play());
-      });
-    };
-    play();
-    const off = this.on("remote", play);
-    this.on("ended", () => {
-      off();
-      element.srcObject = null;
-    });
+    playIn(this, element, (play) => this.emit("blocked", play));
   }
 
   /** Looks for a new way for the media: the network has changed. */
@@ -293,11 +189,6 @@ export class Call extends Emitter {
     if (this.state === "active" || this.state === "held" || this.state === "reconnecting") {
       this.#peer?.negotiation.restart();
     }
-  }
-
-  /** @param {number} score 1 (bad) to 5 @param {string} [issue] */
-  feedback(score, issue) {
-    return this.#host.request("feedback", { call: this.id, score, issue });
   }
 
   /** Used by the line. @param {string} t @param {any} d */
@@ -308,7 +199,7 @@ export class Call extends Emitter {
       case "call.update": {
         const { call, from, ...changes } = d;
         Object.assign(this.peer, changes);
-        this.#apply();
+        this.apply();
         return this.emit("update", undefined);
       }
       case "call.restart":
@@ -376,9 +267,7 @@ export class Call extends Emitter {
       this.end(error instanceof TurnbellError ? error.code : "internal");
       throw error;
     }
-    if (this.isMuted || (this.media.video && !this.isCameraOn)) {
-      this.#tell({ muted: this.isMuted, video_muted: !this.isCameraOn });
-    }
+    this.tellAll();
   }
 
   /** @param {CallOptions} options */
@@ -417,7 +306,7 @@ export class Call extends Emitter {
       state: () => this.state,
     });
     this.#peer = peer;
-    this.#apply();
+    this.apply();
     return peer;
   }
 
@@ -432,6 +321,7 @@ export class Call extends Emitter {
     const mine = view.parties.find((/** @type {any} */ party) => party.party === view.you);
     const other = otherParty(view, this.#host.me());
     this.#isCaller = mine ? mine.role === "caller" : this.#isCaller;
+    const isNewlyAnswered = this.answeredAt === null && view.answered_at !== null && view.you !== null;
     this.answeredAt = view.answered_at;
     this.#talk.set(view);
     this.#generation = view.gen;
@@ -448,34 +338,12 @@ export class Call extends Emitter {
       this.#drop();
       this.#connect(view.gen, true).negotiation.open();
     }
-    this.#apply();
+    this.apply();
+    if (isNewlyAnswered) this.tellAll();
     if (this.state !== view.state) {
       this.state = view.state;
       this.emit("state", view.state);
     }
-    this.emit("update", undefined);
-  }
-
-  #localChanged() {
-    this.#peer?.send(this.local);
-    this.#apply();
-    if (this.id && this.answeredAt !== null) this.#tell({ screen: this.isSharing });
-    this.emit("local", new MediaStream([this.local.audio, this.local.video].filter((track) => track !== null)));
-    this.emit("update", undefined);
-  }
-
-  /** Who holds or is held is neither heard nor seen. */
-  #apply() {
-    const flows = !this.isOnHold && !this.peer.hold;
-    if (this.local.audio) this.local.audio.enabled = flows && !this.isMuted;
-    for (const track of [this.local.camera, this.local.screen]) {
-      if (track) track.enabled = flows;
-    }
-  }
-
-  /** @param {Record<string, boolean>} changes */
-  #tell(changes) {
-    if (this.answeredAt !== null) this.#host.request("call.update", { call: this.id, ...changes }).catch(() => {});
     this.emit("update", undefined);
   }
 }

@@ -21,8 +21,8 @@ const REPORT_RECONNECTING_MS = 2_000;
  * @property {(stream: MediaStream) => void} onRemote
  * @property {() => void} onChange the other side's tracks went silent or came back
  * @property {(words: string[]) => void} onWords
- * @property {(quality: import("./call.js").Quality) => void} onQuality
- * @property {() => import("./call.js").CallState} state
+ * @property {(quality: import("./call_types.js").Quality) => void} onQuality
+ * @property {() => import("./call_types.js").CallState} state
  */
 
 export class Peer {

@@ -65,6 +65,12 @@ export class Person {
       if (message.type() === "error") this.complaints.push(`${message.text()} ${message.location().url}`);
     });
     this.page.on("pageerror", (error) => this.complaints.push(String(error)));
+    /** The server has let the page in. */
+    this.isOnline = new Promise((resolve) => {
+      this.page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+        if (JSON.parse(payload).t === "welcome") resolve();
+      }));
+    });
     await this.page.goto(url);
   }
 

@@ -113,8 +113,8 @@ export class TbActiveCall extends Part {
       this.#get("who").replaceChildren(avatar(name));
       this.#get("stage").setAttribute("aria-label", text("in_call", { name }));
     }
-    this.#button("mute", call.isMuted ? "mic_off" : "mic", call.isMuted ? "unmute" : "mute", call.isMuted, isUp);
-    this.#button("camera", call.isCameraOn ? "video" : "video_off", call.isCameraOn ? "camera_off" : "camera_on", call.isCameraOn, isUp);
+    this.#button("mute", call.isMuted ? "mic_off" : "mic", call.isMuted ? "unmute" : "mute", call.isMuted, true);
+    this.#button("camera", call.isCameraOn ? "video" : "video_off", call.isCameraOn ? "camera_off" : "camera_on", call.isCameraOn, true);
     this.#button("screen", "screen", call.isSharing ? "stop_sharing" : "share_screen", call.isSharing, isUp);
     this.#button("hold", call.isOnHold ? "play" : "pause", call.isOnHold ? "resume" : "hold", call.isOnHold, isUp);
     this.#button("devices", "devices", "devices", null, true);

@@ -209,7 +209,7 @@ fn through_both_proxies_the_client_is_the_one_at_the_other_end_whatever_it_says(
                 check_bodies(&mut web, bearer);
                 check_preflight(&mut web);
                 let page = web.ask("GET /", &[("Host", NAME)], "");
-                assert!(page.status == 200 && page.body.contains("call.js"), "{page:?}");
+                assert!(page.status == 200 && page.body.contains("components.js"), "{page:?}");
                 check_websocket(web);
             });
         }
@@ -408,8 +408,8 @@ fn under_a_prefix_both_proxies_serve_all_of_it_and_nothing_else() {
                 let mut web = proxy.connect(CLIENT);
                 let mut ask = |path: &str| web.ask(&format!("GET {path}"), &[("Host", NAME)], "");
                 let page = ask("/turnbell/");
-                assert!(page.status == 200 && page.body.contains("\"call.js\""), "{page:?}");
-                assert_eq!(ask("/turnbell/call.js").status, 200);
+                assert!(page.status == 200 && page.body.contains("\"client/"), "{page:?}");
+                assert_eq!(ask("/turnbell/client/turnbell.js").status, 200);
                 assert_eq!(ask("/turnbell/healthz").json(), serde_json::json!({"ok": true}));
                 assert_eq!(ask("/turnbell/ice").status, 401);
                 let bare = ask("/turnbell?x=1");

@@ -25,6 +25,7 @@ use crate::time::Now;
 pub mod accept;
 pub mod access;
 pub mod api_keys;
+mod assets;
 mod call_commands;
 pub mod calls;
 pub mod calls_json;

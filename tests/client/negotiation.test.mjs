@@ -182,6 +182,11 @@ test("an offer that reached nobody gives way even on the caller's side", async (
 
 test("candidates that come while the call is being accepted are kept until it is", async () => {
   const two = pair();
+  const { setRemoteDescription } = FakePeerConnection.prototype;
+  two.callee.pc.setRemoteDescription = async function slowly(description) {
+    await settle();
+    return setRemoteDescription.call(this, description);
+  };
   const answering = two.callee.negotiation.firstAnswer("offer 1 of x");
   await two.callee.negotiation.take({ kind: "candidates", gen: 1, cands: [{ candidate: "meanwhile" }] });
   await answering;

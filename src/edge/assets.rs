@@ -93,7 +93,8 @@ pub(crate) async fn get(uri: Uri, headers: HeaderMap) -> Response {
         return ApiError::not_found().into_response();
     };
     let tag = format!("\"{}\"", hash());
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let is_known =
+        headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = match is_known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => text.into_response(),
@@ -111,7 +112,11 @@ pub(crate) async fn get(uri: Uri, headers: HeaderMap) -> Response {
 }
 
 fn content_type(name: &str) -> &'static str {
-    if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" }
+    if name.ends_with(".css") {
+        "text/css; charset=utf-8"
+    } else {
+        "text/javascript; charset=utf-8"
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use crate::server::{Answer, Server};
 #[test]
 fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     let server = Server::local();
-    for path in
-        ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/call.js"]
+    for path in ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/call.js"]
     {
         server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
     }
@@ -262,7 +261,9 @@ fn every_origin_may_load_the_library_and_keeps_it_for_ever_under_its_hash() {
         let newer = server.ask(&format!("GET {path}"), &[("If-None-Match", "\"other\"")]);
         assert_eq!(newer.status, 200);
     }
-    for path in ["/client/", "/client/nothing.js", "/client/0000/turnbell.js", "/client/../index.html"] {
+    for path in
+        ["/client/", "/client/nothing.js", "/client/0000/turnbell.js", "/client/../index.html"]
+    {
         server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
     }
     // What others serve is as closed to it as before.

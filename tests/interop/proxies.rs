@@ -210,9 +210,30 @@ fn through_both_proxies_the_client_is_the_one_at_the_other_end_whatever_it_says(
                 check_preflight(&mut web);
                 let page = web.ask("GET /", &[("Host", NAME)], "");
                 assert!(page.status == 200 && page.body.contains("components.js"), "{page:?}");
+                check_websocket(web);
             });
         }
     });
+}
+
+/// What is no frame of ours is closed with 4010: frames pass both ways.
+fn check_websocket(mut web: Web) {
+    let origin = format!("https://{NAME}");
+    let headers = [
+        ("Host", NAME),
+        ("Origin", &*origin),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", "turnbell.v1"),
+    ];
+    let answer = web.ask("GET /v1/ws", &headers, "");
+    assert_eq!(answer.status, 101, "{answer:?}");
+    // One text frame, masked with zeros (RFC 6455 §5.3).
+    web.send(b"\x81\x84\0\0\0\0what");
+    let close = web.bytes(4);
+    assert_eq!((close[0], &close[2..]), (0x88, &4010_u16.to_be_bytes()[..]), "{close:?}");
 }
 
 fn check_bodies(web: &mut Web, bearer: (&str, &str)) {

@@ -38,7 +38,7 @@ async function arrives(name, options) {
 const scene = (title, body) => test(title, TIMEOUT, async () => {
   try {
     await body();
-    for (const { name, complaints } of present) assert.deepEqual(complaints.filter((one) => !one.includes("/v1/calls")), [], `complaints of ${name}`);
+    for (const { name, complaints } of present) assert.deepEqual(complaints, [], `complaints of ${name}`);
   } finally {
     await Promise.all(present.splice(0).map((person) => person.close()));
   }
@@ -244,6 +244,76 @@ scene("a microphone that is denied is told before anything rings, and one can ca
   await bob.page.getByText("The browser did not allow the microphone.").waitFor();
   await bob.incoming().getByRole("button", { name: "Accept without microphone" }).click();
   await alice.callIs("active");
+});
+
+/** Answers in place of the daemon, as its interface is described. */
+const answers = (person, path, json, status = 200) =>
+  person.context.route(new RegExp(`/${path}(\\?|$)`), (route) => route.fulfill({ status, json: typeof json === "function" ? json(route.request()) : json }));
+
+scene("the history says who, when and how, shows more, and calls again", async () => {
+  const alice = await arrives("", {});
+  const entry = (number, more) => ({
+    call: `01ARYZ6S4100000000000000${10 + number}`, direction: "OUTBOUND", status: "COMPLETED", reason: "hangup",
+    peer: { user: `u${number}`, name: `Person ${number}` }, started_at: Date.now() - number * 60_000,
+    answered_at: null, ended_at: null, talk_ms: 75_000, path: "relay", ...more,
+  });
+  await answers(alice, "v1/calls", (request) => (request.url().includes("cursor=next")
+    ? { items: [entry(3, { status: "FAILED" })], next_cursor: null }
+    : { items: [entry(1), entry(2, { direction: "INBOUND", status: "MISSED", talk_ms: null })], next_cursor: "next" }));
+  alice.name = "Alice History";
+  await alice.signIn();
+  const rows = alice.page.locator("tb-history li");
+  await rows.nth(1).waitFor();
+  assert.match(await rows.nth(0).textContent(), /Person 1.*outgoing, 01:15/);
+  assert.match(await rows.nth(1).textContent(), /Person 2.*incoming, missed/);
+  await alice.page.getByRole("button", { name: "Show more" }).click();
+  await rows.nth(2).waitFor();
+  assert.match(await rows.nth(2).textContent(), /Person 3.*outgoing, failed/);
+  await alice.page.getByRole("button", { name: "Call Person 1 again" }).click();
+  await alice.page.getByText("Person 1 is not online").waitFor();
+});
+
+scene("an invite link is made and copied, and whoever opens it is in the call", async () => {
+  const host = await arrives("Host", {});
+  await host.page.locator("#me b").getByText("Host").waitFor();
+  const user = await host.page.evaluate(() => document.querySelector("tb-phone").line.user);
+  await answers(host, "v1/invites", (request) => {
+    assert.deepEqual(request.postDataJSON(), { to: user });
+    return { url: `${daemon.url}j/#the-token` };
+  });
+  await host.page.getByRole("button", { name: "Make a link" }).click();
+  const link = await host.page.getByLabel("Invite link").inputValue();
+
+  const visitor = await arrives("", { path: "j/" });
+  const account = await (await fetch(`${daemon.url}v1/guests`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: "Visitor" }),
+  })).json();
+  await answers(visitor, "v1/invites/redeem", (request) => {
+    assert.deepEqual(request.postDataJSON(), { token: "the-token", name: "Visitor" });
+    return { ...account, to: user };
+  });
+  await visitor.page.goto("about:blank");
+  await visitor.page.goto(link);
+  await visitor.page.getByText("You are invited to a call").waitFor();
+  assert.equal(visitor.page.url(), `${daemon.url}j/`, "the token is gone from the address bar");
+  await visitor.page.getByRole("button", { name: "Start the test" }).click();
+  await visitor.page.getByText("We hear you.").waitFor();
+  visitor.name = "Visitor";
+  await visitor.signIn();
+  await host.accepts();
+  await visitor.callIs("active");
+  await visitor.page.reload(); // without the token: the tab knows who it is
+  await visitor.callIs("active");
+});
+
+scene("an invite that is used up says so", async () => {
+  const visitor = await arrives("", { path: "j/#old" });
+  const error = { code: "not_found", message: "this invite is used up", hint: "Ask for another one." };
+  await answers(visitor, "v1/invites/redeem", { error }, 404);
+  visitor.name = "Late";
+  await visitor.signIn();
+  await visitor.page.getByText("Ask for another one.").waitFor();
+  visitor.complaints = visitor.complaints.filter((one) => !one.includes("redeem"));
 });
 
 test("without a tap sound is off, and the page says so until there is one", TIMEOUT, async () => {

@@ -42,6 +42,8 @@ async function ask(server, path, { token, body } = {}) {
   if (answer.ok) return said ?? {};
   const { code = "not_turnbell", message, hint, field } = said?.error ?? {};
   const error = new TurnbellError(code === "unauthorized" ? "unauthenticated" : code, { message, field });
+  // What the server says about a path of its own is nearer than our words for calls.
+  if (message) error.message = `${message[0].toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
   if (hint) error.cure = hint;
   return Promise.reject(error);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub mod call;
 pub mod outside;
+pub mod record;
 pub mod revocation;
 pub mod ws;
 

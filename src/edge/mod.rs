@@ -26,6 +26,9 @@ pub mod accept;
 pub mod access;
 pub mod api_keys;
 mod assets;
+mod call_commands;
+pub mod calls;
+pub mod calls_json;
 pub mod certificate;
 pub mod certificates;
 pub mod check_json;
@@ -59,6 +62,7 @@ pub mod snapshot;
 mod strict_head;
 
 use api_keys::ApiKeys;
+use calls::Calls;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -148,6 +152,7 @@ pub struct Edge {
     draining: AtomicBool,
     short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
+    calls: OnceLock<Calls>,
 }
 
 impl Edge {
@@ -179,6 +184,7 @@ impl Edge {
             draining,
             short_of_memory,
             signaling: OnceLock::new(),
+            calls: OnceLock::new(),
         })
     }
 
@@ -211,6 +217,16 @@ impl Edge {
     pub fn open_signaling(&self, signaling: Signaling) {
         let first = self.signaling.set(signaling).is_ok();
         debug_assert!(first, "signaling is opened once");
+    }
+
+    /// Tells of calls from here on; once.
+    pub fn open_calls(&self, calls: Calls) {
+        let first = self.calls.set(calls).is_ok();
+        debug_assert!(first, "calls are opened once");
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        self.calls.get()
     }
 
     pub(crate) fn signaling(&self) -> Option<&Signaling> {

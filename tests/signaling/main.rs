@@ -11,4 +11,5 @@ mod turn_client;
 
 mod bad_input;
 mod calls;
+mod record;
 mod sessions;

@@ -107,6 +107,14 @@ scene("two people see each other, call, and hear each other through the relay un
   await alice.callIs("none");
   await alice.page.getByText(/Call ended after 00:/).waitFor();
   await alice.sees(bob.name);
+  const remembers = ({ page }, words) => page.locator("tb-history li[data-status=COMPLETED]").filter({ hasText: words }).waitFor();
+  await remembers(alice, new RegExp(`${bob.name}.*outgoing, 00:`));
+  await remembers(bob, new RegExp(`${alice.name}.*incoming, 00:`));
+  const { items: [call] } = await alice.page.evaluate(async () => {
+    const { token } = JSON.parse(localStorage.getItem(`turnbell:account:${location.origin}/`));
+    return (await fetch("v1/calls?limit=1", { headers: { Authorization: `Bearer ${token}` } })).json();
+  });
+  assert.deepEqual([call.path.local, call.path.remote], ["relay", "relay"]);
 });
 
 scene("decline, no answer at all, and nobody there are told to the caller", async () => {
@@ -119,6 +127,7 @@ scene("decline, no answer at all, and nobody there are told to the caller", asyn
   await bob.incoming().waitFor();
   await alice.control("Cancel").click();
   await bob.page.getByText(`Missed call from ${alice.name}`).waitFor();
+  await bob.page.locator("tb-history li[data-status=MISSED]").filter({ hasText: alice.name }).waitFor();
   await bob.incoming().waitFor({ state: "detached" });
 
   await alice.page.getByLabel("Call somebody").fill("nobody-of-this-name");

@@ -10,12 +10,12 @@ import { TurnbellError } from "./errors.js";
  * @property {"INBOUND" | "OUTBOUND"} direction
  * @property {string} status
  * @property {string | null} reason
- * @property {{ user: string, name: string }} peer
+ * @property {{ user: string, name: string } | null} peer null: the user had no part in it
  * @property {number} started_at
  * @property {number | null} answered_at
  * @property {number | null} ended_at
  * @property {number | null} talk_ms
- * @property {string | null} [path]
+ * @property {{ local: string, remote: string, proto: string } | null} [path] as the caller's side saw it
  * @property {{ audio: boolean, video: boolean }} [media]
  */
 

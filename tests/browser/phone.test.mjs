@@ -255,6 +255,30 @@ scene("a microphone that is denied is told before anything rings, and one can ca
   await alice.callIs("active");
 });
 
+test("a daemon that is killed in a relayed call and comes back costs nobody the call", TIMEOUT, async () => {
+  const mortal = await Daemon.start();
+  try {
+    const arrive = (name) => Person.arrive(browser, mortal.url, name, { relayOnly: true });
+    const [alice, bob] = [await arrive("Alice Mortal"), await arrive("Bob Mortal")];
+    await alice.sees(bob.name);
+    await talk(alice, bob);
+    await alice.hearsMore();
+    const id = await alice.page.evaluate(() => document.querySelector("tb-phone").call.id);
+    await mortal.killAndStartAgain();
+    for (const person of [alice, bob]) {
+      await person.page.waitForFunction(() => document.querySelector("tb-phone").line.state === "online");
+      await person.until(async () => (await person.page.evaluate(() => document.querySelector("tb-phone").call?.state)) === "active", "active again");
+    }
+    for (const person of [alice, bob]) await person.hearsMore();
+    assert.equal(await alice.page.evaluate(() => document.querySelector("tb-phone").call.id), id);
+    await alice.hangsUp();
+    await bob.callIs("none");
+    await Promise.all([alice.close(), bob.close()]);
+  } finally {
+    await mortal.stop();
+  }
+});
+
 /** Answers in place of the daemon, as its interface is described. */
 const answers = (person, path, json, status = 200) =>
   person.context.route(new RegExp(`/${path}(\\?|$)`), (route) => route.fulfill({ status, json: typeof json === "function" ? json(route.request()) : json }));

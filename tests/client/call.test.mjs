@@ -264,6 +264,31 @@ test("after the server's restart a call whose media stands goes on with it", asy
   assert.equal(call.state, "active");
 });
 
+test("after the server's restart a relayed call looks for a new way at once, and counts as the server does", async () => {
+  await talk();
+  const stats = [
+    { id: "T", type: "transport", selectedCandidatePairId: "P" },
+    { id: "P", type: "candidate-pair", localCandidateId: "L", remoteCandidateId: "R" },
+    { id: "L", type: "local-candidate", candidateType: "host", protocol: "udp" },
+    { id: "R", type: "remote-candidate", candidateType: "relay", protocol: "udp" },
+  ];
+  connections[0].getStats = async () => new Map(stats.map((stat) => [stat.id, stat]));
+  connections[0].connect("connected");
+  assert.deepEqual((await server.frame(of("call.media"))).d.pair, { local: "host", remote: "relay", proto: "udp" });
+  const lost = [party(1, "alice", "caller"), party(2, "bob", "callee", { signaling_lost: true })];
+  server.answers["call.rejoin"] = view("reconnecting", { gen: 0, parties: lost });
+  server.answers["call.signal"] = { delivered: false }; // bob is not back yet
+  await event("state.sync", { calls: [view("reconnecting", { you: null, gen: 0, parties: lost })] });
+  const offers = () => sent("call.signal").filter(({ kind }) => kind === "offer").map(({ gen, restart }) => [gen, restart]);
+  await server.until(() => offers().length === 1, "an offer");
+  assert.deepEqual(offers(), [[1, true]]);
+  server.answers["call.signal"] = { delivered: true };
+  await line.request("ping");
+  await event("call.state", view("reconnecting", { gen: 1 })); // he is
+  await server.until(() => offers().length === 2, "the offer again");
+  assert.deepEqual(offers()[1], [2, true]);
+});
+
 test("after the server's restart a call whose media fell is made anew", async () => {
   await talk();
   connections[0].connectionState = "failed";

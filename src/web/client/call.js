@@ -228,7 +228,7 @@ export class Call extends Controls {
       if (wasParty === this.#party && isAnswered) this.#peer?.negotiation.restart();
     } else if (isSame) {
       this.#host.request("call.rejoin", { call: this.id, media: "up" })
-        .then((now) => this.#see(now), () => this.end("lost"));
+        .then((now) => this.#goOn(now), () => this.end("lost"));
     } else {
       this.#rejoinNew().catch(() => {});
     }
@@ -255,6 +255,13 @@ export class Call extends Controls {
 
   #isEnded() {
     return this.state === "ended";
+  }
+
+  /** The server was restarted, and the media stands. @param {any} view */
+  #goOn(view) {
+    this.#peer?.negotiation.countFrom(view.gen);
+    this.#see(view);
+    this.#peer?.leaveRelay();
   }
 
   async #rejoinNew() {
@@ -338,6 +345,7 @@ export class Call extends Controls {
       this.#drop();
       this.#connect(view.gen, true).negotiation.open();
     }
+    if (other && !other.signaling_lost) this.#peer?.negotiation.sayAgain();
     this.apply();
     if (isNewlyAnswered) this.tellAll();
     if (this.state !== view.state) {

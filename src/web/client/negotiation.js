@@ -106,9 +106,17 @@ export class Negotiation {
     });
   }
 
-  /** Our offer got lost with the page that it was for. */
-  offerIsLost() {
-    this.#isOfferLost = true;
+  /** The server counts from here: it was restarted, and knows nothing of the offers before. @param {number} generation */
+  countFrom(generation) {
+    return this.#then(async () => {
+      this.#generation = generation;
+      if (this.#offered) this.#isOfferLost = true;
+    });
+  }
+
+  /** The other side is there: what it could not hear before is said again. */
+  sayAgain() {
+    if (this.#isOfferLost) this.restart();
   }
 
   /** @param {any} signal from the other side */
@@ -172,6 +180,7 @@ export class Negotiation {
       await this.#pc.setLocalDescription({ type: "rollback" });
     }
     this.#offered = 0;
+    this.#isOfferLost = false;
     this.#ignored = 0;
     this.#isHeld = true;
     await this.#pc.setRemoteDescription({ type: "offer", sdp });
@@ -190,6 +199,7 @@ export class Negotiation {
     if (gen !== this.#offered || this.#pc.signalingState !== "have-local-offer") return;
     await this.#pc.setRemoteDescription({ type: "answer", sdp });
     this.#offered = 0;
+    this.#isOfferLost = false;
     this.#ignored = 0;
     await this.#takeEarly();
     this.#settle();

@@ -36,6 +36,8 @@ export class Peer {
   /** @type {import("./stats.js").Sample | null} */
   #last = null;
   #reported = "";
+  /** @type {import("./stats.js").Pair | undefined} */
+  #path;
   #isClosed = false;
 
   /** @param {PeerOptions} options */
@@ -72,6 +74,11 @@ export class Peer {
   send(local) {
     this.#put("audio", local.audio);
     this.#put("video", local.video);
+  }
+
+  /** The relay was restarted: what went through it has to find another way, before it is missed. */
+  leaveRelay() {
+    if (this.#path?.local === "relay" || this.#path?.remote === "relay") this.negotiation.restart();
   }
 
   /** The last report of the call. */
@@ -131,6 +138,7 @@ export class Peer {
     const said = JSON.stringify([status, pair]);
     if (said === this.#reported) return;
     this.#reported = said;
+    this.#path = pair ?? this.#path;
     this.#options.report("call.media", { status, pair });
     if (status === "connected") {
       this.#spell();

@@ -42,25 +42,44 @@ export class Daemon {
       "",
     ].join("\n"));
     daemon.output = "";
-    const [command, ...words] = [...through, binary, "run", "--config", daemon.config];
-    daemon.child = spawn(command, words, {
-      cwd: daemon.directory, stdio: ["ignore", "pipe", "pipe"],
+    daemon.command = [...through, binary, "run", "--config", daemon.config];
+    await daemon.#run();
+    return daemon;
+  }
+
+  async #run() {
+    const [command, ...words] = this.command;
+    this.child = spawn(command, words, {
+      cwd: this.directory, stdio: ["ignore", "pipe", "pipe"],
     });
-    for (const stream of [daemon.child.stdout, daemon.child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => (daemon.output += text));
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
     }
-    daemon.ended = new Promise((resolve) => {
-      daemon.child.once("error", (error) => resolve(error.message));
-      daemon.child.once("exit", (code, signal) => resolve(`exit code ${code}, signal ${signal}`));
+    this.ended = new Promise((resolve) => {
+      this.child.once("error", (error) => resolve(error.message));
+      this.child.once("exit", (code, signal) => resolve(`exit code ${code}, signal ${signal}`));
     });
     try {
-      const { http: [address] } = await daemon.#addresses();
-      daemon.url = `http://${address}/`;
+      this.addresses = await this.#addresses();
+      this.url = `http://${this.addresses.http[0]}/`;
     } catch (error) {
-      await daemon.stop().catch(() => {}); // the first error says more
+      await this.stop().catch(() => {}); // the first error says more
       throw error;
     }
-    return daemon;
+  }
+
+  /** Ends it without a word, and starts it again at the same addresses with the same state. */
+  async killAndStartAgain() {
+    this.child.kill("SIGKILL");
+    await this.ended;
+    await rm(join(this.state, "addresses.json"), { force: true });
+    let text = await readFile(this.config, "utf8");
+    for (const [key, name] of [["listen_tcp", "tcp"], ["listen", "udp"], ["listen", "http"]]) {
+      const [address] = this.addresses[name];
+      text = text.replace(new RegExp(`^${key} = \\["127.0.0.1:0"\\]$`, "m"), `${key} = ["${address}"]`);
+    }
+    await writeFile(this.config, text);
+    await this.#run();
   }
 
   /** `<state>/addresses.json`, as soon as it is whole. */

@@ -13,8 +13,10 @@ export class Negotiation {
      * A new way for the media. @param {number} [gen] if the server names one
      */
     restart(gen?: number): Promise<void>;
-    /** Our offer got lost with the page that it was for. */
-    offerIsLost(): void;
+    /** The server counts from here: it was restarted, and knows nothing of the offers before. @param {number} generation */
+    countFrom(generation: number): Promise<void>;
+    /** The other side is there: what it could not hear before is said again. */
+    sayAgain(): void;
     /** @param {any} signal from the other side */
     take(signal: any): Promise<void>;
     close(): void;

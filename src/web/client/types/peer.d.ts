@@ -24,6 +24,8 @@ export class Peer {
     setIce(ice: RTCConfiguration, policy?: RTCIceTransportPolicy): void;
     /** Puts these tracks in place of what was sent before. @param {import("./media.js").LocalMedia} local */
     send(local: import("./media.js").LocalMedia): void;
+    /** The relay was restarted: what went through it has to find another way, before it is missed. */
+    leaveRelay(): void;
     /** The last report of the call. */
     reportFinal(): void;
     close(): void;

@@ -194,6 +194,24 @@ test("the state of the media is reported, and talk runs by the server's clock", 
   assert.equal(call.talkMs(), 63_000);
 });
 
+test("a connection that failed before all candidates had come is given the time to find another way", async (t) => {
+  await talk();
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const reported = async () => {
+    await line.request("ping");
+    return sent("call.media").map(({ status }) => status);
+  };
+  connections[0].connect("failed");
+  t.mock.timers.tick(2_999);
+  assert.deepEqual(await reported(), []);
+  connections[0].connect("connected");
+  t.mock.timers.tick(1);
+  assert.deepEqual(await reported(), ["connected"]);
+  connections[0].connect("failed");
+  t.mock.timers.tick(3_000);
+  assert.deepEqual(await reported(), ["connected", "failed"]);
+});
+
 test("mute silences the track and tells; hold silences both ways until it is taken back", async () => {
   const call = await talk();
   const [track] = devices.opened;

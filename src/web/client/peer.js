@@ -4,6 +4,11 @@ import { Negotiation } from "./negotiation.js";
 import { mark, measure, pathOf } from "./stats.js";
 import { fourWords } from "./words.js";
 
+/**
+ * Browsers say "failed" as soon as all candidates so far have failed, though more are on their way: those of a
+ * private network are refused by the relay at once, long before the other side's relayed one has come.
+ */
+const FAILED_PATIENCE_MS = 3_000;
 const FIRST_REPORT_MS = 2_000;
 const REPORT_MS = 10_000;
 const REPORT_RECONNECTING_MS = 2_000;
@@ -31,6 +36,8 @@ export class Peer {
   #stream = new MediaStream();
   /** @type {any} */
   #timer = null;
+  /** @type {any} */
+  #failing = null;
   /** @type {import("./stats.js").Counters | null} */
   #before = null;
   /** @type {import("./stats.js").Sample | null} */
@@ -89,6 +96,7 @@ export class Peer {
   close() {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#failing);
     this.negotiation.close();
     this.pc.ontrack = this.pc.onconnectionstatechange = null;
     this.pc.close();
@@ -130,7 +138,16 @@ export class Peer {
     place.sender.replaceTrack(track).catch((error) => console.error(error));
   }
 
-  async #connectionChanged() {
+  #connectionChanged() {
+    clearTimeout(this.#failing);
+    if (this.pc.connectionState === "failed") {
+      this.#failing = setTimeout(() => this.#reportConnection(), FAILED_PATIENCE_MS);
+    } else {
+      this.#reportConnection();
+    }
+  }
+
+  async #reportConnection() {
     const status = this.pc.connectionState;
     if (this.#isClosed || status === "new" || status === "closed") return;
     const pair = status === "connected" ? pathOf((await this.pc.getStats()).values()) : undefined;

@@ -112,7 +112,14 @@ export class Person {
     return this.page.waitForFunction((wanted) => {
       const { call } = document.querySelector("tb-phone");
       return (call?.state ?? "none") === wanted;
-    }, state, { timeout: 30_000 });
+    }, state, { timeout: 30_000 }).catch(async (error) => {
+      const known = await this.page.evaluate(() => {
+        const { call, line } = document.querySelector("tb-phone");
+        const { signalingState, iceConnectionState, iceGatheringState, connectionState } = call?.peerConnection ?? {};
+        return { line: line?.state, call: call?.state, signalingState, iceConnectionState, iceGatheringState, connectionState };
+      });
+      throw new Error(`${this.name}'s call is not ${state}: ${JSON.stringify(known)}`, { cause: error });
+    });
   }
 
   /** Waits until `found` says true. (`waitForFunction` takes a promise for true.) */

@@ -204,6 +204,19 @@ impl ApiError {
         error
     }
 
+    /// 410, an invite that is none any more.
+    pub(crate) fn gone(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::GONE, code, message)
+    }
+
+    /// 503, what must be on record cannot be.
+    pub(crate) fn record_unavailable() -> Self {
+        let message = "the record cannot be written at the moment; its log says why";
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+        error.header = Some(Header::RetryAfter(RETRY_AFTER_S));
+        error
+    }
+
     fn closing(mut self) -> Self {
         self.close = true;
         self

@@ -6,6 +6,7 @@
 mod database;
 mod entry;
 mod error;
+mod invites;
 mod keys;
 mod privacy;
 mod query;
@@ -27,6 +28,7 @@ use std::thread::JoinHandle;
 pub use database::FILE_NAME;
 pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
+pub use invites::{InviteRow, InviteUse};
 pub use privacy::AddressPrivacy;
 pub use query::{LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow};
 pub use queue::StoreState;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -105,6 +105,18 @@ CREATE TABLE config_changes (
     changed_by TEXT NOT NULL            -- reload, stun, dns
 ) STRICT;
 CREATE INDEX config_changes_at ON config_changes (at_ms);
+",
+    "
+CREATE TABLE invites (
+    id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    callee TEXT,                        -- NULL: nobody is called by itself
+    created_at_ms INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    uses_max INTEGER NOT NULL,
+    uses INTEGER NOT NULL DEFAULT 0,
+    revoked_at_ms INTEGER
+) STRICT;
 ",
 ];
 

@@ -4,6 +4,7 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod addresses;
 mod drain;
 pub(crate) mod explain;
 mod guard;
@@ -19,7 +20,6 @@ pub(crate) mod signaling;
 mod signals;
 pub(crate) mod trial;
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -52,6 +52,7 @@ use crate::time::Now;
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
+use addresses::write_addresses;
 use drain::Draining;
 use live::{InEffect, Live};
 use outside::{Outside, Questions};
@@ -381,29 +382,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
-}
-
-/// A convenience for tools; that it cannot be written is no reason not to relay.
-fn write_addresses(state: &StateDirectory, opened: &Opened) {
-    let list = |addresses: &[SocketAddr]| {
-        addresses.iter().fold(String::new(), |mut text, address| {
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}\"{address}\"");
-            text
-        })
-    };
-    let json = format!(
-        "{{\"udp\":[{}],\"tcp\":[{}],\"tls\":[{}],\"http\":[{}],\"https\":[{}]}}\n",
-        list(&opened.udp),
-        list(&opened.tcp),
-        list(&opened.tls),
-        list(&opened.http),
-        list(&opened.https)
-    );
-    let path = state.path().join(ADDRESSES_FILE);
-    let part = state.path().join(format!("{ADDRESSES_FILE}.part"));
-    // Renamed into place: whoever waits for the file never reads half of it.
-    if let Err(error) = std::fs::write(&part, json).and_then(|()| std::fs::rename(&part, &path)) {
-        tracing::warn!(%error, path = %path.display(), "addresses cannot be written down");
-    }
 }

@@ -129,8 +129,8 @@ pub(crate) async fn redeem(
         tracing::debug!(%why, "an invite does not count");
         if why.is_expired() { expired() } else { ApiError::gone("invite_invalid", UNKNOWN) }
     })?;
-    let is_open = identity.tenants.options_by_tenant.get(&invite.tenant);
-    if !is_open.is_some_and(|options| !options.is_suspended) {
+    let tenant = identity.tenants.options_by_tenant.get(&invite.tenant);
+    if tenant.is_none_or(|tenant| tenant.is_suspended) {
         return Err(ApiError::gone("tenant_suspended", "nobody is let in there at the moment"));
     }
     let id = invite.id.to_string();
@@ -172,13 +172,11 @@ fn expired() -> ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(why: StoreError) -> Self {
-        match why {
-            StoreError::InvitesFull => Self::too_many("there are as many invites as there may be"),
-            other => {
-                tracing::warn!(%other, "an invite is not on record");
-                Self::record_unavailable()
-            }
+        if matches!(why, StoreError::InvitesFull) {
+            return Self::too_many("there are as many invites as there may be");
         }
+        tracing::warn!(%why, "an invite is not on record");
+        Self::record_unavailable()
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use turnbell::edge::commands::{Commands, Issuer, Running};
 use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
+use turnbell::edge::identity::IdentityOptions;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};

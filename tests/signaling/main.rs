@@ -11,4 +11,7 @@ mod turn_client;
 
 mod bad_input;
 mod calls;
+mod invites;
+mod operator;
 mod sessions;
+mod tokens;

@@ -117,7 +117,11 @@ impl Page {
                     }
                     return Ok(frame);
                 }
-                Ok(Message::Close(frame)) => return Err(code(frame.as_ref())),
+                Ok(Message::Close(frame)) => {
+                    // The answer, without which the server waits for it.
+                    let _ = self.socket.flush();
+                    return Err(code(frame.as_ref()));
+                }
                 Ok(_) => {}
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(None),
                 Err(Error::Protocol(_)) => return Err(None),
@@ -173,7 +177,7 @@ impl Page {
     }
 }
 
-fn code(frame: Option<&CloseFrame>) -> Option<u16> {
+pub(crate) fn code(frame: Option<&CloseFrame>) -> Option<u16> {
     frame.map(|frame| frame.code.into())
 }
 

@@ -92,6 +92,12 @@ where
         let goodbye = async {
             sink.send(WsMessage::Close(Some(frame))).await.ok()?;
             let mut socket = sink.reunite(stream).ok()?;
+            // RFC 6455 §7.1.1: the server closes, as soon as its close frame was answered.
+            while let Some(Ok(message)) = socket.next().await {
+                if matches!(message, WsMessage::Close(_)) {
+                    return Some(());
+                }
+            }
             // Closing with something unread would reset the connection, and what was just written
             // would be lost on its way. The other side's end is the answer to ours.
             let mut unread = [0; WS_READ_BUFFER_BYTES];

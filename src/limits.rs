@@ -157,6 +157,8 @@ pub const LISTENERS_MAX: usize = 64;
 
 // The packet path.
 
+/// Warnings that no relay socket can be had come no closer.
+pub const RELAY_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Largest datagram payload that UDP can carry over IPv4, bytes.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Room kept in front of a received datagram for the header that is written in place, bytes.

@@ -26,6 +26,7 @@ use crate::time::Now;
 pub mod accept;
 pub mod access;
 pub mod api_keys;
+mod assets;
 pub mod certificate;
 pub mod certificates;
 pub mod check_json;

@@ -1,13 +1,17 @@
-//! The newcomer's page: a relayed call between two peer connections in one tab.
+//! Our own pages: the phone at `/`, the same behind an invite at `/j/`, and the self-test.
 //!
-//! Its files are part of the binary. No inline script or style, nothing from other origins.
+//! Their files are part of the binary. No inline script or style, nothing from other origins.
+
+use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY,
 };
 use hyper::{StatusCode, Uri};
 
+use super::assets;
 use super::error::ApiError;
 
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -17,27 +21,38 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// Path, type and content of every file of the page.
+/// Path, type and content of every file of the pages; `{hash}` is that of the library.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../web/index.html")),
-    ("/call.js", SCRIPT, include_str!("../web/call.js")),
-    ("/media.js", SCRIPT, include_str!("../web/media.js")),
-    ("/show.js", SCRIPT, include_str!("../web/show.js")),
-    ("/words.js", SCRIPT, include_str!("../web/words.js")),
-    ("/style.css", STYLE, include_str!("../web/style.css")),
+    ("/j/", HTML, include_str!("../web/join.html")),
+    ("/selftest/", HTML, include_str!("../web/selftest/index.html")),
+    ("/selftest/call.js", SCRIPT, include_str!("../web/selftest/call.js")),
+    ("/selftest/media.js", SCRIPT, include_str!("../web/selftest/media.js")),
+    ("/selftest/show.js", SCRIPT, include_str!("../web/selftest/show.js")),
+    ("/selftest/words.js", SCRIPT, include_str!("../web/selftest/words.js")),
+    ("/selftest/style.css", STYLE, include_str!("../web/selftest/style.css")),
 ];
 
-/// The paths of the page.
+/// The paths of the pages.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(path, _, _)| *path)
 }
 
+/// Pages whose relative URLs need the slash that somebody forgot; a browser keeps what follows `#`.
+pub(crate) const WITHOUT_SLASH: [&str; 2] = ["/j", "/selftest"];
+
+/// Answers one of [`WITHOUT_SLASH`]. Relative, for nobody here knows the prefix of a proxy.
+pub(crate) async fn add_slash(uri: Uri) -> Response {
+    let location = if uri.path() == "/j" { "j/" } else { "selftest/" };
+    (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response()
+}
+
 /// Answers one of [`paths`].
 pub(crate) async fn get(uri: Uri) -> Response {
-    let found = FILES.iter().find(|(path, _, _)| *path == uri.path());
+    let found = FILES.iter().zip(TEXTS.iter()).find(|((path, _, _), _)| *path == uri.path());
     found.map_or_else(
         || ApiError::not_found().into_response(),
-        |(_, content_type, text)| file(content_type, text),
+        |((_, content_type, _), text)| file(content_type, text),
     )
 }
 
@@ -45,6 +60,11 @@ pub(crate) async fn get(uri: Uri) -> Response {
 pub(crate) async fn favicon() -> StatusCode {
     StatusCode::NO_CONTENT
 }
+
+/// What [`FILES`] hold, with the hash in its place.
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    FILES.iter().map(|(_, _, text)| text.replace("{hash}", assets::hash())).collect()
+});
 
 fn file(content_type: &'static str, text: &'static str) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [

@@ -16,7 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
 use super::signaling::upgrade;
-use super::{Edge, cors, entrance, health, ice, identity, invites, metrics, page};
+use super::{Edge, assets, cors, entrance, health, ice, identity, invites, metrics, page};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
 ///
@@ -35,8 +35,10 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
 
 fn tree(edge: &Arc<Edge>) -> Router {
     let page = |router: Router<Arc<Edge>>, path| router.route(path, reading(get(page::get)));
+    let slash = |router: Router<Arc<Edge>>, path| router.route(path, reading(get(page::add_slash)));
+    let pages = page::WITHOUT_SLASH.into_iter().fold(Router::new(), slash);
     page::paths()
-        .fold(Router::new(), page)
+        .fold(pages, page)
         .route("/ice", issuing())
         .route("/v1/ice", issuing())
         .route("/v1/config", reading(get(identity::config)))
@@ -52,6 +54,8 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .with_state(Arc::clone(edge))
         .layer(from_fn_with_state(Arc::clone(edge), in_time))
         .layer(cors::layer(Arc::clone(edge)))
+        // Outside of those layers: every origin may load the library.
+        .route(assets::PATH, reading(get(assets::get)))
 }
 
 /// A path that hands out a credential: HEAD is refused, for a safe method must leave no trace.
@@ -66,7 +70,7 @@ fn posting(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
     methods.fallback(async || ApiError::method_not_allowed("POST, OPTIONS"))
 }
 
-fn reading(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
+fn reading<S: Clone + Send + Sync + 'static>(methods: MethodRouter<S>) -> MethodRouter<S> {
     methods.fallback(async || ApiError::method_not_allowed("GET, HEAD, OPTIONS"))
 }
 

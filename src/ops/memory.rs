@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// What is kept for the work there is, bytes, at least and at most; between them [`RESERVE_SHARE`].
+/// What is kept for the work there is, bytes, at least and at most; between them a share of the limit.
 pub const RESERVE_BYTES: RangeInclusive<u64> = 8 * 1024 * 1024..=32 * 1024 * 1024;
 /// The part of the limit that is kept.
 const RESERVE_SHARE: u64 = 8;

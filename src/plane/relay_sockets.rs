@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -12,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::error_queue;
 use super::ledger::{Ledger, ShardIndex};
 use super::sys;
-use crate::limits::RELAY_PORT_TRIES;
+use crate::limits::{RELAY_PORT_TRIES, RELAY_WARNING_INTERVAL};
 use crate::time::Now;
 use crate::turn::contract::{Opened, Wanted, Why};
 use crate::turn::relayed_address::RelayPort;
@@ -26,13 +27,21 @@ pub(super) struct RelaySockets {
     /// Addresses to bind to, by index.
     bind_addresses: Vec<IpAddr>,
     report_tos: bool,
+    /// The next warning comes no earlier.
+    quiet_until: Option<Instant>,
     socket_by_port: HashMap<RelayPort, UdpSocket>,
 }
 
 impl RelaySockets {
     /// `report_tos`: whether the sockets say which DSCP and ECN a datagram came with.
     pub(super) fn new(shard: ShardIndex, bind_addresses: Vec<IpAddr>, report_tos: bool) -> Self {
-        Self { shard, bind_addresses, report_tos, socket_by_port: HashMap::new() }
+        Self {
+            shard,
+            bind_addresses,
+            report_tos,
+            quiet_until: None,
+            socket_by_port: HashMap::new(),
+        }
     }
 
     /// Counts the allocation, draws ports, binds and watches them.
@@ -134,14 +143,22 @@ impl RelaySockets {
 
     /// What becomes of a drawn port that could not be bound: one of another program rests, and
     /// another one may be tried.
-    fn refused(&self, with: With<'_>, port: RelayPort, error: &io::Error) -> Option<Why> {
+    fn refused(&mut self, with: With<'_>, port: RelayPort, error: &io::Error) -> Option<Why> {
         if error.kind() == io::ErrorKind::AddrInUse {
             with.ledger.rest(with.now, port);
             return None;
         }
-        tracing::warn!(%error, port = port.number, "no relay socket could be opened");
+        self.warn(with.now, error, port, "no relay socket could be opened");
         with.ledger.give_back(port);
         Some(Why::Bind)
+    }
+
+    /// Says so now and then: while descriptors are used up, it happens with every Allocate.
+    fn warn(&mut self, now: Now, error: &io::Error, port: RelayPort, what: &'static str) {
+        if self.quiet_until.is_none_or(|until| until <= now.mono) {
+            self.quiet_until = Some(now.mono + RELAY_WARNING_INTERVAL);
+            tracing::warn!(%error, port = port.number, "{what}; clients hear 508");
+        }
     }
 
     /// Watches a bound socket and says that this shard has it.
@@ -153,7 +170,8 @@ impl RelaySockets {
     ) -> Result<RelayPort, Why> {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, relay_token(port));
         if let Err(error) = with.epoll.add(&socket, event) {
-            tracing::warn!(%error, port = port.number, "no relay socket could be watched");
+            let error = io::Error::from(error);
+            self.warn(with.now, &error, port, "no relay socket could be watched");
             drop(socket);
             with.ledger.give_back(port);
             return Err(Why::Bind);

@@ -1,4 +1,4 @@
-// The page at `/` in Chromium against the real daemon (TURNBELL_BIN): it relays, or it says why not.
+// The self-test page at `/selftest/` in Chromium against the real daemon (TURNBELL_BIN): it relays, or it says why not.
 
 import assert from "node:assert/strict";
 import dgram from "node:dgram";
@@ -31,7 +31,7 @@ after(async () => {
 async function onPage({ fragment = "", url = daemon.url, options }, body) {
   const opened = await openPage(browser, options);
   try {
-    const response = await opened.page.goto(url + fragment);
+    const response = await opened.page.goto(`${url}selftest/${fragment}`);
     return await body(opened.page, opened.complaints, response);
   } finally {
     await opened.close();
@@ -82,7 +82,7 @@ test("where no UDP gets out the call goes through the relay over TCP", TIMEOUT, 
       assert.equal(config.iceServers.length, 1);
       await route.fulfill({ response, json: config });
     });
-    await page.goto(daemon.url);
+    await page.goto(`${daemon.url}selftest/`);
     const known = await verdict(page, "relayed");
     for (const side of ["caller", "callee"]) {
       const { local } = known.selectedPair[side];
@@ -142,7 +142,7 @@ test("a relay that does not answer is called unreachable", TIMEOUT, async () => 
 test("every code of an icecandidateerror becomes a cause and a cure", TIMEOUT, () =>
   onPage({ fragment: "#manual" }, async (page) => {
     const explain = (error, ice) => page.evaluate(async ([error, ice]) => {
-      const { explain } = await import("/words.js");
+      const { explain } = await import("/selftest/words.js");
       return explain(error, ice);
     }, [{ text: "", url: "turn:relay.example.org:3478", ...error }, ice]);
     for (const code of [300, 400, 401, 403, 437, 440, 441, 442, 486, 508, 600, 701]) {
@@ -181,7 +181,7 @@ test("without a key /ice's own error is shown, and a typed key makes the call", 
     });
     await onPage({ url: closed.url, fragment: `#k=${key}` }, async (page) => {
       await verdict(page, "relayed");
-      assert.equal(page.url(), closed.url, "the key is gone from the address bar");
+      assert.equal(page.url(), `${closed.url}selftest/`, "the key is gone from the address bar");
     });
   } finally {
     await closed.stop();

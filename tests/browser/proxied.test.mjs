@@ -27,15 +27,15 @@ after(async () => {
 }, TIMEOUT);
 
 for (const slash of ["/", ""]) {
-  test(`behind nginx the page at ${PREFIX}${slash} makes a relayed call`, TIMEOUT, async () => {
+  test(`behind nginx the page at ${PREFIX}/selftest${slash} makes a relayed call`, TIMEOUT, async () => {
     const { page, complaints, close } = await openPage(browser);
     try {
       const asked = [];
       page.on("request", (request) => asked.push(new URL(request.url()).pathname));
-      await page.goto(nginx.url + slash);
+      await page.goto(`${nginx.url}/selftest${slash}`);
       const known = await verdict(page, "relayed");
       for (const side of ["caller", "callee"]) assert.equal(known.selectedPair[side].local.type, "relay");
-      assert.equal(new URL(page.url()).pathname, `${PREFIX}/`);
+      assert.equal(new URL(page.url()).pathname, `${PREFIX}/selftest/`);
       assert.ok(asked.includes(`${PREFIX}/ice`), String(asked));
       // A browser asks for its icon where it likes.
       const strays = asked.filter((path) => !path.startsWith(PREFIX) && path !== "/favicon.ico");

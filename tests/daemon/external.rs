@@ -78,6 +78,7 @@ fn a_new_address_counts_for_new_allocations_and_the_live_ones_keep_theirs_and_go
     let (code, _, error) = daemon.command(&["reload"]);
     assert_eq!(code, Some(0), "{error}");
     becomes_public(&daemon, "9.8.7.5");
+    daemon.wait_for_log("live allocations keep 9.8.7.6");
     assert_eq!(
         daemon.log().matches("live allocations keep 9.8.7.6").count(),
         1,

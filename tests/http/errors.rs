@@ -8,8 +8,7 @@ use crate::server::{Answer, Server};
 #[test]
 fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     let server = Server::local();
-    for path in
-        ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/web/call.js"]
+    for path in ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/call.js"]
     {
         server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
     }
@@ -206,8 +205,10 @@ fn the_page_is_served_whole_with_a_strict_policy_and_no_inline_script() {
     let server = Server::local();
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
-        ("/call.js", "text/javascript; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
+        ("/j/", "text/html; charset=utf-8"),
+        ("/selftest/", "text/html; charset=utf-8"),
+        ("/selftest/call.js", "text/javascript; charset=utf-8"),
+        ("/selftest/style.css", "text/css; charset=utf-8"),
     ] {
         let answer = server.ask(&format!("GET {path}"), &[]);
         assert_eq!(answer.status, 200);
@@ -219,10 +220,53 @@ fn the_page_is_served_whole_with_a_strict_policy_and_no_inline_script() {
         assert!(policy.starts_with("default-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
     }
-    let page = server.ask("GET /", &[]).body;
-    assert!(page.contains("call.js"));
-    for inline in ["<style", " style=", " onclick=", "javascript:", "<script>"] {
-        assert!(!page.contains(inline), "{inline}");
+    for (path, script) in
+        [("/", "/components.js"), ("/j/", "/components.js"), ("/selftest/", "\"call.js\"")]
+    {
+        let page = server.ask(&format!("GET {path}"), &[]).body;
+        assert!(page.contains(script), "{page}");
+        for inline in ["<style", " style=", " onclick=", "javascript:", "<script>", "{hash}"] {
+            assert!(!page.contains(inline), "{inline} in {path}");
+        }
+    }
+    for (path, location) in [("/j", "j/"), ("/selftest", "selftest/")] {
+        let answer = server.ask(&format!("GET {path}"), &[]);
+        assert_eq!((answer.status, answer.header("location")), (308, Some(location)));
     }
     assert_eq!(server.ask("GET /favicon.ico", &[]).status, 204);
+}
+
+#[test] // P21
+fn every_origin_may_load_the_library_and_keeps_it_for_ever_under_its_hash() {
+    let server = Server::local();
+    let page = server.ask("GET /", &[]).body;
+    let (_, rest) = page.split_once("client/").unwrap();
+    let (hash, _) = rest.split_once('/').unwrap();
+    let foreign = [("Origin", "https://shop.example")];
+    for (path, cache) in [
+        ("/client/turnbell.js".to_owned(), "no-cache"),
+        (format!("/client/{hash}/turnbell.js"), "public, max-age=31536000, immutable"),
+        (format!("/client/{hash}/components/tb-phone.js"), "public, max-age=31536000, immutable"),
+    ] {
+        let answer = server.ask(&format!("GET {path}"), &foreign);
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(answer.header("content-type"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("cache-control"), Some(cache));
+        assert!(answer.body.contains("export"), "{path}");
+        let tag = answer.header("etag").unwrap().to_owned();
+        let again = server.ask(&format!("GET {path}"), &[("If-None-Match", &tag)]);
+        assert_eq!((again.status, again.body.as_str()), (304, ""));
+        let newer = server.ask(&format!("GET {path}"), &[("If-None-Match", "\"other\"")]);
+        assert_eq!(newer.status, 200);
+    }
+    for path in
+        ["/client/", "/client/nothing.js", "/client/0000/turnbell.js", "/client/../index.html"]
+    {
+        server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
+    }
+    // What others serve is as closed to it as before.
+    let config = server.ask("GET /v1/config", &foreign);
+    assert_eq!(config.header("access-control-allow-origin"), None);
 }

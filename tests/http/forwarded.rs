@@ -126,7 +126,9 @@ fn under(base: &str) -> Server {
 #[test]
 fn everything_lives_under_the_base_path_and_nothing_beside_it() {
     let server = under("/calls/turnbell");
-    for path in ["/", "/call.js", "/ice", "/v1/ice", "/healthz", "/readyz", "/metrics"] {
+    for path in
+        ["/", "/j/", "/client/turnbell.js", "/ice", "/v1/ice", "/healthz", "/readyz", "/metrics"]
+    {
         let inside = server.ask(&format!("GET /calls/turnbell{path}"), &[]);
         assert_eq!(inside.status, 200, "{path}");
         assert_eq!(inside.header("x-content-type-options"), Some("nosniff"));

@@ -209,10 +209,31 @@ fn through_both_proxies_the_client_is_the_one_at_the_other_end_whatever_it_says(
                 check_bodies(&mut web, bearer);
                 check_preflight(&mut web);
                 let page = web.ask("GET /", &[("Host", NAME)], "");
-                assert!(page.status == 200 && page.body.contains("call.js"), "{page:?}");
+                assert!(page.status == 200 && page.body.contains("components.js"), "{page:?}");
+                check_websocket(web);
             });
         }
     });
+}
+
+/// What is no frame of ours is closed with 4010: frames pass both ways.
+fn check_websocket(mut web: Web) {
+    let origin = format!("https://{NAME}");
+    let headers = [
+        ("Host", NAME),
+        ("Origin", &*origin),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", "turnbell.v1"),
+    ];
+    let answer = web.ask("GET /v1/ws", &headers, "");
+    assert_eq!(answer.status, 101, "{answer:?}");
+    // One text frame, masked with zeros (RFC 6455 §5.3).
+    web.send(b"\x81\x84\0\0\0\0what");
+    let close = web.bytes(4);
+    assert_eq!((close[0], &close[2..]), (0x88, &4010_u16.to_be_bytes()[..]), "{close:?}");
 }
 
 fn check_bodies(web: &mut Web, bearer: (&str, &str)) {
@@ -387,8 +408,8 @@ fn under_a_prefix_both_proxies_serve_all_of_it_and_nothing_else() {
                 let mut web = proxy.connect(CLIENT);
                 let mut ask = |path: &str| web.ask(&format!("GET {path}"), &[("Host", NAME)], "");
                 let page = ask("/turnbell/");
-                assert!(page.status == 200 && page.body.contains("\"call.js\""), "{page:?}");
-                assert_eq!(ask("/turnbell/call.js").status, 200);
+                assert!(page.status == 200 && page.body.contains("\"client/"), "{page:?}");
+                assert_eq!(ask("/turnbell/client/turnbell.js").status, 200);
                 assert_eq!(ask("/turnbell/healthz").json(), serde_json::json!({"ok": true}));
                 assert_eq!(ask("/turnbell/ice").status, 401);
                 let bare = ask("/turnbell?x=1");

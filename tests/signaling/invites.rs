@@ -126,6 +126,9 @@ fn who_runs_the_place_or_his_tenant_makes_invites_over_http() {
     assert_eq!(make(json!({"tenant": "globex"}), &[ELSEWHERE, &admin]).0, 403);
     let member = bearer(&of_acme("alice", "member"));
     assert_eq!(make(json!({}), &[ELSEWHERE, &member]).0, 403);
+    // A page on this machine may, whoever is signed in there.
+    let (status, made) = make(json!({"to": "alice"}), &[&member]);
+    assert_eq!((status, &made["tenant"]), (200, &json!("acme")), "{made}");
     for (wanted, field) in [
         (json!({"ttl_s": 59}), "ttl_s"),
         (json!({"ttl_s": 30 * 86_400 + 1}), "ttl_s"),

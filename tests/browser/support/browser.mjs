@@ -6,8 +6,8 @@ import { chromium } from "playwright-core";
 /** A name that is no localhost, so that a page opened by it is no secure context. */
 export const INSECURE_HOST = "page.turnbell.test";
 
-/** `home`: where it finds the certificates that a user has put on trust. */
-export function openChromium(home) {
+/** `home`: where it finds the certificates that a user has put on trust; `more` flags. */
+export function openChromium(home, more = []) {
   const onlyLoopback = Object.values(networkInterfaces()).flat().every((address) => address.internal);
   return chromium.launch({
     executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
@@ -18,6 +18,7 @@ export function openChromium(home) {
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
       // Chromium gathers nothing at all where loopback is the only interface.
       ...(onlyLoopback ? ["--allow-loopback-in-peer-connection"] : []),
+      ...more,
     ],
   });
 }

@@ -58,7 +58,7 @@ async function askForConfig(mine) {
   let status, body;
   try {
     const signal = AbortSignal.timeout(CONFIG_TIMEOUT_MS);
-    const response = await fetch("ice", { headers, cache: "no-store", signal });
+    const response = await fetch("../ice", { headers, cache: "no-store", signal });
     status = response.status;
     body = await response.json().catch(() => null);
   } catch (error) {

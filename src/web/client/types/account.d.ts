@@ -1,0 +1,48 @@
+export function config(server: string): Promise<{
+    features: {
+        voice: boolean;
+        turn: boolean;
+    };
+    guests: boolean;
+}>;
+export function guest(server: string, name: string): Promise<Account>;
+export function redeem(server: string, token: string, name: string): Promise<Account>;
+export function invite(server: string, token: string, how: {
+    to?: string;
+    ttl_s?: number;
+    uses?: number;
+}): Promise<{
+    url: string;
+    expires_at?: number;
+}>;
+export function history(server: string, token: string, limit?: number, cursor?: string | null): Promise<{
+    items: HistoryEntry[];
+    next_cursor: string | null;
+}>;
+export function endCall(server: string, token: string, call: string): Promise<any>;
+export type Account = {
+    token: string;
+    user: string;
+    name: string;
+    expires_at?: number;
+    to?: string | null;
+};
+export type HistoryEntry = {
+    call: string;
+    direction: "INBOUND" | "OUTBOUND";
+    status: string;
+    reason: string | null;
+    peer: {
+        user: string;
+        name: string;
+    };
+    started_at: number;
+    answered_at: number | null;
+    ended_at: number | null;
+    talk_ms: number | null;
+    path?: string | null | undefined;
+    media?: {
+        audio: boolean;
+        video: boolean;
+    } | undefined;
+};

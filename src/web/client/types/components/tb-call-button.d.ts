@@ -1,0 +1,6 @@
+export class TbCallButton extends Part {
+    constructor();
+    connectedCallback(): void;
+    #private;
+}
+import { Part } from "./base.js";

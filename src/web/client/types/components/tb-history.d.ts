@@ -1,0 +1,18 @@
+/**
+ * @typedef {import("../account.js").HistoryEntry} Entry
+ * @typedef {(cursor: string | null) => Promise<{ items: Entry[], next_cursor: string | null }>} Load
+ */
+export class TbHistory extends Part {
+    constructor();
+    /** @param {Load | null} load */
+    set load(load: Load | null);
+    get load(): Load | null;
+    refresh(): Promise<void>;
+    #private;
+}
+export type Entry = import("../account.js").HistoryEntry;
+export type Load = (cursor: string | null) => Promise<{
+    items: Entry[];
+    next_cursor: string | null;
+}>;
+import { Part } from "./base.js";

@@ -1,0 +1,361 @@
+// The phone at `/` against the real daemon: people find each other, call, are heard through the relay, and hang up.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { INSECURE_HOST, openChromium } from "./support/browser.mjs";
+import { Daemon } from "./support/daemon.mjs";
+import { Person, TONE_HZ, openPhoneBrowser } from "./support/phone.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TIMEOUT = { timeout: 90_000 };
+
+let phones;
+let browser;
+let daemon;
+before(async () => {
+  daemon = await Daemon.start();
+  phones = await openPhoneBrowser();
+  ({ browser } = phones);
+}, TIMEOUT);
+after(async () => {
+  await phones?.close();
+  await daemon?.stop();
+}, TIMEOUT);
+
+const present = [];
+/** Somebody who leaves when the test is over. */
+async function arrives(name, options) {
+  const person = await Person.arrive(browser, daemon.url, name, options);
+  present.push(person);
+  return person;
+}
+const scene = (title, body) => test(title, TIMEOUT, async () => {
+  try {
+    await body();
+    for (const { name, complaints } of present) assert.deepEqual(complaints.filter((one) => !one.includes("/v1/calls")), [], `complaints of ${name}`);
+  } finally {
+    await Promise.all(present.splice(0).map((person) => person.close()));
+  }
+});
+
+let count = 0;
+/** Two people with names of their own, who see each other. */
+async function two(options) {
+  count += 1;
+  const [alice, bob] = [await arrives(`Alice ${count}`, options), await arrives(`Bob ${count}`, options)];
+  await alice.sees(bob.name);
+  await bob.sees(alice.name);
+  return [alice, bob];
+}
+
+async function talk(alice, bob) {
+  await alice.calls(bob.name);
+  await bob.incoming().waitFor();
+  await bob.accepts();
+  await Promise.all([alice.callIs("active"), bob.callIs("active")]);
+}
+
+/** Waits until what is heard has grown by as much as a tone makes it grow in a second or so. */
+async function hearsMore(person) {
+  const { energy } = await person.hears();
+  await person.page.waitForFunction(async (before) => {
+    const { call } = document.querySelector("tb-phone");
+    const all = [...(await call.peerConnection.getStats()).values()];
+    const inbound = all.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio");
+    return inbound?.totalAudioEnergy > before + 0.005;
+  }, energy, { timeout: 20_000, polling: 200 });
+}
+
+/** The loudest pitch that arrives, Hz. */
+const pitch = (person) => person.page.evaluate(async () => {
+  const { call } = document.querySelector("tb-phone");
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 4096;
+  context.createMediaStreamSource(call.remoteStream).connect(analyser);
+  const bins = new Uint8Array(analyser.frequencyBinCount);
+  const late = performance.now() + 15_000;
+  let loudest = 0;
+  do {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    analyser.getByteFrequencyData(bins);
+    loudest = bins.indexOf(Math.max(...bins));
+  } while (bins[loudest] < 100 && performance.now() < late);
+  const hertz = (loudest * context.sampleRate) / analyser.fftSize;
+  await context.close();
+  return hertz;
+});
+
+scene("two people see each other, call, and hear each other through the relay until one mutes or hangs up", async () => {
+  const [alice, bob] = await two({ relayOnly: true });
+  await talk(alice, bob);
+  for (const person of [alice, bob]) {
+    await hearsMore(person);
+    const { local, remote } = await person.hears();
+    assert.deepEqual([local, remote], ["relay", "relay"]);
+  }
+  assert.ok(Math.abs((await pitch(bob)) - TONE_HZ) < 30, "it is the tone that is heard");
+
+  await alice.control("Mute").click();
+  // P24: it stops within a second.
+  const muted = bob.page.waitForFunction(async () => {
+    const { call } = document.querySelector("tb-phone");
+    const energy = async () => [...(await call.peerConnection.getStats()).values()]
+      .find(({ type, kind }) => type === "inbound-rtp" && kind === "audio").totalAudioEnergy;
+    const before = await energy();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return (await energy()) - before < 0.0005;
+  }, null, { timeout: 5_000 });
+  await muted;
+  await bob.page.getByText(`${alice.name} is muted`).waitFor();
+  await alice.control("Unmute").click();
+  await hearsMore(bob);
+
+  await alice.page.waitForFunction(() => document.querySelector("tb-phone").call.words);
+  const words = await alice.words();
+  assert.match(words, /^[a-z]+( · [a-z]+){3}$/);
+  assert.equal(await bob.words(), words);
+  assert.match(await alice.page.locator("tb-active-call #state").textContent(), /^\d\d:\d\d$/);
+
+  await bob.hangsUp();
+  await alice.callIs("none");
+  await alice.page.getByText(/Call ended after 00:/).waitFor();
+  await alice.sees(bob.name);
+});
+
+scene("decline, no answer at all, and nobody there are told to the caller", async () => {
+  const [alice, bob] = await two();
+  await alice.calls(bob.name);
+  await bob.incoming().getByRole("button", { name: "Decline" }).click();
+  await alice.page.getByText(`${bob.name} declined`).waitFor();
+
+  await alice.calls(bob.name);
+  await bob.incoming().waitFor();
+  await alice.control("Cancel").click();
+  await bob.page.getByText(`Missed call from ${alice.name}`).waitFor();
+  await bob.incoming().waitFor({ state: "detached" });
+
+  await alice.page.getByLabel("Call somebody").fill("nobody-of-this-name");
+  await alice.page.keyboard.press("Enter");
+  await alice.page.getByText("nobody-of-this-name is not online").waitFor();
+});
+
+scene("the callee's other device stops ringing when one answers, and is told which", async () => {
+  const [alice, bob] = await two();
+  const third = await bob.context.newPage(); // the same profile, so the same user
+  await third.goto(daemon.url);
+  await third.locator("tb-dialer li").filter({ hasText: alice.name }).waitFor();
+  await alice.calls(bob.name);
+  await third.getByRole("alertdialog").waitFor();
+  await bob.accepts();
+  await third.getByRole("alertdialog").waitFor({ state: "detached" });
+  await third.getByText(/^Answered on Chrome on Linux$/).waitFor();
+  await alice.callIs("active");
+});
+
+for (const who of ["caller", "callee"]) {
+  scene(`when the ${who} loads the page again, the same call goes on`, async () => {
+    const [alice, bob] = await two({ relayOnly: true });
+    await talk(alice, bob);
+    const [reloads, stays] = who === "caller" ? [alice, bob] : [bob, alice];
+    const id = await stays.page.evaluate(() => document.querySelector("tb-phone").call.id);
+    await hearsMore(stays);
+    await reloads.page.reload();
+    await reloads.callIs("active");
+    await stays.callIs("active");
+    await hearsMore(stays);
+    await hearsMore(reloads);
+    assert.equal(await reloads.page.evaluate(() => document.querySelector("tb-phone").call.id), id);
+    await reloads.hangsUp();
+    await stays.callIs("none");
+  });
+}
+
+scene("a camera and a screen come and go in a call", async () => {
+  const [alice, bob] = await two();
+  await talk(alice, bob);
+  const sees = (wanted) => bob.page.waitForFunction((picture) => {
+    const stage = document.querySelector("tb-phone").shadowRoot.querySelector("tb-active-call").shadowRoot;
+    const { videoWidth } = stage.getElementById("far");
+    return picture === (stage.getElementById("stage").classList.contains("picture") && videoWidth > 2);
+  }, wanted, { timeout: 20_000 });
+  await alice.control("Camera on").click();
+  await sees(true);
+  await alice.control("Camera off").click();
+  await sees(false);
+});
+
+scene("hold silences both sides until it is taken back", async () => {
+  const [alice, bob] = await two({ relayOnly: true });
+  await talk(alice, bob);
+  await hearsMore(bob);
+  await alice.control("Hold").click();
+  await bob.callIs("held");
+  await bob.page.getByText(`${alice.name} put you on hold`).waitFor();
+  await alice.control("Resume").click();
+  await bob.callIs("active");
+  await hearsMore(bob);
+});
+
+scene("a call is made, taken and ended by keyboard alone", async () => {
+  const [alice, bob] = await two();
+  await alice.page.getByLabel("Call somebody").focus();
+  await alice.page.keyboard.type(bob.name);
+  await alice.page.keyboard.press("Enter");
+  await bob.incoming().waitFor();
+  // Focus is on the dialog, not on Accept: Enter that was meant for something else takes no call.
+  await bob.page.keyboard.press("Enter");
+  assert.equal(await bob.page.evaluate(() => document.querySelector("tb-phone").call), null);
+  assert.equal(await bob.incoming().count(), 1);
+  const focused = () => bob.page.evaluate(() => {
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    return at?.id || at?.tagName;
+  });
+  assert.equal(await focused(), "DIALOG");
+  for (let times = 0; times < 5 && (await focused()) !== "accept"; times += 1) await bob.page.keyboard.press("Tab");
+  await bob.page.keyboard.press("Enter");
+  await alice.callIs("active");
+  await alice.control("Hang up").focus();
+  await alice.page.keyboard.press("Enter");
+  await bob.callIs("none");
+});
+
+scene("Escape silences this device only: the caller hears it ring on, and the dialog is gone", async () => {
+  const [alice, bob] = await two();
+  const other = await bob.context.newPage();
+  await other.goto(daemon.url);
+  await other.locator("tb-dialer li").filter({ hasText: alice.name }).waitFor();
+  await alice.calls(bob.name);
+  await bob.incoming().waitFor();
+  await other.getByRole("alertdialog").waitFor();
+  await other.keyboard.press("Escape");
+  await other.getByRole("alertdialog").waitFor({ state: "detached" });
+  await bob.accepts();
+  await alice.callIs("active");
+});
+
+scene("the incoming dialog says who calls to a screen reader", async () => {
+  const [alice, bob] = await two();
+  await alice.calls(bob.name);
+  const dialog = bob.page.getByRole("alertdialog", { name: `${alice.name} is calling` });
+  await dialog.waitFor();
+  for (const name of ["Accept", "Decline", "Silence on this device"]) {
+    assert.equal(await dialog.getByRole("button", { name, exact: true }).count(), 1, name);
+  }
+});
+
+scene("a microphone that is denied is told before anything rings, and one can call without", async () => {
+  const [alice, bob] = await two({ microphone: false, init: () => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "NotAllowedError"));
+  } });
+  await alice.calls(bob.name);
+  await alice.page.getByText("The browser did not allow the microphone.").waitFor();
+  assert.equal(await bob.incoming().count(), 0);
+  await alice.page.getByRole("button", { name: /without microphone/ }).click();
+  await bob.incoming().waitFor();
+  await bob.accepts();
+  await bob.page.getByText("The browser did not allow the microphone.").waitFor();
+  await bob.incoming().getByRole("button", { name: "Accept without microphone" }).click();
+  await alice.callIs("active");
+});
+
+test("without a tap sound is off, and the page says so until there is one", TIMEOUT, async () => {
+  const strict = await openPhoneBrowser(["--autoplay-policy=document-user-activation-required"]);
+  try {
+    const bob = await Person.arrive(strict.browser, daemon.url, "Bob Silent");
+    await bob.page.getByRole("button", { name: "Sign out" }).waitFor();
+    await bob.page.reload(); // the same user, and no tap yet
+    const banner = bob.page.getByRole("button", { name: "Sound is off: tap to hear calls ring" });
+    await banner.waitFor();
+    const alice = await Person.arrive(strict.browser, daemon.url, "Alice Silent");
+    await alice.sees("Bob Silent");
+    await alice.calls("Bob Silent");
+    await bob.incoming().waitFor(); // it rings although nothing is heard
+    await bob.accepts();
+    await bob.callIs("active");
+    await hearsMore(bob);
+    const playing = await bob.page.evaluate(() => {
+      const stage = document.querySelector("tb-phone").shadowRoot.querySelector("tb-active-call").shadowRoot;
+      return !stage.getElementById("far").paused;
+    });
+    assert.equal(playing, true, "the tap on Accept let the sound out");
+  } finally {
+    await strict.close();
+  }
+});
+
+test("on a page that is no secure context the phone names three cures and asks for nothing", TIMEOUT, async () => {
+  const plain = await openChromium();
+  try {
+    const somebody = await Person.arrive(plain, daemon.url.replace("127.0.0.1", INSECURE_HOST), "", { microphone: false });
+    await somebody.page.getByText("Browsers give the microphone only to https pages or localhost.").waitFor();
+    const said = await somebody.page.locator("tb-sign-in #cures").textContent();
+    for (const cure of ["tls.cert", "Caddy", "ssh -L 8080:127.0.0.1:8080"]) assert.ok(said.includes(cure), cure);
+    assert.equal(await somebody.page.getByLabel("Your name").count(), 0);
+  } finally {
+    await plain.close();
+  }
+});
+
+/** Every state a person may meet, in both colour schemes, on a phone and on a desk. */
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [360, 1280]) {
+    scene(`axe finds nothing serious and nothing overflows: ${colorScheme}, ${width} px`, async () => {
+      const kept = process.env.TURNBELL_SCREENSHOTS;
+      const directory = kept ?? await mkdtemp(join(tmpdir(), "turnbell-shots-"));
+      const options = { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" };
+      const look = async ({ page }, state) => {
+        await page.screenshot({ path: join(directory, `phone-${state}-${colorScheme}-${width}.png`) });
+        await inspect(page, state);
+      };
+      try {
+        const nobody = await arrives("", options);
+        await nobody.page.getByLabel("Your name").waitFor();
+        await look(nobody, "sign-in");
+        const [alice, bob] = await two(options);
+        await look(alice, "idle");
+        await alice.page.getByLabel("Call somebody").fill("nobody-at-all");
+        await alice.page.keyboard.press("Enter");
+        await alice.page.getByText("nobody-at-all is not online").waitFor();
+        await look(alice, "error");
+        await alice.calls(bob.name, true);
+        await bob.incoming().waitFor();
+        await look(bob, "ringing");
+        await look(alice, "calling");
+        await bob.accepts();
+        await Promise.all([alice.callIs("active"), bob.callIs("active")]);
+        await bob.page.waitForFunction(() => document.querySelector("tb-phone").call.words);
+        await bob.control("Devices").click();
+        await bob.page.locator("#choose-microphone").waitFor();
+        await look(alice, "active");
+        await look(bob, "active-video");
+      } finally {
+        if (!kept) await rm(directory, { recursive: true, force: true });
+      }
+    });
+  }
+}
+
+async function inspect(page, state) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], state);
+  const measured = await page.evaluate(() => {
+    const all = (root) => [...root.querySelectorAll("*")].flatMap((one) => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])]);
+    const small = all(document)
+      .filter((one) => one.matches("button, summary, input, select") && one.checkVisibility())
+      .map((one) => [one.id || one.textContent, one.getBoundingClientRect()])
+      .filter(([, { width, height }]) => height < 44 || width < 44);
+    return { overflow: document.documentElement.scrollWidth - window.innerWidth, small: small.map(([id]) => id) };
+  });
+  assert.ok(measured.overflow <= 0, `${state} is ${measured.overflow} px too wide`);
+  assert.deepEqual(measured.small, [], state);
+}

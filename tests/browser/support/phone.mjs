@@ -1,0 +1,158 @@
+// People with a phone of ours in a browser: each a profile of their own, a microphone that plays a tone.
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { openChromium } from "./browser.mjs";
+
+export const TONE_HZ = 440;
+
+/** A browser whose microphone hears a tone for ever. */
+export async function openPhoneBrowser(more = []) {
+  const directory = await mkdtemp(join(tmpdir(), "turnbell-tone-"));
+  const tone = join(directory, "tone.wav");
+  await writeFile(tone, wav(TONE_HZ, 4));
+  const browser = await openChromium(undefined, [
+    "--use-fake-device-for-media-stream", `--use-file-for-fake-audio-capture=${tone}`, ...more,
+  ]);
+  return { browser, close: async () => {
+    await browser.close();
+    await rm(directory, { recursive: true, force: true });
+  } };
+}
+
+function wav(hertz, seconds, rate = 48_000) {
+  const samples = rate * seconds;
+  const bytes = Buffer.alloc(44 + 2 * samples);
+  bytes.write("RIFF", 0).toString();
+  bytes.writeUInt32LE(36 + 2 * samples, 4);
+  bytes.write("WAVEfmt ", 8);
+  bytes.writeUInt32LE(16, 16);
+  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(1, 22);
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(2 * rate, 28);
+  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(16, 34);
+  bytes.write("data", 36);
+  bytes.writeUInt32LE(2 * samples, 40);
+  for (let at = 0; at < samples; at += 1) {
+    bytes.writeInt16LE(Math.round(12_000 * Math.sin((2 * Math.PI * hertz * at) / rate)), 44 + 2 * at);
+  }
+  return bytes;
+}
+
+export class Person {
+  /** `relayOnly`: the page's connections may use relayed candidates only. */
+  static async arrive(browser, url, name, { relayOnly = false, microphone = true, init, path = "", ...options } = {}) {
+    const person = new Person();
+    person.name = name;
+    person.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    if (microphone) await person.context.grantPermissions(["microphone", "camera"], { origin: new URL(url).origin });
+    if (relayOnly) await person.context.addInitScript(forceRelay);
+    await person.context.addInitScript(watchPolicy);
+    if (init) await person.context.addInitScript(init);
+    await person.open(url + path);
+    if (name) await person.signIn();
+    return person;
+  }
+
+  async open(url) {
+    this.complaints ??= [];
+    this.page = await this.context.newPage();
+    this.page.on("console", (message) => {
+      if (message.type() === "error") this.complaints.push(`${message.text()} ${message.location().url}`);
+    });
+    this.page.on("pageerror", (error) => this.complaints.push(String(error)));
+    /** The server has let the page in. */
+    this.isOnline = new Promise((resolve) => {
+      this.page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+        if (JSON.parse(payload).t === "welcome") resolve();
+      }));
+    });
+    await this.page.goto(url);
+  }
+
+  async signIn() {
+    await this.page.getByLabel("Your name").fill(this.name);
+    await this.page.getByRole("button", { name: /Start|Join/ }).click();
+  }
+
+  sees(name) {
+    return this.page.locator("tb-dialer li").filter({ hasText: name }).waitFor();
+  }
+
+  async calls(name, video = false) {
+    await this.page.getByRole("button", { name: `${video ? "Video call" : "Call"} ${name}`, exact: true }).first().click();
+  }
+
+  incoming() {
+    return this.page.getByRole("alertdialog");
+  }
+
+  async accepts() {
+    await this.incoming().getByRole("button", { name: "Accept", exact: true }).click();
+  }
+
+  /** The button of an active call. */
+  control(name) {
+    return this.page.locator("tb-active-call").getByRole("button", { name, exact: true });
+  }
+
+  hangsUp() {
+    return this.control("Hang up").click();
+  }
+
+  /** Waits until `tb-phone`'s call is in this state. */
+  callIs(state) {
+    return this.page.waitForFunction((wanted) => {
+      const { call } = document.querySelector("tb-phone");
+      return (call?.state ?? "none") === wanted;
+    }, state, { timeout: 30_000 });
+  }
+
+  /** What getStats says of the sound that comes in, and by which way. */
+  hears() {
+    return this.page.evaluate(async () => {
+      const { call } = document.querySelector("tb-phone");
+      const all = [...(await call.peerConnection.getStats()).values()];
+      const byId = new Map(all.map((stat) => [stat.id, stat]));
+      const inbound = all.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio");
+      const transport = all.find(({ type }) => type === "transport");
+      const pair = byId.get(transport?.selectedCandidatePairId);
+      return {
+        energy: inbound?.totalAudioEnergy ?? 0,
+        local: byId.get(pair?.localCandidateId)?.candidateType,
+        remote: byId.get(pair?.remoteCandidateId)?.candidateType,
+      };
+    });
+  }
+
+  words() {
+    return this.page.locator("tb-active-call #four").textContent();
+  }
+
+  close() {
+    return this.context.close();
+  }
+}
+
+function forceRelay() {
+  const Plain = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Plain {
+    constructor(config) {
+      super({ ...config, iceTransportPolicy: "relay" });
+    }
+
+    setConfiguration(config) {
+      super.setConfiguration({ ...config, iceTransportPolicy: "relay" });
+    }
+  };
+}
+
+function watchPolicy() {
+  addEventListener("securitypolicyviolation", (event) => {
+    console.error(`content security policy: ${event.violatedDirective} ${event.blockedURI}`);
+  });
+}

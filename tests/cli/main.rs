@@ -25,3 +25,4 @@ mod revoke;
 mod sessions;
 mod status;
 mod streams;
+mod users;

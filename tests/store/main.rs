@@ -3,6 +3,7 @@
 
 mod crash;
 mod faults;
+mod invites;
 mod keys;
 mod revocations;
 mod space;

@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::accept;
 use crate::edge::api_keys::ApiKeys;
+use crate::edge::calls::Calls;
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
@@ -224,10 +225,8 @@ impl Daemon {
             Arc::clone(&health),
             pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
         );
-        let exchange = {
-            let _inside = runtime.enter();
-            signaling::start(&config)?
-        };
+        let exchange = signaling::start(&config, &store, &runtime)?;
+        edge.open_calls(Calls::new(store.clone(), exchange.clone()));
         edge.open_signaling(Signaling::new(exchange.clone()));
         edge.open_record(store.clone());
         let operator = Operator { exchange, runtime: runtime.handle().clone() };

@@ -189,9 +189,31 @@ impl MediaPath {
     pub fn is_relayed(self) -> bool {
         self.local == CandidateType::Relay || self.remote == CandidateType::Relay
     }
+
+    /// Its stable words, such as `relay/srflx/udp`.
+    #[must_use]
+    pub fn code(self) -> String {
+        format!("{}/{}/{}", self.local.code(), self.remote.code(), self.transport.code())
+    }
+
+    /// Reads its words.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        let mut words = code.split('/');
+        let mut kind = || {
+            let word = words.next()?;
+            CandidateType::ALL.into_iter().find(|kind| kind.code() == word)
+        };
+        let (local, remote) = (kind()?, kind()?);
+        let word = words.next()?;
+        let transport = PathTransport::ALL.into_iter().find(|kind| kind.code() == word)?;
+        words.next().is_none().then_some(Self { local, remote, transport })
+    }
 }
 
 impl CandidateType {
+    const ALL: [Self; 4] = [Self::Host, Self::ServerReflexive, Self::PeerReflexive, Self::Relay];
+
     /// Its word in SDP.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -205,6 +227,8 @@ impl CandidateType {
 }
 
 impl PathTransport {
+    const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
     /// Its stable word.
     #[must_use]
     pub fn code(self) -> &'static str {

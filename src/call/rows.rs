@@ -200,6 +200,12 @@ macro_rules! kinds {
                     $(Self::$variant => $code,)*
                 }
             }
+
+            /// Reads its word.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.code() == code)
+            }
         }
     };
 }

@@ -53,6 +53,21 @@ impl PartyRole {
             Self::Callee => "INBOUND",
         }
     }
+
+    /// Its stable word.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        }
+    }
+
+    /// Reads its word.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Caller, Self::Callee].into_iter().find(|role| role.code() == code)
+    }
 }
 
 /// What the record says of a call.

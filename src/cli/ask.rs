@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions, status,
-    token,
+    calls, credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions,
+    status, token,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -98,6 +98,8 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::KeyRevoked { id, name } => key::revoked(id, name),
         Response::Sessions(sessions) => sessions::listed(sessions, now),
         Response::Log(lines) => log::listed(lines),
+        Response::Calls(found) => calls::listed(found),
+        Response::Call { call, timeline } => calls::told(call, timeline),
         Response::Credential { urls, username, credential, ttl, expires_at } => {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
@@ -131,6 +133,8 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::InviteList {}
         | Request::InviteRevoke { .. }
         | Request::Sessions { .. }
+        | Request::Calls { .. }
+        | Request::Call { .. }
         | Request::Log { .. } => true,
         Request::ExplainPeer { peer } => return explained(config, peer),
         Request::Config {} => {
@@ -258,6 +262,8 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }
+        | Request::Calls { .. }
+        | Request::Call { .. }
         | Request::Log { .. }
         | Request::RevokeList {}
         | Request::InviteList {}
@@ -270,13 +276,18 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
 
 /// The limit, if there may be more than was answered.
 fn limit_reached(request: &Request, response: &Response) -> Option<usize> {
-    let (Request::Sessions { limit, .. } | Request::Log { limit, .. }) = request else {
+    let (Request::Sessions { limit, .. }
+    | Request::Calls { limit, .. }
+    | Request::Log { limit, .. }) = request
+    else {
         return None;
     };
     let count = if let Response::Sessions(sessions) = response {
         sessions.len()
     } else if let Response::Log(lines) = response {
         lines.len()
+    } else if let Response::Calls(found) = response {
+        found.len()
     } else {
         return None;
     };

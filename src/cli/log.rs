@@ -40,13 +40,16 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn question(self) -> Question {
         let Self { user, kind, since, limit, format } = self;
-        let since_at = since.map(|since| {
-            let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-            Now::read().unix_ms.saturating_sub(ms)
-        });
+        let since_at = since.map(since_at);
         let kind = kind.map(|kind| kind.code().to_owned());
         Question { request: Request::Log { user, kind, since_at, limit: Some(limit) }, format }
     }
+}
+
+/// The moment that lies so far back, Unix milliseconds.
+pub(super) fn since_at(since: Duration) -> i64 {
+    let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Now::read().unix_ms.saturating_sub(ms)
 }
 
 pub(super) fn listed(lines: &[LogLine]) -> String {
@@ -163,7 +166,7 @@ fn kind(text: &str) -> Result<LogKind, String> {
 }
 
 /// `90s`, `10m`, `12h`, `7d`.
-fn since(text: &str) -> Result<Duration, String> {
+pub(super) fn since(text: &str) -> Result<Duration, String> {
     let unit = match text.chars().last() {
         Some('s') => Some(1),
         Some('m') => Some(60),

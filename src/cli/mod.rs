@@ -2,6 +2,7 @@
 
 mod ask;
 pub mod banner;
+mod calls;
 mod check_config;
 mod credential;
 mod drain;
@@ -70,6 +71,8 @@ enum Command {
     PrintConfig(print_config::PrintConfig),
     /// Go out of service without cutting a call: no new allocations, then the end
     Drain(drain::Drain),
+    /// List who called whom, or tell what happened in one call
+    Calls(calls::Calls),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -86,6 +89,7 @@ Examples:
   turnbell sessions                             who is connected
   turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell revoke mallory                       end his calls, refuse his credentials
+  turnbell calls --user alice --since 2h        whom she called, and how it ended
   turnbell log --user alice --since 2h          why did that call fail?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
@@ -119,6 +123,7 @@ impl Cli {
                     find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
                 command.question(&config)?.ask(&config)
             }
+            Some(Command::Calls(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -182,8 +187,9 @@ mod tests {
         assert_eq!(code("turnbell credential --ttl 59s"), 2);
         assert_eq!(code("turnbell log --limit 0"), 2);
         assert_eq!(code("turnbell log --kind nonsense"), 2);
+        assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle as Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
 use super::{DaemonError, guard, system};
@@ -20,9 +20,10 @@ use crate::edge::invites::InviteBase;
 use crate::edge::revoked::Revoked;
 use crate::edge::signaling::exchange::{Exchange, Storing};
 use crate::limits::ANSWER_PATIENCE;
+use crate::limits::call::RESTORED_CALLS_MAX;
 use crate::limits::identity::DRAIN_SPREAD;
 use crate::ops::state_directory::StateDirectory;
-use crate::store::Store;
+use crate::store::{Acknowledge, Entry, Store};
 
 /// What stays the same over reloads.
 #[derive(Clone)]
@@ -109,21 +110,46 @@ pub(super) fn tenants(config: &Config) -> Arc<Tenants> {
     Arc::new(Tenants { options_by_tenant })
 }
 
-/// Starts the switchboard on the runtime that the caller is in.
-pub(super) fn start(config: &Config) -> Result<Exchange, DaemonError> {
+/// Starts the switchboard, with the calls that the record holds as not over (P4).
+pub(super) fn start(
+    config: &Config,
+    store: &Store,
+    runtime: &Runtime,
+) -> Result<Exchange, DaemonError> {
     let seed = random_bytes::<32>()
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
     let tenants = tenants(config);
     let switchboard = Switchboard::new(switchboard::Options { tenants, seed });
-    let storing: Storing = Box::new(|_row, stored| stored(Err(StoreFailed)));
     let facts = Box::new(|fact| tracing::debug!(?fact, "signaling"));
-    Ok(Exchange::start(switchboard, storing, facts))
+    let exchange = {
+        let _inside = runtime.enter();
+        Exchange::start(switchboard, storing(store.clone()), facts)
+    };
+    match store.unfinished_calls(RESTORED_CALLS_MAX) {
+        Ok(calls) if calls.is_empty() => {}
+        Ok(calls) => {
+            tracing::info!(calls = calls.len(), "calls of the run before are taken up or closed");
+            let restored = runtime.block_on(exchange.command(Command::Restore(calls)));
+            debug_assert!(restored.is_ok(), "nothing of it can be refused");
+        }
+        Err(why) => {
+            tracing::warn!(%why, "calls of the run before cannot be read; nobody can rejoin them");
+        }
+    }
+    Ok(exchange)
+}
+
+fn storing(store: Store) -> Storing {
+    Box::new(move |row, stored| {
+        let told = Acknowledge::new(move |result| stored(result.map_err(|_| StoreFailed)));
+        store.record_acknowledged(Entry::Call(row), told);
+    })
 }
 
 /// The switchboard, as those see it who are not async.
 pub(super) struct Operator {
     pub(super) exchange: Exchange,
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Handle,
 }
 
 impl Operator {

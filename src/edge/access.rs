@@ -117,6 +117,24 @@ impl Edge {
         if taken { Ok(access) } else { Err(ApiError::too_many(who)) }
     }
 
+    /// Judges a request that only reads what happened: with a token as often as a page may ask.
+    ///
+    /// # Errors
+    /// 401 as [`Self::identify`], or a token that is not good; 429.
+    pub(crate) fn reader(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
+        let options = self.options();
+        let Some(token) = presented_token(&parts.headers) else {
+            let access = self.identify(&options, parts);
+            return access.map_err(|refusal| self.refused(now, parts, refusal));
+        };
+        let who = options.identity.verify(now, token);
+        let who = who.map_err(|refusal| self.refused(now, parts, refusal))?;
+        if !self.page_may(now, parts) {
+            return Err(ApiError::too_many("this address asks for more than pages need"));
+        }
+        Ok(Access::Token(who.into()))
+    }
+
     /// From where a page sees this daemon.
     pub(crate) fn vantage(&self, parts: &Parts) -> Vantage {
         match locality(&self.options.read(), parts) {

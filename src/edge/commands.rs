@@ -105,6 +105,10 @@ impl Commands {
             Request::Log { user, kind, since_at, limit } => {
                 self.log(user, kind.as_deref(), since_at, rows(limit))
             }
+            Request::Calls { user, since_at, limit } => {
+                self.calls(user.as_deref(), since_at, rows(limit))
+            }
+            Request::Call { call } => self.call(&call),
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
             Request::Revoke { user, for_s } => self.revoke(now, user, for_s),
             Request::RevokeUndo { user } => self.undo_revoke(user),
@@ -309,11 +313,11 @@ fn rows(limit: Option<usize>) -> usize {
     limit.unwrap_or(CONTROL_ROWS_DEFAULT).min(QUERY_ROWS_MAX)
 }
 
-fn failed(code: &'static str, message: impl Into<String>) -> ErrorWord {
+pub(super) fn failed(code: &'static str, message: impl Into<String>) -> ErrorWord {
     ErrorWord { code: code.into(), message: message.into().into(), field: None, hint: None }
 }
 
-fn wrong(field: &'static str, message: impl Into<String>) -> ErrorWord {
+pub(super) fn wrong(field: &'static str, message: impl Into<String>) -> ErrorWord {
     ErrorWord { field: Some(field.into()), ..failed("bad_request", message) }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::calls_json::{CallItem, TimelineItem};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
@@ -51,6 +52,23 @@ pub enum Request {
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
+    },
+    /// Lists calls, newest first.
+    Calls {
+        /// Only from or to this user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Only from this moment on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since_at: Option<i64>,
+        /// At most so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    },
+    /// Tells all about one.
+    Call {
+        /// Its id.
+        call: String,
     },
     /// Issues a credential by hand.
     Credential {
@@ -137,6 +155,15 @@ pub enum Response {
     Sessions(Vec<Session>),
     /// To `log`, newest first.
     Log(Vec<LogLine>),
+    /// To `calls`, newest first.
+    Calls(Vec<CallItem>),
+    /// To `call`.
+    Call {
+        /// With its parties.
+        call: Box<CallItem>,
+        /// What happened in it, in order.
+        timeline: Vec<TimelineItem>,
+    },
     /// To `credential`.
     Credential {
         /// `turn:` URLs it is good for; none where nothing from elsewhere can reach an open port.

@@ -10,6 +10,7 @@ use hyper::header::{
 };
 
 use super::json::{ErrorBody, ErrorWord};
+use crate::call::refusal::{ErrorCode, Refusal};
 use crate::limits::{DRAIN_RETRY_AFTER_S, RETRY_AFTER_S};
 
 /// A refusal. The text goes to the person who reads the answer; nothing in it is secret.
@@ -209,12 +210,47 @@ impl ApiError {
         Self::new(StatusCode::GONE, code, message)
     }
 
-    /// 503, what must be on record cannot be.
-    pub(crate) fn record_unavailable() -> Self {
-        let message = "the record cannot be written at the moment; its log says why";
-        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
+    /// 404, also for a call of somebody else.
+    pub(crate) fn no_such_call() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such call")
+    }
+
+    /// 409.
+    pub(crate) fn call_ended() -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::CallEnded.code(), "the call is over")
+    }
+
+    /// 503, the record.
+    pub(crate) fn store_unavailable() -> Self {
+        let message = "the record cannot be read; the log of the daemon says why";
+        let mut error =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::StoreUnavailable.code(), message);
         error.header = Some(Header::RetryAfter(RETRY_AFTER_S));
         error
+    }
+
+    /// What the switchboard refuses.
+    pub(crate) fn of_refusal(refusal: &Refusal) -> Self {
+        let status = match refusal.code {
+            ErrorCode::BadRequest | ErrorCode::UnknownType => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthenticated | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden
+            | ErrorCode::TenantSuspended
+            | ErrorCode::FeatureDisabled
+            | ErrorCode::NotParty => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => return Self::no_such_call(),
+            ErrorCode::CalleeOffline
+            | ErrorCode::CalleeBusy
+            | ErrorCode::CalleeDnd
+            | ErrorCode::AlreadyAnswered
+            | ErrorCode::CallEnded => StatusCode::CONFLICT,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::RateLimited | ErrorCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::StoreUnavailable | ErrorCode::Draining | ErrorCode::Internal => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::new(status, refusal.code.code(), refusal.message.to_string())
     }
 
     fn closing(mut self) -> Self {

@@ -177,7 +177,7 @@ impl From<StoreError> for ApiError {
             return Self::too_many("there are as many invites as there may be");
         }
         tracing::warn!(%why, "an invite is not on record");
-        Self::record_unavailable()
+        Self::store_unavailable()
     }
 }
 

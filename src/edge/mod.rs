@@ -27,6 +27,9 @@ pub mod accept;
 pub mod access;
 pub mod api_keys;
 mod assets;
+mod call_commands;
+pub mod calls;
+pub mod calls_json;
 pub mod certificate;
 pub mod certificates;
 pub mod check_json;
@@ -63,6 +66,7 @@ pub mod snapshot;
 mod strict_head;
 
 use api_keys::ApiKeys;
+use calls::Calls;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -153,6 +157,7 @@ pub struct Edge {
     short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
     store: OnceLock<Store>,
+    calls: OnceLock<Calls>,
 }
 
 impl Edge {
@@ -185,6 +190,7 @@ impl Edge {
             short_of_memory,
             signaling: OnceLock::new(),
             store: OnceLock::new(),
+            calls: OnceLock::new(),
         })
     }
 
@@ -224,6 +230,16 @@ impl Edge {
         if let Some(signaling) = self.signaling.get() {
             let _ = tokio::time::timeout(patience, signaling.all_gone()).await;
         }
+    }
+
+    /// Tells of calls from here on; once.
+    pub fn open_calls(&self, calls: Calls) {
+        let first = self.calls.set(calls).is_ok();
+        debug_assert!(first, "calls are opened once");
+    }
+
+    fn calls(&self) -> Option<&Calls> {
+        self.calls.get()
     }
 
     pub(crate) fn signaling(&self) -> Option<&Signaling> {

@@ -3,13 +3,16 @@
 use std::net::IpAddr;
 
 use crate::auth::api_key::ApiKeyHash;
+use crate::call::rows::Row;
 use crate::turn::fact::Fact;
 
 /// Something to keep. The queue holds these.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// What the relay did.
     Relay(Fact),
+    /// What a call leaves.
+    Call(Row),
     /// A client was handed a time-limited credential. Not a durable write (R8).
     CredentialIssued {
         /// Milliseconds since 1970.

@@ -3,6 +3,10 @@
 //! Nothing waits for it. An entry that finds no room is dropped and counted; a database that
 //! cannot be written is a state to be seen in [`Store::health`], and is tried again until it can.
 
+mod acknowledge;
+mod batch;
+mod call_rows;
+mod calls;
 mod database;
 mod entry;
 mod error;
@@ -25,6 +29,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+pub use acknowledge::{Acknowledge, NotDurable};
+pub use calls::{CallQuery, CallRecord};
 pub use database::FILE_NAME;
 pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
@@ -37,6 +43,8 @@ use database::Purpose;
 use queue::{Order, Queue};
 use writer::Writer;
 
+use crate::call::rows::{EventRow, Row, UnfinishedCall};
+use crate::call::ulid::CallId;
 use crate::limits::{RECORD_CLOSE_TIMEOUT, RECORD_ORDER_TIMEOUT};
 use crate::time::Now;
 
@@ -136,7 +144,19 @@ impl Store {
 
     /// Puts something on record. Never blocks; what finds no room is dropped and counted.
     pub fn record(&self, entry: Entry) {
-        self.queue.push(entry);
+        self.queue.push(entry, None);
+    }
+
+    /// The same, and says once whether it is durable: `Ok` after its commit; `Err` at once if there
+    /// is no room or the record is not being written, later if it could not be written.
+    pub fn record_acknowledged(&self, entry: Entry, done: Acknowledge) {
+        self.queue.push(entry, Some(done));
+    }
+
+    /// Says once whether all that was handed in before has been written.
+    pub fn when_written(&self, done: Acknowledge) {
+        let nothing = Row::Heartbeat { at_unix_ms: 0, calls: Vec::new() };
+        self.record_acknowledged(Entry::Call(nothing), done);
     }
 
     /// Keeps rows by other rules from the next transaction on.
@@ -232,6 +252,43 @@ impl Store {
     /// What the disk says.
     pub fn log(&self, query: &LogQuery) -> Result<Vec<LogRow>, StoreError> {
         self.query(|connection| query::log(connection, query))
+    }
+
+    /// Calls, newest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
+        self.query(|connection| calls::list(connection, query))
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn call(&self, call: CallId) -> Result<Option<CallRecord>, StoreError> {
+        self.query(|connection| calls::one(connection, call))
+    }
+
+    /// What happened in a call, in order: at most `limit` lines after the one with number `after`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn timeline(
+        &self,
+        call: CallId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.query(|connection| calls::timeline(connection, call, after, limit))
+    }
+
+    /// Calls that are not over, the newest `limit`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn unfinished_calls(&self, limit: usize) -> Result<Vec<UnfinishedCall>, StoreError> {
+        self.query(|connection| calls::unfinished(connection, limit))
     }
 
     fn query<T>(

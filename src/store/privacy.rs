@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use crate::call::ulid::SessionId;
 use crate::limits::TEXT_BYTES_MAX;
 
 /// How much of a client's address the record keeps (R23).
@@ -74,6 +75,14 @@ pub(super) fn claimed_user(username: &str) -> &str {
     }
 }
 
+/// The signaling session that a verified TURN username names: a ULID behind the last `~` of
+/// `<expiry>:<tenant>/<user>~<session>` (P11).
+pub(super) fn session(username: &str) -> Option<&str> {
+    let (_, user) = username.split_once(':')?;
+    let (user, session) = user.rsplit_once('~')?;
+    (user.contains('/') && SessionId::parse(session).is_some()).then_some(session)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +121,18 @@ mod tests {
         let across = format!("{}é", "a".repeat(TEXT_BYTES_MAX - 1));
         assert_eq!(cut(&across), "a".repeat(TEXT_BYTES_MAX - 1));
         assert_eq!(cut(""), "");
+    }
+
+    #[test]
+    fn a_session_stands_behind_tenant_and_user_and_is_a_ulid() {
+        let id = "01ARYZ6S410000000000000000";
+        assert_eq!(session(&format!("1700000000:acme/alice~{id}")), Some(id));
+        assert_eq!(session(&format!("1700000000:acme/a%7E~x~{id}")), Some(id));
+        for other in ["1:acme/alice~ice", "1:acme/alice", "1:a~b"] {
+            assert_eq!(session(other), None, "{other}");
+        }
+        assert_eq!(session(&format!("1700000000:alice~{id}")), None, "of no tenant");
+        assert_eq!(session(&format!("acme/alice~{id}")), None, "of no expiry");
     }
 
     #[test]

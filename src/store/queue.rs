@@ -5,10 +5,14 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::acknowledge::Acknowledge;
+use super::batch::Batch;
+use super::call_rows;
 use super::entry::{Entry, KeyRow, RevocationRow};
 use super::error::StoreError;
 use super::rows::Written;
 use super::{Keeping, invites};
+use crate::limits::record::{CALL_ROWS_QUEUED_BYTES_MAX, CALL_ROWS_QUEUED_MAX};
 use crate::limits::{RECORD_BATCH_DELAY, RECORD_BATCH_ROWS, RECORD_ORDERS_MAX, RECORD_QUEUED_MAX};
 use crate::time::Now;
 
@@ -65,7 +69,11 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct Inside {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<(Entry, Option<Acknowledge>)>,
+    /// Rows of calls among them.
+    call_rows: usize,
+    /// Their bytes.
+    call_bytes: usize,
     orders: VecDeque<Order>,
     /// The latest rules, not yet taken by the writer.
     keeping: Option<Keeping>,
@@ -79,6 +87,8 @@ impl Queue {
     pub(super) fn new() -> Self {
         let inside = Inside {
             entries: VecDeque::new(),
+            call_rows: 0,
+            call_bytes: 0,
             orders: VecDeque::new(),
             keeping: None,
             counts: Counts::default(),
@@ -90,17 +100,23 @@ impl Queue {
     }
 
     /// Takes an entry, or counts it as dropped if there is no room or nobody to write it.
-    pub(super) fn push(&self, entry: Entry) {
+    pub(super) fn push(&self, entry: Entry, mut done: Option<Acknowledge>) {
+        let bytes = call_bytes(&entry);
         let mut inside = self.lock();
         inside.counts.accepted += 1;
-        if inside.finished || inside.entries.len() >= RECORD_QUEUED_MAX {
+        if inside.finished || !inside.has_room(bytes) {
             inside.counts.dropped += 1;
             return;
         }
         inside.counts.queued += 1;
-        inside.entries.push_back(entry);
+        // While nothing can be written nobody is kept waiting; the entry is.
+        let refused = done.take_if(|_| inside.state != StoreState::Ok);
+        inside.call_rows += usize::from(bytes.is_some());
+        inside.call_bytes += bytes.unwrap_or_default();
+        inside.entries.push_back((entry, done));
         let waiting = inside.entries.len();
         drop(inside);
+        drop(refused);
         if waiting == 1 || waiting == RECORD_BATCH_ROWS {
             self.work.notify_one();
         }
@@ -130,7 +146,7 @@ impl Queue {
 
     /// Waits up to `idle` for something to do, then for a full transaction or
     /// RECORD_BATCH_DELAY, and moves up to RECORD_BATCH_ROWS entries into `batch`.
-    pub(super) fn wait_for_work(&self, idle: Duration, batch: &mut Vec<Entry>) -> Work {
+    pub(super) fn wait_for_work(&self, idle: Duration, batch: &mut Batch) -> Work {
         let urgent = |inside: &Inside| {
             inside.closing || inside.keeping.is_some() || !inside.orders.is_empty()
         };
@@ -142,7 +158,14 @@ impl Queue {
             });
         }
         let rows = inside.entries.len().min(RECORD_BATCH_ROWS);
-        batch.extend(inside.entries.drain(..rows));
+        for _ in 0..rows {
+            let Some((entry, done)) = inside.entries.pop_front() else { break };
+            if let Some(bytes) = call_bytes(&entry) {
+                inside.call_rows -= 1;
+                inside.call_bytes -= bytes;
+            }
+            batch.push(entry, done);
+        }
         inside.take_work()
     }
 
@@ -180,7 +203,13 @@ impl Queue {
             }
         };
         let changed = inside.state != next;
+        let mut refused = Vec::new();
+        if next != StoreState::Ok {
+            refused.extend(inside.entries.iter_mut().filter_map(|(_, done)| done.take()));
+        }
         inside.state = next;
+        drop(inside);
+        drop(refused);
         changed
     }
 
@@ -203,11 +232,12 @@ impl Queue {
     pub(super) fn finish(&self) {
         let mut inside = self.lock();
         inside.finished = true;
-        inside.entries.clear();
+        let rest = std::mem::take(&mut inside.entries);
         inside.orders.clear();
         inside.counts.dropped += inside.counts.queued;
         inside.counts.queued = 0;
         drop(inside);
+        drop(rest);
         self.end.notify_all();
     }
 
@@ -237,7 +267,26 @@ impl Queue {
     }
 }
 
+/// Of a row of a call its bytes.
+fn call_bytes(entry: &Entry) -> Option<usize> {
+    match entry {
+        Entry::Call(row) => Some(call_rows::bytes(row)),
+        Entry::Relay(_) | Entry::CredentialIssued { .. } | Entry::ConfigChanged { .. } => None,
+    }
+}
+
 impl Inside {
+    /// Calls and the rest have their rooms apart: neither drowns the other.
+    fn has_room(&self, call_bytes: Option<usize>) -> bool {
+        match call_bytes {
+            Some(bytes) => {
+                self.call_rows < CALL_ROWS_QUEUED_MAX
+                    && self.call_bytes + bytes <= CALL_ROWS_QUEUED_BYTES_MAX
+            }
+            None => self.entries.len() - self.call_rows < RECORD_QUEUED_MAX,
+        }
+    }
+
     fn take_work(&mut self) -> Work {
         Work {
             orders: self.orders.drain(..).collect(),

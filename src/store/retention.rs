@@ -1,5 +1,5 @@
 //! What is too old or too much goes, oldest first, in steps small enough to stand between two
-//! transactions. Open allocations and keys stay.
+//! transactions. Open allocations, live calls and keys stay.
 
 use std::time::Instant;
 
@@ -99,23 +99,57 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              UNION ALL SELECT * FROM (SELECT 3, id, at_ms FROM config_changes
                 WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 4, id, ended_at_ms FROM calls
+                WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
+                ORDER BY ended_at_ms LIMIT ?2)
              ORDER BY at LIMIT ?2",
         )?
         .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
+    let mut deleted = 0;
     for (kind, id) in &oldest {
+        if deleted >= RETENTION_BATCH_ROWS {
+            break;
+        }
+        if *kind == 4 {
+            deleted += delete_call(&transaction, *id, RETENTION_BATCH_ROWS - deleted)?;
+            continue;
+        }
         let statement = match kind {
             0 => "DELETE FROM allocations WHERE id = ?1",
             1 => "DELETE FROM credentials_issued WHERE id = ?1",
             2 => "DELETE FROM auth_failures WHERE id = ?1",
             _ => "DELETE FROM config_changes WHERE id = ?1",
         };
-        transaction.prepare_cached(statement)?.execute([id])?;
+        deleted += transaction.prepare_cached(statement)?.execute([id])?;
     }
     transaction.commit()?;
-    Ok(oldest.len())
+    Ok(deleted)
+}
+
+/// Deletes up to `most` rows of a call, itself last; returns how many.
+fn delete_call(connection: &Connection, id: i64, most: usize) -> rusqlite::Result<usize> {
+    const CHILDREN: [&str; 4] = [
+        "DELETE FROM quality_reports WHERE id IN (SELECT c.id FROM quality_reports AS c
+            JOIN calls USING (call) WHERE calls.id = ?1 LIMIT ?2)",
+        "DELETE FROM call_events WHERE id IN (SELECT c.id FROM call_events AS c
+            JOIN calls USING (call) WHERE calls.id = ?1 LIMIT ?2)",
+        "DELETE FROM call_feedback WHERE id IN (SELECT c.id FROM call_feedback AS c
+            JOIN calls USING (call) WHERE calls.id = ?1 LIMIT ?2)",
+        "DELETE FROM call_parties WHERE id IN (SELECT c.id FROM call_parties AS c
+            JOIN calls USING (call) WHERE calls.id = ?1 LIMIT ?2)",
+    ];
+    let mut deleted = 0;
+    for statement in CHILDREN {
+        let left = (most - deleted) as i64;
+        deleted += connection.prepare_cached(statement)?.execute(params![id, left])?;
+    }
+    if deleted < most {
+        deleted += connection.prepare_cached("DELETE FROM calls WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(deleted)
 }
 
 /// Runs are a handful of rows; the one that is on has no end.

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
+use super::call_rows;
 use super::database::Database;
 use super::entry::Entry;
 use super::error::StoreError;
-use super::privacy::{AddressPrivacy, claimed_user, cut};
+use super::privacy::{AddressPrivacy, claimed_user, cut, session};
 use crate::auth::credential::AuthFailure;
 use crate::limits::AUTH_FAILURE_ROWS_PER_MINUTE;
 use crate::time::Now;
@@ -43,7 +44,8 @@ pub(super) struct Context {
     pub(super) dropped: u64,
 }
 
-/// Writes all of `entries` or, on an error, nothing; `minute` is touched only with success.
+/// Writes all of `entries` or, on an error, nothing; `minute` is touched only with success. Says of
+/// each entry whether it is stored.
 ///
 /// # Errors
 /// What SQLite says, if it concerns the transaction and not a single row.
@@ -53,7 +55,7 @@ pub(super) fn write(
     context: Context,
     minute: &mut FailureMinute,
     entries: &[Entry],
-) -> Result<Written, StoreError> {
+) -> Result<(Written, Vec<bool>), StoreError> {
     let mut next = *minute;
     next.turn_over(now);
     let mut transaction = |connection: &mut Connection| {
@@ -61,14 +63,16 @@ pub(super) fn write(
         let mut written = Written::default();
         let mut batch =
             Batch { connection: &transaction, context, minute: next, uncounted: 0, suppressed: 0 };
+        let mut stored = Vec::with_capacity(entries.len());
         for entry in entries {
-            match batch.entry(entry) {
-                Ok(true) => written.stored += 1,
-                Ok(false) => written.refused += 1,
-                Err(error) if is_about_the_row(&error) => written.refused += 1,
+            stored.push(match batch.entry(entry) {
+                Ok(is_stored) => is_stored,
+                Err(error) if is_about_the_row(&error) => false,
                 Err(error) => return Err(error),
-            }
+            });
         }
+        written.stored = stored.iter().filter(|stored| **stored).count() as u64;
+        written.refused = entries.len() as u64 - written.stored;
         batch.count_the_rest(now)?;
         written.suppressed = batch.suppressed;
         next = batch.minute;
@@ -80,7 +84,7 @@ pub(super) fn write(
                 .execute(params![run, now.unix_ms, signed(context.dropped + written.refused)])?;
         }
         transaction.commit()?;
-        Ok(written)
+        Ok((written, stored))
     };
     let written = transaction(&mut database.connection).map_err(|error| database.error(error))?;
     *minute = next;
@@ -102,8 +106,8 @@ const INSERT_CREDENTIAL: &str = "INSERT INTO credentials_issued
 const INSERT_CHANGE: &str = "INSERT INTO config_changes (at_ms, key, old, new, changed_by)
     VALUES (?1, ?2, ?3, ?4, ?5)";
 const INSERT_ALLOCATION: &str = "INSERT INTO allocations (run, number, user, username, client,
-    server, transport, relayed, lifetime_s, started_at_ms, relayed_other)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    server, transport, relayed, lifetime_s, started_at_ms, relayed_other, session)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const END_ALLOCATION: &str = "UPDATE allocations SET ended_at_ms = ?3, end_reason = ?4,
     packets_to_peers = ?5, bytes_to_peers = ?6, packets_to_client = ?7, bytes_to_client = ?8
     WHERE run = ?1 AND number = ?2 AND ended_at_ms IS NULL";
@@ -126,6 +130,7 @@ impl Batch<'_> {
     fn entry(&mut self, entry: &Entry) -> rusqlite::Result<bool> {
         match entry {
             Entry::Relay(fact) => self.fact(fact),
+            Entry::Call(row) => call_rows::store(self.connection, row),
             Entry::CredentialIssued {
                 at_unix_ms,
                 user,
@@ -188,6 +193,7 @@ impl Batch<'_> {
                     lifetime_s,
                     at_unix_ms,
                     relayed_other.map(|other| other.to_string()),
+                    session(username),
                 ])?;
                 Ok(true)
             }

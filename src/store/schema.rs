@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -105,6 +105,114 @@ CREATE TABLE config_changes (
     changed_by TEXT NOT NULL            -- reload, stun, dns
 ) STRICT;
 CREATE INDEX config_changes_at ON config_changes (at_ms);
+",
+    "
+ALTER TABLE allocations ADD COLUMN session TEXT;    -- of signaling, if the username names one
+CREATE INDEX allocations_session ON allocations (session) WHERE session IS NOT NULL;
+
+-- No address of a client stands in the tables of calls: the privacy mode has nothing to leave out.
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY,
+    call TEXT NOT NULL UNIQUE,          -- ULID: sorts by the time of the invite
+    tenant TEXT NOT NULL,
+    conversation TEXT,
+    status TEXT NOT NULL,
+    reason TEXT,                        -- of a call that is over
+    audio INTEGER NOT NULL,
+    video INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    callee TEXT NOT NULL,
+    from_display TEXT NOT NULL,
+    from_number TEXT NOT NULL,
+    to_number TEXT,
+    contact_id TEXT,
+    external_id TEXT,
+    metadata TEXT,
+    started_at_ms INTEGER NOT NULL,
+    ringing_at_ms INTEGER,
+    answered_at_ms INTEGER,
+    connected_at_ms INTEGER,
+    ended_at_ms INTEGER,
+    ring_ms INTEGER,
+    setup_ms INTEGER,
+    talk_ms INTEGER,
+    path TEXT,                          -- local/remote/transport, as the caller reaches the callee
+    replaces TEXT,
+    heartbeat_at_ms INTEGER             -- last time the call was known to be alive
+) STRICT;
+CREATE INDEX calls_live ON calls (id) WHERE ended_at_ms IS NULL;
+CREATE INDEX calls_ended ON calls (ended_at_ms) WHERE ended_at_ms IS NOT NULL;
+CREATE INDEX calls_tenant ON calls (tenant, call);
+CREATE INDEX calls_status ON calls (status, call);
+CREATE INDEX calls_caller ON calls (caller, call);
+CREATE INDEX calls_callee ON calls (callee, call);
+
+CREATE TABLE call_parties (
+    id INTEGER PRIMARY KEY,
+    call TEXT NOT NULL,
+    party INTEGER NOT NULL,             -- unique within its call; who rejoins has a new one
+    tenant TEXT NOT NULL,
+    user TEXT NOT NULL,
+    name TEXT NOT NULL,
+    is_verified INTEGER NOT NULL,
+    user_role TEXT,
+    role TEXT NOT NULL,                 -- caller, callee
+    session TEXT,                       -- as in TURN usernames
+    device_id TEXT,
+    device_kind TEXT,
+    device_label TEXT,
+    joined_at_ms INTEGER,
+    left_at_ms INTEGER,
+    path TEXT,
+    UNIQUE (call, party)
+) STRICT;
+
+CREATE TABLE call_events (
+    id INTEGER PRIMARY KEY,
+    call TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    party INTEGER,
+    device TEXT,
+    detail TEXT,
+    UNIQUE (call, number)
+) STRICT;
+
+CREATE TABLE quality_reports (
+    id INTEGER PRIMARY KEY,
+    call TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    party INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    window_ms INTEGER NOT NULL,
+    rtt_ms REAL,
+    jitter_ms REAL,
+    loss_percent REAL,
+    mos REAL,
+    bitrate_in INTEGER,                 -- bits a second
+    bitrate_out INTEGER,
+    concealed_percent REAL,
+    level_in REAL,                      -- 0 to 1
+    level_out REAL,
+    packets_in INTEGER,
+    path TEXT,
+    codec TEXT,
+    is_final INTEGER NOT NULL
+) STRICT;
+CREATE INDEX quality_reports_call ON quality_reports (call, at_ms);
+
+CREATE TABLE call_feedback (
+    id INTEGER PRIMARY KEY,
+    call TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    user TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    score INTEGER NOT NULL,             -- 1 to 5
+    issue TEXT NOT NULL
+) STRICT;
+CREATE INDEX call_feedback_call ON call_feedback (call);
 ",
     "
 CREATE TABLE invites (

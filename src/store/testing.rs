@@ -46,7 +46,7 @@ impl File {
     }
 
     pub(super) fn write_at(&mut self, now: Now, entries: &[Entry]) -> Written {
-        write(&mut self.database, now, self.context, &mut self.minute, entries).unwrap()
+        write(&mut self.database, now, self.context, &mut self.minute, entries).unwrap().0
     }
 
     pub(super) fn add_key(&mut self, name: &str) {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batch::Batch;
 use super::database::{Database, Lock, Purpose};
-use super::entry::Entry;
 use super::error::StoreError;
 use super::queue::{Order, Queue};
 use super::retention::Retention;
 use super::rows::{Context, FailureMinute, write};
 use super::{Keeping, Options, keys, revocations, run};
 use crate::limits::{
-    RECORD_BATCH_ROWS, RECORD_BATCH_TRIES, RECORD_CLOSE_TRIES, RECORD_RETRY_MAX, RECORD_RETRY_MIN,
+    RECORD_BATCH_TRIES, RECORD_CLOSE_TRIES, RECORD_RETRY_MAX, RECORD_RETRY_MIN,
     RECORD_TEND_INTERVAL,
 };
 use crate::time::Now;
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     /// The row of this run.
     run: Option<i64>,
     /// Entries taken from the queue and not yet settled.
-    batch: Vec<Entry>,
+    batch: Batch,
     minute: FailureMinute,
     /// Failures in a row of the transaction in hand.
     failures: u32,
@@ -70,7 +70,7 @@ impl Writer {
             database: None,
             damage: None,
             run: None,
-            batch: Vec::with_capacity(RECORD_BATCH_ROWS),
+            batch: Batch::new(),
             minute: FailureMinute::default(),
             failures: 0,
             tend_at: None,
@@ -158,9 +158,10 @@ impl Writer {
             addresses: self.options.addresses,
             dropped: self.queue.look().1.dropped,
         };
-        let written = write(database, now, context, &mut self.minute, &self.batch)?;
+        let (written, stored) =
+            write(database, now, context, &mut self.minute, self.batch.entries())?;
         self.queue.settle(written);
-        self.batch.clear();
+        self.batch.settle(&stored);
         Ok(())
     }
 
@@ -216,6 +217,7 @@ impl Writer {
     fn fail(&mut self, now: Now, error: &StoreError) {
         self.failures = self.failures.saturating_add(1);
         self.degraded(now, error);
+        self.batch.refuse();
         if !error.is_lock() {
             // Everything but a lock is best met by a fresh start.
             self.database = None;
@@ -378,7 +380,7 @@ mod tests {
         writer.start().unwrap();
         let database = writer.database.as_mut().unwrap();
         database.connection.execute_batch("DROP TABLE credentials_issued").unwrap();
-        writer.queue.push(issued(1, "alice"));
+        writer.queue.push(issued(1, "alice"), None);
         writer.queue.wait_for_work(Duration::ZERO, &mut writer.batch);
         for _ in 1..RECORD_BATCH_TRIES {
             assert!(!writer.write(now));

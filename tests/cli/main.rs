@@ -1,6 +1,9 @@
 //! The command line, by the real binary: each command with a running daemon and without one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/call_rows.rs"]
+#[allow(dead_code, reason = "tests/store uses the rest")]
+mod call_rows;
 #[path = "../support/daemon.rs"]
 #[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
 mod daemon;
@@ -14,6 +17,7 @@ mod stun_server;
 #[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
 mod turn_client;
 
+mod calls;
 mod check_config;
 mod command;
 mod credential;

@@ -13,5 +13,6 @@ mod bad_input;
 mod calls;
 mod invites;
 mod operator;
+mod record;
 mod sessions;
 mod tokens;

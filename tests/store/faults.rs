@@ -157,7 +157,8 @@ fn a_damaged_database_is_moved_aside_and_its_keys_and_revocations_are_carried_ov
         store.record(opened(number, 1, "alice"));
     }
     close(&store, writer);
-    scribble(directory.path(), 40, 20);
+    // Behind the first pages of all tables, among the rows of allocations.
+    scribble(directory.path(), 100, 20);
     let (store, writer) = open(directory.path());
     assert_eq!(store.health().state, StoreState::Ok);
     assert_eq!(store.keys().unwrap(), [key("kept")]);

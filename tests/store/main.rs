@@ -1,6 +1,9 @@
 //! The record against real files: what is asked, what goes wrong, what survives.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../support/call_rows.rs"]
+mod call_rows;
+mod calls;
 mod crash;
 mod faults;
 mod invites;

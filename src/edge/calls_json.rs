@@ -247,8 +247,9 @@ impl PartyItem {
 impl TimelineItem {
     pub(super) fn of(row: EventRow, record: &CallRecord, eyes: Eyes<'_>) -> Self {
         let party = row.party.and_then(|id| record.parties.iter().find(|one| one.party == id));
-        let user = party.map(|party| &party.user);
         // Devices that ring are the callee's, and no party yet.
+        let ringing = row.device.as_ref().map(|_| &record.call.callee);
+        let user = party.map(|party| &party.user).or(ringing);
         let own = eyes.sees_devices_of(user.unwrap_or(&record.call.callee));
         Self {
             number: row.number,

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { openChromium, openPage, verdict } from "./support/browser.mjs";
 import { Daemon } from "./support/daemon.mjs";
 import { Nginx } from "./support/nginx.mjs";
+import { Person, openPhoneBrowser } from "./support/phone.mjs";
 
 const PREFIX = "/calls/turnbell";
 const TIMEOUT = { timeout: 90_000 };
@@ -46,3 +47,40 @@ for (const slash of ["/", ""]) {
     }
   });
 }
+
+test("the phone works behind nginx, below a prefix, on one origin", TIMEOUT, async () => {
+  const { browser: phones, close } = await openPhoneBrowser();
+  try {
+    const url = `${nginx.url}/`;
+    // The browser is on this machine, and the proxy is trusted: guests are let in.
+    const people = [await Person.arrive(phones, url, "Nora"), await Person.arrive(phones, url, "Otto")];
+    const [nora, otto] = people;
+    await nora.sees("Otto");
+    await nora.calls("Otto");
+    await otto.accepts();
+    await nora.callIs("active");
+    await nora.hearsMore();
+    for (const { complaints } of people) assert.deepEqual(complaints, []);
+  } finally {
+    await close();
+  }
+});
+
+test("behind an nginx without the upgrade lines the phone names the proxy and the lines to add", TIMEOUT, async () => {
+  const strips = await Nginx.start(PREFIX, new URL(daemon.url).host, (lines) => {
+    const without = lines.replace(/.*proxy_set_header +(Upgrade|Connection) .*\n/g, "");
+    assert.notEqual(without, lines);
+    return without;
+  });
+  try {
+    const { page, close } = await openPage(browser);
+    await page.goto(`${strips.url}/`);
+    await page.getByLabel("Your name").fill("Paul");
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.getByText("The proxy in front does not pass WebSocket upgrades.").waitFor();
+    await page.getByText(/proxy_set_header Upgrade \$http_upgrade/).waitFor();
+    await close();
+  } finally {
+    await strips.stop();
+  }
+});

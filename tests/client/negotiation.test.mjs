@@ -164,6 +164,35 @@ test("candidates of an offer that was not listened to are left out", async () =>
   await two.caller.negotiation.take({ kind: "offer", gen: 2, sdp: "offer 2 of callee" });
   await two.caller.negotiation.take({ kind: "candidates", gen: 2, cands: [{ candidate: "theirs" }] });
   assert.equal(two.caller.pc.candidates.length, before);
+  const { sdp } = two.caller.pc.localDescription;
+  await two.caller.negotiation.take({ kind: "answer", gen: 2, sdp: `answer to ${sdp}` });
+  await two.caller.negotiation.take({ kind: "candidates", gen: 2, cands: [{ candidate: "of the answer" }] });
+  assert.deepEqual(two.caller.pc.candidates.slice(before), ["of the answer"]);
+});
+
+test("an offer that reached nobody gives way even on the caller's side", async () => {
+  const two = pair();
+  await two.connect();
+  two.server.isGone.add("callee");
+  two.caller.pc.need();
+  await two.all();
+  await two.caller.negotiation.take({ kind: "offer", gen: 2, sdp: "offer 7 of somebody" });
+  assert.equal(two.caller.pc.remoteDescription.sdp, "offer 7 of somebody");
+});
+
+test("candidates that come while the call is being accepted are kept until it is", async () => {
+  const two = pair();
+  const { setRemoteDescription } = FakePeerConnection.prototype;
+  two.callee.pc.setRemoteDescription = async function slowly(description) {
+    await settle();
+    return setRemoteDescription.call(this, description);
+  };
+  const answering = two.callee.negotiation.firstAnswer("offer 1 of x");
+  await two.callee.negotiation.take({ kind: "candidates", gen: 1, cands: [{ candidate: "meanwhile" }] });
+  await answering;
+  two.callee.negotiation.release();
+  await settle();
+  assert.deepEqual(two.callee.pc.candidates, ["meanwhile"]);
 });
 
 test("candidates go out in few frames: one is under way at a time", async () => {

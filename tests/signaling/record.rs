@@ -183,8 +183,9 @@ fn everybody_sees_his_own_calls_and_only_those_in_charge_see_more() {
     assert_eq!(list(&admin, "").len(), 2);
     assert_eq!(of(&list(&admin, "?user=ann"), "direction"), ["INBOUND", "OUTBOUND"]);
     let stranger = signed(&daemon, "acme", "ann", Role::Owner);
-    assert!(list(&stranger, "").is_empty());
-    for token in [&of_cem, &stranger] {
+    let namesake = signed(&daemon, "acme", "ann", Role::Member);
+    assert!(list(&stranger, "").is_empty() && list(&namesake, "").is_empty());
+    for token in [&of_cem, &stranger, &namesake] {
         for path in ["", "/timeline"] {
             let (status, said) = daemon.get_with_key(&format!("/v1/calls/{second}{path}"), token);
             assert_eq!((status, &said["error"]["code"]), (404, &json!("not_found")), "{path}");

@@ -10,12 +10,12 @@ import { TurnbellError } from "./errors.js";
  * @property {"INBOUND" | "OUTBOUND"} direction
  * @property {string} status
  * @property {string | null} reason
- * @property {{ user: string, name: string }} peer
+ * @property {{ user: string, name: string } | null} peer null: the user had no part in it
  * @property {number} started_at
  * @property {number | null} answered_at
  * @property {number | null} ended_at
  * @property {number | null} talk_ms
- * @property {string | null} [path]
+ * @property {{ local: string, remote: string, proto: string } | null} [path] as the caller's side saw it
  * @property {{ audio: boolean, video: boolean }} [media]
  */
 
@@ -42,6 +42,8 @@ async function ask(server, path, { token, body } = {}) {
   if (answer.ok) return said ?? {};
   const { code = "not_turnbell", message, hint, field } = said?.error ?? {};
   const error = new TurnbellError(code === "unauthorized" ? "unauthenticated" : code, { message, field });
+  // What the server says about a path of its own is nearer than our words for calls.
+  if (message) error.message = `${message[0].toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
   if (hint) error.cure = hint;
   return Promise.reject(error);
 }

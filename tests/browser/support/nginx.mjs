@@ -13,12 +13,12 @@ const READY_MS = 20_000;
 const TRIES = 5;
 
 export class Nginx {
-  /** Hands everything below `prefix` to `backend`, an address with port. */
-  static async start(prefix, backend) {
+  /** Hands everything below `prefix` to `backend`, an address with port; `change` edits its lines. */
+  static async start(prefix, backend, change = (lines) => lines) {
     for (let tries = 1; ; tries++) {
       const nginx = new Nginx();
       try {
-        await nginx.#run(prefix, backend);
+        await nginx.#run(prefix, backend, change);
         return nginx;
       } catch (error) {
         await nginx.stop();
@@ -28,11 +28,11 @@ export class Nginx {
     }
   }
 
-  async #run(prefix, backend) {
+  async #run(prefix, backend, change) {
     const port = await freePort();
     this.url = `http://127.0.0.1:${port}${prefix}`;
     this.directory = await mkdtemp(join(tmpdir(), "turnbell-nginx-"));
-    await writeFile(join(this.directory, "nginx.conf"), configuration(this.directory, port, prefix, backend));
+    await writeFile(join(this.directory, "nginx.conf"), change(configuration(this.directory, port, prefix, backend)));
     const watcher = watch(this.directory, { signal: AbortSignal.timeout(READY_MS) });
     this.output = "";
     this.child = spawn("nginx", ["-e", "stderr", "-p", this.directory, "-c", "nginx.conf"], {

@@ -8,7 +8,7 @@ import { openChromium } from "./browser.mjs";
 
 export const TONE_HZ = 440;
 
-/** A browser whose microphone hears a tone for ever. */
+/** A browser whose microphone hears a tone for ever, on and off: what never changes is filtered out as noise. */
 export async function openPhoneBrowser(more = []) {
   const directory = await mkdtemp(join(tmpdir(), "turnbell-tone-"));
   const tone = join(directory, "tone.wav");
@@ -25,7 +25,7 @@ export async function openPhoneBrowser(more = []) {
 function wav(hertz, seconds, rate = 48_000) {
   const samples = rate * seconds;
   const bytes = Buffer.alloc(44 + 2 * samples);
-  bytes.write("RIFF", 0).toString();
+  bytes.write("RIFF", 0);
   bytes.writeUInt32LE(36 + 2 * samples, 4);
   bytes.write("WAVEfmt ", 8);
   bytes.writeUInt32LE(16, 16);
@@ -38,7 +38,8 @@ function wav(hertz, seconds, rate = 48_000) {
   bytes.write("data", 36);
   bytes.writeUInt32LE(2 * samples, 40);
   for (let at = 0; at < samples; at += 1) {
-    bytes.writeInt16LE(Math.round(12_000 * Math.sin((2 * Math.PI * hertz * at) / rate)), 44 + 2 * at);
+    const volume = at % (rate / 2) < rate / 4 ? 12_000 : 0;
+    bytes.writeInt16LE(Math.round(volume * Math.sin((2 * Math.PI * hertz * at) / rate)), 44 + 2 * at);
   }
   return bytes;
 }
@@ -62,7 +63,9 @@ export class Person {
     this.complaints ??= [];
     this.page = await this.context.newPage();
     this.page.on("console", (message) => {
-      if (message.type() === "error") this.complaints.push(`${message.text()} ${message.location().url}`);
+      const { url: of } = message.location();
+      // A browser asks for its icon where it likes.
+      if (message.type() === "error" && !of.endsWith("/favicon.ico")) this.complaints.push(`${message.text()} ${of}`);
     });
     this.page.on("pageerror", (error) => this.complaints.push(String(error)));
     /** The server has let the page in. */
@@ -76,7 +79,7 @@ export class Person {
 
   async signIn() {
     await this.page.getByLabel("Your name").fill(this.name);
-    await this.page.getByRole("button", { name: /Start|Join/ }).click();
+    await this.page.getByRole("button", { name: /^(Start|Join the call)$/ }).click();
   }
 
   sees(name) {
@@ -110,6 +113,30 @@ export class Person {
       const { call } = document.querySelector("tb-phone");
       return (call?.state ?? "none") === wanted;
     }, state, { timeout: 30_000 });
+  }
+
+  /** Waits until `found` says true. (`waitForFunction` takes a promise for true.) */
+  async until(found, what, patienceMs = 20_000) {
+    const late = performance.now() + patienceMs;
+    while (!(await found())) {
+      if (performance.now() > late) throw new Error(`${this.name}: never ${what}`);
+      await this.page.waitForTimeout(100);
+    }
+  }
+
+  /** Waits until what is heard has grown as a tone makes it grow. */
+  async hearsMore() {
+    const { energy } = await this.hears();
+    await this.until(async () => (await this.hears()).energy > energy + 0.02, "heard more");
+  }
+
+  /** Waits until a second (two beats of the tone) brought nothing. */
+  async hearsNothing() {
+    await this.until(async () => {
+      const { energy } = await this.hears();
+      await this.page.waitForTimeout(1_000);
+      return (await this.hears()).energy - energy < 0.0005;
+    }, "heard nothing");
   }
 
   /** What getStats says of the sound that comes in, and by which way. */

@@ -19,6 +19,9 @@ li:hover { background: var(--raised); }
 #more { margin-top: 0.5rem; width: 100%; }
 `);
 
+/** The server writes its record in batches. */
+const RECORDED_MS = 500;
+
 /**
  * @typedef {import("../account.js").HistoryEntry} Entry
  * @typedef {(cursor: string | null) => Promise<{ items: Entry[], next_cursor: string | null }>} Load
@@ -29,6 +32,8 @@ export class TbHistory extends Part {
   #load = null;
   /** @type {string | null} */
   #cursor = null;
+  /** @type {any} */
+  #later = null;
 
   constructor() {
     super(STYLE);
@@ -49,8 +54,11 @@ export class TbHistory extends Part {
     return this.#load;
   }
 
-  refresh() {
-    return this.#fetch(true);
+  /** Now, and once what has just happened is on record. */
+  async refresh() {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.#fetch(true), RECORDED_MS);
+    await this.#fetch(true);
   }
 
   /** @param {string} id @returns {any} */
@@ -63,6 +71,7 @@ export class TbHistory extends Part {
     if (!this.#load) return;
     try {
       const { items, next_cursor: next } = await this.#load(isFirst ? null : this.#cursor);
+      if (!this.isConnected) return;
       this.#cursor = next;
       const list = this.#get("list");
       if (isFirst) list.replaceChildren();
@@ -79,7 +88,7 @@ export class TbHistory extends Part {
 
   /** @param {Entry} entry */
   #row({ call, direction, status, peer, started_at: at, talk_ms: talk, media }) {
-    const name = peer.name || peer.user;
+    const name = peer?.name || peer?.user || "–";
     const isOut = direction === "OUTBOUND";
     const isMissed = status === "MISSED" && !isOut;
     const key = isOut && status === "MISSED" ? "status_MISSED_out" : `status_${status}`;
@@ -94,7 +103,7 @@ export class TbHistory extends Part {
         h("span", { class: "quiet small" }, h("time", { datetime: when.toISOString() }, shown), ` · ${how}`)),
       h("button", {
         class: "plain round act", "aria-label": text("history_again", { name }), title: text("history_again", { name }),
-        onclick: () => this.tell("tb-call", { user: peer.user, name, video: Boolean(media?.video) }),
+        onclick: () => this.tell("tb-call", { user: peer?.user, name, video: Boolean(media?.video) }),
       }, icon("phone")));
   }
 }

@@ -32,15 +32,25 @@ export type HistoryEntry = {
     direction: "INBOUND" | "OUTBOUND";
     status: string;
     reason: string | null;
+    /**
+     * null: the user had no part in it
+     */
     peer: {
         user: string;
         name: string;
-    };
+    } | null;
     started_at: number;
     answered_at: number | null;
     ended_at: number | null;
     talk_ms: number | null;
-    path?: string | null | undefined;
+    /**
+     * as the caller's side saw it
+     */
+    path?: {
+        local: string;
+        remote: string;
+        proto: string;
+    } | null | undefined;
     media?: {
         audio: boolean;
         video: boolean;

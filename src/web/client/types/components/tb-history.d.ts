@@ -7,6 +7,7 @@ export class TbHistory extends Part {
     /** @param {Load | null} load */
     set load(load: Load | null);
     get load(): Load | null;
+    /** Now, and once what has just happened is on record. */
     refresh(): Promise<void>;
     #private;
 }

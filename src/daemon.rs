@@ -4,6 +4,7 @@
 //! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
 //! shard (which writes the end of every allocation), then the record.
 
+mod addresses;
 mod drain;
 pub(crate) mod explain;
 mod guard;
@@ -15,11 +16,10 @@ pub mod plan;
 mod ports;
 mod pulse;
 mod relaying;
-mod signaling;
+pub(crate) mod signaling;
 mod signals;
 pub(crate) mod trial;
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::call::contract::Command;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::edge::accept;
@@ -36,6 +37,7 @@ use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::edge::ice_urls::UrlSources;
+use crate::edge::invites::InviteBase;
 use crate::edge::signaling::upgrade::Signaling;
 use crate::edge::snapshot::Snapshot;
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
@@ -51,9 +53,11 @@ use crate::time::Now;
 /// File in the state directory that says where the daemon really listens (for port 0 and tools).
 pub const ADDRESSES_FILE: &str = "addresses.json";
 
+use addresses::write_addresses;
 use drain::Draining;
 use live::{InEffect, Live};
 use outside::{Outside, Questions};
+use signaling::Operator;
 use signals::Signals;
 
 pub use plan::{Impossible, Plan};
@@ -110,6 +114,11 @@ impl Opened {
     fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
         let doors = self.tcp.iter().chain(&self.tls).chain(&self.http).chain(&self.https);
         self.udp.iter().chain(doors).copied()
+    }
+
+    /// What invite links begin with.
+    fn invite_base(&self, config: &Config) -> InviteBase {
+        parts::invite_base(config, &self.https, &self.http)
     }
 
     fn url_sources(&self, config: &Config, certificates: Option<Arc<Certificates>>) -> UrlSources {
@@ -207,9 +216,10 @@ impl Daemon {
             Arc::clone(&draining.begun),
             Arc::clone(&external),
         );
-        let identity = signaling::identity(&config, &state)?;
+        let own = signaling::Own::open(&state, &store)?;
+        let identity = own.identity(&config, opened.invite_base(&config));
         let edge = Edge::new(
-            parts::edge_options(&config, urls, &secrets, identity.clone()),
+            parts::edge_options(&config, urls, &secrets, identity),
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
@@ -217,7 +227,9 @@ impl Daemon {
         );
         let exchange = signaling::start(&config, &store, &runtime)?;
         edge.open_calls(Calls::new(store.clone(), exchange.clone()));
-        edge.open_signaling(Signaling::new(exchange));
+        edge.open_signaling(Signaling::new(exchange.clone()));
+        edge.open_record(store.clone());
+        let operator = Operator { exchange, runtime: runtime.handle().clone() };
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
         let live = Arc::new(Live {
@@ -226,7 +238,8 @@ impl Daemon {
             handle: handle.clone(),
             edge: Arc::clone(&edge),
             issuer: Arc::clone(&issuer),
-            identity,
+            own,
+            operator,
             store: store.clone(),
             draining,
             certificates: certificates.clone(),
@@ -238,19 +251,28 @@ impl Daemon {
         runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
-        let seen = Arc::clone(&edge);
+        let (seen, known, revoking) = (Arc::clone(&edge), Arc::clone(&edge), Arc::clone(&live));
         let running = Running {
             keys,
             issued: Arc::clone(&secrets.issued),
             live: sessions,
             health: Arc::new(move || seen.health()),
             tell: guard::tell_shards(handle.clone()),
+            revoked: live.own.revoked(),
+            end_sessions: Arc::new(move |tenant, user| {
+                revoking.operator.ask(Command::RevokeUser { tenant, user })
+            }),
             reload,
             drain: drain_on,
             explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
             config: Arc::new(move || telling.config_word()),
         };
-        let commands = Commands { store, issuer: Some(issuer), daemon: Some(running) };
+        let commands = Commands {
+            store,
+            issuer: Some(issuer),
+            identity: Some(Arc::new(move || known.identity())),
+            daemon: Some(running),
+        };
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
         let control = runtime.spawn(control.serve(Arc::new(commands), async move {
@@ -310,8 +332,20 @@ impl Daemon {
     /// # Errors
     /// `ShardDied` if the relay did not end as told.
     pub fn stop(self) -> Result<(), DaemonError> {
-        let Self { handle, shard, runtime, stop_edge, edge, doors, control, record, state, .. } =
-            self;
+        let Self {
+            handle,
+            shard,
+            runtime,
+            stop_edge,
+            edge,
+            doors,
+            control,
+            record,
+            state,
+            live,
+            ..
+        } = self;
+        runtime.block_on(live.say_goodbye());
         stop_edge.send_replace(true);
         for (what, task) in [("HTTP", edge), ("TCP", doors), ("the control socket", control)] {
             let ended = runtime.block_on(async { tokio::time::timeout(STOP_PATIENCE, task).await });
@@ -347,29 +381,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
 
 fn system(what: &'static str, source: io::Error) -> DaemonError {
     DaemonError::System { what, source }
-}
-
-/// A convenience for tools; that it cannot be written is no reason not to relay.
-fn write_addresses(state: &StateDirectory, opened: &Opened) {
-    let list = |addresses: &[SocketAddr]| {
-        addresses.iter().fold(String::new(), |mut text, address| {
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}\"{address}\"");
-            text
-        })
-    };
-    let json = format!(
-        "{{\"udp\":[{}],\"tcp\":[{}],\"tls\":[{}],\"http\":[{}],\"https\":[{}]}}\n",
-        list(&opened.udp),
-        list(&opened.tcp),
-        list(&opened.tls),
-        list(&opened.http),
-        list(&opened.https)
-    );
-    let path = state.path().join(ADDRESSES_FILE);
-    let part = state.path().join(format!("{ADDRESSES_FILE}.part"));
-    // Renamed into place: whoever waits for the file never reads half of it.
-    if let Err(error) = std::fs::write(&part, json).and_then(|()| std::fs::rename(&part, &path)) {
-        tracing::warn!(%error, path = %path.display(), "addresses cannot be written down");
-    }
 }

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use turnbell::auth::identity::{Role, TenantId};
+use turnbell::call::options::TenantOptions;
+use turnbell::call::request::WhenBusy;
 use turnbell::config::{
-    AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy,
-    IcePosition, Places, Source,
+    AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, GuestRule, Host, IceLogin,
+    IcePolicy, IcePosition, IssuerKeys, IssuerTenancy, Places, Source,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -788,4 +791,128 @@ fn stun_servers_are_names_or_addresses_and_bring_the_look_for_nat64_with_them() 
     };
     assert_eq!(accepted(&servers(4)).external_stun.len(), 4);
     check_refused(&servers(5), &["must have 0 to 4 entries, found 5"]);
+}
+
+const ISSUER: &str = "[[identity.issuer]]\nissuer = \"https://id.example.org\"\n";
+
+#[test]
+fn issuers_and_tenants_are_read() {
+    let config = accepted(&format!(
+        "{ISSUER}audience = [\"calls\", \"chat\"]\ntenant = \"acme\"\nrole_claim = \"app.role\"\n\
+         secret = \"{SECRET}\"\n[tenant.acme]\nvoice_enabled = false\nturn_enabled = false\n\
+         calls_max = 3\ninvites_per_minute = 4\nsessions_max = 5\nsessions_per_user_max = 6\n\
+         when_busy = \"wait\"\nallow = [\"visitor>agent\"]\nsuspended = true\n\
+         [identity]\nguests = \"off\"\n"
+    ));
+    let issuer = &config.identity.issuers[0];
+    assert_eq!(issuer.name, "https://id.example.org");
+    assert_eq!(issuer.audiences, ["calls", "chat"]);
+    assert_eq!(issuer.role_claim.as_deref(), Some("app.role"));
+    let acme = TenantId::new("acme").unwrap();
+    assert_eq!(issuer.tenancy, IssuerTenancy::One(acme.clone()));
+    assert!(matches!(&issuer.keys, IssuerKeys::Secret(secret) if secret.expose() == SECRET));
+    assert_eq!(config.identity.guests, GuestRule::Off);
+    let options = &config.tenants[&acme];
+    assert!(options.is_suspended && !options.voice_enabled && !options.turn_enabled);
+    assert_eq!((options.calls_max, options.invites_per_minute), (3, 4));
+    assert_eq!((options.sessions_max, options.sessions_per_user_max), (5, 6));
+    assert_eq!(options.when_busy, WhenBusy::Wait);
+    assert_eq!(options.allow, Some(vec![(Role::Visitor, Role::Agent)]));
+    // Whatever is named, `default` exists, and an issuer that names no tenant is of it.
+    assert_eq!(config.tenants.len(), 2);
+    let plain = accepted(&format!("{ISSUER}secret = \"{SECRET}\""));
+    let default = TenantId::default_tenant();
+    assert_eq!(plain.identity.issuers[0].tenancy, IssuerTenancy::One(default.clone()));
+    assert_eq!(plain.tenants[&default], TenantOptions::default());
+}
+
+#[test]
+fn an_issuer_that_could_not_work_or_be_trusted_is_refused_with_the_cure() {
+    let with = |more: &str| format!("{ISSUER}{more}");
+    let good = format!("secret = \"{SECRET}\"");
+    for (more, parts) in [
+        (String::new(), &["identity.issuer", "exactly one of `secret`, `secret_file`"][..]),
+        (format!("{good}\njwks_file = \"x\""), &["exactly one of"]),
+        (
+            "secret = \"0f1e2d3c4b5a69788796a5b4c3d2e1f\"".into(),
+            &[
+                "identity.issuer.secret",
+                "at least 32 bytes long to sign tokens with HS256, found 31",
+                "openssl",
+            ],
+        ),
+        (
+            "secret = \"super-secret-jwt-token-with-at-least-32-characters-long\"".into(),
+            &["well-known sample"],
+        ),
+        ("jwks_file = \"/nonexistent\"".into(), &["identity.issuer.jwks_file", "cannot be read"]),
+        (
+            "secret_file = \"/nonexistent\"".into(),
+            &["identity.issuer.secret_file", "cannot be read"],
+        ),
+        (format!("{good}\ntenant = \"acme\""), &["identity.issuer.tenant", "[tenant.acme]"]),
+        (format!("{good}\ntenant = \"A\""), &["a-z, 0-9 and -"]),
+        (format!("{good}\ntenant_claim = \"t\""), &["`tenant_claim` and `tenants` together"]),
+        (format!("{good}\ntenants = [\"default\"]"), &["`tenant_claim` and `tenants` together"]),
+        (
+            format!("{good}\ntenant = \"default\"\ntenant_claim = \"t\"\ntenants = [\"default\"]"),
+            &["either `tenant`"],
+        ),
+        (format!("{good}\ntenant_claim = \"t\"\ntenants = []"), &["identity.issuer.tenants"]),
+        (format!("{good}\n{}", with(&good)), &["two of the name", "secret_file"]),
+        (format!("{good}\nsecre = \"x\""), &["did you mean `secret`?"]),
+    ] {
+        check_refused(&with(&more), parts);
+    }
+    let named = |name: &str| format!("[[identity.issuer]]\nissuer = \"{name}\"\n{good}");
+    check_refused(&named("turnbell"), &["identity.issuer.issuer", "reserved"]);
+    check_refused(&named(""), &["1 to 256 bytes"]);
+    check_refused(&format!("[[identity.issuer]]\n{good}"), &["needs `issuer`"]);
+    accepted(&named(&"x".repeat(256)));
+    check_refused(&named(&"x".repeat(257)), &["1 to 256 bytes"]);
+    // No secret is repeated in a message.
+    assert!(!refusal(&with("secret = \"hunter2hunter2hunter2\"")).contains("hunter2"));
+}
+
+#[test]
+fn a_tenant_that_makes_no_sense_is_refused() {
+    for (text, parts) in [
+        ("[tenant.Acme]", &["tenant", "a-z, 0-9 and -"][..]),
+        ("[tenant.a]\ncalls_max = 0", &["tenant.a.calls_max", "from 1 to"]),
+        ("[tenant.a]\nwhen_busy = \"maybe\"", &["tenant.a.when_busy", "\"refuse\" or \"wait\""]),
+        ("[tenant.a]\nallow = [\"member\"]", &["tenant.a.allow", "caller>callee"]),
+        ("[tenant.a]\nallow = [\"member>root\"]", &["portal_customer"]),
+        ("[tenant.a]\nvoice_enable = true", &["did you mean `voice_enabled`?"]),
+        (
+            "[identity]\nguests = \"all\"",
+            &["identity.guests", "\"local\" or \"anyone\" or \"off\""],
+        ),
+    ] {
+        check_refused(text, parts);
+    }
+}
+
+#[test]
+fn letting_anybody_in_is_warned_about() {
+    let warnings = accepted("identity.guests = \"anyone\"").warnings;
+    assert!(warnings.iter().any(|warning| warning.starts_with("identity.guests:")), "{warnings:?}");
+}
+
+#[test]
+fn the_public_url_is_what_a_browser_opens() {
+    let of = |url: &str| accepted(&format!("http.public_url = \"{url}\"")).http.public_url;
+    assert_eq!(of(""), None);
+    for (typed, meant) in [
+        ("https://calls.example.org/", "https://calls.example.org"),
+        ("https://calls.example.org:8443/turn", "https://calls.example.org:8443/turn"),
+        ("http://localhost:8080", "http://localhost:8080"),
+    ] {
+        assert_eq!(of(typed).as_deref(), Some(meant));
+    }
+    for bad in ["calls.example.org", "https://", "ftp://a.b", "https://a.b/?x", "https://a.b/#x"] {
+        check_refused(
+            &format!("http.public_url = \"{bad}\""),
+            &["http.public_url", "https://calls"],
+        );
+    }
 }

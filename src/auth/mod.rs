@@ -10,3 +10,4 @@ pub mod secret;
 pub mod token;
 pub mod token_keys;
 pub mod user_hash;
+pub mod whom;

@@ -127,6 +127,8 @@ pub enum TokenError {
     Tenant,
     /// A role that does not exist.
     Role,
+    /// Its user is revoked.
+    Revoked,
 }
 
 impl TokenError {
@@ -152,6 +154,7 @@ impl fmt::Display for TokenError {
             Self::Subject => f.write_str("no usable sub (1 to 128 bytes)"),
             Self::Tenant => f.write_str("no tenant that this issuer may speak for"),
             Self::Role => f.write_str("unknown role"),
+            Self::Revoked => f.write_str("its user is revoked"),
         }
     }
 }

@@ -61,6 +61,14 @@ impl TokenKey {
     }
 }
 
+/// Whether [`TokenKey::of_jwk_set`] finds a key in it.
+///
+/// # Errors
+/// As it.
+pub fn check_jwk_set(json: &[u8]) -> Result<(), KeysError> {
+    TokenKey::of_jwk_set(json).map(|_| ())
+}
+
 fn public(jwk: &Jwk) -> Result<TokenKey, &'static str> {
     if jwk.common.public_key_use == Some(PublicKeyUse::Encryption) {
         return Err("is for encryption");

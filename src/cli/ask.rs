@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    calls, credential, drain, explain, key, log, print_config, reload, revoke, sessions, status,
+    calls, credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions,
+    status, token,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
 use crate::daemon::outside::Outside;
 use crate::daemon::{self, Opened, Plan, parts};
-use crate::edge::commands::{Commands, Issuer};
+use crate::edge::commands::{Commands, IdentityProbe, Issuer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
@@ -105,6 +106,9 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Revoked { user, closed, until_at } => revoke::revoked(user, *closed, *until_at),
         Response::RevokeUndone { user } => revoke::undone(user),
         Response::RevokedUsers(users) => revoke::listed(users),
+        Response::Invited(made) => invite::made(made),
+        Response::Invites(invites) => invite::listed(invites),
+        Response::InviteRevoked { id } => invite::revoked(id),
         Response::Status(health) => status::shown(health),
         Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
         Response::Peer(explained) => explain::shown(explained),
@@ -118,11 +122,16 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
 fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let directory = &config.state_directory;
     let needs_record = match request {
-        Request::KeyAdd { .. } | Request::Credential { .. } | Request::Revoke { .. } => false,
+        Request::KeyAdd { .. }
+        | Request::Credential { .. }
+        | Request::Revoke { .. }
+        | Request::Invite { .. } => false,
         Request::KeyList {}
         | Request::KeyRevoke { .. }
         | Request::RevokeUndo { .. }
         | Request::RevokeList {}
+        | Request::InviteList {}
+        | Request::InviteRevoke { .. }
         | Request::Sessions { .. }
         | Request::Calls { .. }
         | Request::Call { .. }
@@ -140,29 +149,23 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
         bail!("{}, and there is no record in it yet", not_running(config));
     }
-    let issuer = match request {
-        Request::Credential { .. } => Some(Arc::new(Snapshot::new(issuer(config)?))),
-        Request::KeyAdd { .. }
-        | Request::KeyList {}
-        | Request::KeyRevoke { .. }
-        | Request::Sessions { .. }
-        | Request::Calls { .. }
-        | Request::Call { .. }
-        | Request::Log { .. }
-        | Request::Revoke { .. }
-        | Request::RevokeUndo { .. }
-        | Request::RevokeList {}
-        | Request::Status {}
-        | Request::Reload { .. }
-        | Request::Drain { .. }
-        | Request::ExplainPeer { .. }
-        | Request::Config {} => None,
+    let issuer = if matches!(request, Request::Credential { .. }) {
+        Some(Arc::new(Snapshot::new(issuer(config)?)))
+    } else {
+        None
+    };
+    let identity: Option<IdentityProbe> = if matches!(request, Request::Invite { .. }) {
+        let base = parts::invite_base(config, &[], &config.http.listen);
+        let identity = daemon::signaling::identity(config, token::signing_key(config)?, base);
+        Some(Arc::new(move || identity.clone()))
+    } else {
+        None
     };
     let opened = Store::open_for_commands(parts::store_options(config));
     // Whatever came of it: files of root would keep a daemon that is not root out.
     give_to_owner(directory);
     let (store, writer) = opened.map_err(|error| unopened(directory, error))?;
-    let commands = Commands { store: store.clone(), issuer, daemon: None };
+    let commands = Commands { store: store.clone(), issuer, identity, daemon: None };
     let response = commands.execute(Now::read(), request.clone());
     writer.close();
     give_to_owner(directory);
@@ -254,6 +257,8 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         Request::Revoke { .. } | Request::RevokeUndo { .. } => {
             "this is on record and holds from the next start on"
         }
+        Request::Invite { .. } => "the invite is on record, and good from the next start on",
+        Request::InviteRevoke { .. } => "the invite is taken back on record",
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }
@@ -261,6 +266,7 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Call { .. }
         | Request::Log { .. }
         | Request::RevokeList {}
+        | Request::InviteList {}
         | Request::Status {}
         | Request::Reload { .. }
         | Request::Drain { .. } => "this is what is on record",

@@ -7,6 +7,7 @@ mod check_config;
 mod credential;
 mod drain;
 mod explain;
+mod invite;
 mod key;
 mod log;
 mod print_config;
@@ -16,6 +17,7 @@ mod run;
 mod sessions;
 mod status;
 mod table;
+mod token;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -51,6 +53,10 @@ enum Command {
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
+    /// Sign one token by hand, for a user of a page or a program
+    Token(token::Token),
+    /// Make a link that lets somebody in without an account
+    Invite(invite::Invite),
     /// End what a user has and refuse his credentials; --undo lets him in again
     Revoke(revoke::Revoke),
     /// Say whether the daemon runs, relays, and writes its record
@@ -77,6 +83,8 @@ Examples:
   turnbell check-config --config new.toml       before a reload or a restart
   turnbell reload                               after a change of the config
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
+  turnbell invite                               a link for two people who want to talk
+  turnbell token --user alice                   what makes a page or a program alice
   turnbell key add website                      a key for a server that calls GET /ice
   turnbell sessions                             who is connected
   turnbell explain peer 172.17.0.3              may clients reach it, and why
@@ -99,6 +107,8 @@ impl Cli {
             Some(Command::CheckConfig(command)) => command.run(named),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::Token(command)) => command.run(&find(named)?),
+            Some(Command::Invite(command)) => command.question().ask(&find(named)?),
             Some(Command::Revoke(command)) => {
                 let config = find(named)?;
                 command.question(&config).ask(&config)
@@ -179,7 +189,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

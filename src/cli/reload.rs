@@ -33,9 +33,10 @@ impl Reload {
             Source::File(path) => {
                 let directory = path.parent().unwrap_or(path);
                 let mut handed = Handed { config: Config::read(path)?, ..Handed::default() };
-                for file in &config.auth.secret_files {
+                let secrets = config.auth.secret_files.iter().map(String::as_str);
+                for file in secrets.chain(config.identity.files()) {
                     let text = std::fs::read_to_string(directory.join(file))?;
-                    handed.secret_files.insert(file.clone(), text);
+                    handed.secret_files.insert(file.to_owned(), text);
                 }
                 Some(handed)
             }

@@ -13,9 +13,10 @@ use crate::ops::log::printable;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-USER is the part of the username after the expiry, as `turnbell sessions` shows it. His allocations
-end within a second. His credentials are refused for as long as one that exists may still be good:
-a day, the longest that turnbell issues; --for where another backend issues longer ones. New ones are
+USER is the part of the username after the expiry, as `turnbell sessions` shows it, with his tenant
+(acme/alice) or without (alice: in tenant `default`, or without one). His calls, pages and allocations
+end within a second. His tokens and credentials are refused for as long as one that exists may still be
+good: a day, the longest that turnbell issues by itself; --for where yours live longer. New ones are
 refused as well, as nobody can tell them apart. An account of the config is refused until --undo.
 
 Examples:
@@ -83,21 +84,7 @@ pub(super) fn listed(users: &[RevokedUser]) -> String {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let unit = match text.chars().last() {
-        Some('s') => Some(1),
-        Some('m') => Some(60),
-        Some('h') => Some(3600),
-        Some('d') => Some(86_400),
-        Some(_) | None => None,
-    };
-    let count = text
-        .get(..text.len().saturating_sub(1))
-        .filter(|count| !count.is_empty() && count.bytes().all(|c| c.is_ascii_digit()));
-    let seconds =
-        unit.zip(count).and_then(|(unit, count)| count.parse::<u64>().ok()?.checked_mul(unit));
-    seconds
-        .map(Duration::from_secs)
-        .filter(|time| (Duration::from_secs(1)..=REVOCATION_MAX).contains(time))
+    table::duration(text, Duration::from_secs(1)..=REVOCATION_MAX)
         .ok_or_else(|| "must be a time from 1s to 365d, such as 12h".to_owned())
 }
 

@@ -1,5 +1,8 @@
 //! Rows for a person: aligned columns, times in UTC, sizes in powers of 1024.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::ops::log::printable;
 pub(super) use crate::ops::utc::utc as time;
 
@@ -51,6 +54,22 @@ pub(super) fn lasted(ms: i64) -> String {
         3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
     }
+}
+
+/// `90s`, `12h`, `7d`, within what is allowed.
+pub(super) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Option<Duration> {
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        Some(_) | None => return None,
+    };
+    let count = text
+        .get(..text.len().saturating_sub(1))
+        .filter(|count| !count.is_empty() && count.bytes().all(|c| c.is_ascii_digit()))?;
+    let seconds = count.parse::<u64>().ok()?.checked_mul(unit)?;
+    Some(Duration::from_secs(seconds)).filter(|time| allowed.contains(time))
 }
 
 #[cfg(test)]

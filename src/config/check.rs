@@ -96,6 +96,8 @@ pub(super) fn convert(
     config.rates = at.rates(raw.rate);
     config.http = at.http(config.http, raw.http, &config.listen_tls);
     config.ice = at.ice(config.ice, raw.ice);
+    config.tenants = at.tenants(raw.tenant);
+    config.identity = at.identity(raw.identity, &config.tenants);
     config.record.retention_days = at.number(
         "record.retention_days",
         raw.record.retention_days,

@@ -4,11 +4,30 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::Http;
 use super::checker::Checker;
 use super::raw::{List, RawHttp};
 use super::value::{self, Refusal};
 use crate::limits::LISTENERS_MAX;
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Listeners; empty: no HTTP at all.
+    pub listen: Vec<SocketAddr>,
+    /// Origins that pages may call from, exactly as browsers send them (`https://app.example`).
+    pub cors_origins: Vec<String>,
+    /// Whether a truly local request to `/ice` needs no key.
+    pub local_without_key: bool,
+    /// Requests a second with one API key.
+    pub rate_per_key: u32,
+    /// Reverse proxies that are believed whom they forward for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Path that everything is served under, without the slash at its end; empty: at the root.
+    pub base_path: String,
+    /// Where people reach this from outside, without a slash at the end (`https://calls.example.org`);
+    /// `None`: derived from what is open.
+    pub public_url: Option<String>,
+}
 
 impl Checker<'_> {
     pub(super) fn http(&mut self, default: Http, raw: RawHttp, listen_tls: &[SocketAddr]) -> Http {
@@ -28,6 +47,7 @@ impl Checker<'_> {
             ),
             trusted_proxies: self.trusted_proxies(raw.trusted_proxies),
             base_path: self.text("http.base_path", raw.base_path, default.base_path, base_path),
+            public_url: self.text("http.public_url", raw.public_url, None, public_url),
         };
         let is_plain = |at: &&SocketAddr| !at.ip().is_loopback() && !listen_tls.contains(at);
         for listener in http.listen.iter().filter(is_plain) {
@@ -85,6 +105,26 @@ fn base_path(text: &str) -> Result<String, Refusal> {
         )));
     }
     Ok(text.to_owned())
+}
+
+/// `https://calls.example.org/turnbell`, without a slash at its end; empty: `None`.
+fn public_url(text: &str) -> Result<Option<String>, Refusal> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let after_scheme = text.find("://").map_or(0, |at| at + 3);
+    let path_at = text[after_scheme..].find('/').map_or(text.len(), |at| after_scheme + at);
+    let (origin, path) = text.split_at(path_at);
+    if value::origin(origin).is_err() || base_path(path).is_err() {
+        return Err(Refusal(
+            "must be what people type into a browser to reach this: scheme, host, a port if it is \
+             not the usual one, and http.base_path if there is one, such as \
+             \"https://calls.example.org\""
+                .to_owned(),
+        ));
+    }
+    Ok(Some(text.to_owned()))
 }
 
 /// Origins pages may call from.

@@ -6,6 +6,7 @@ mod guard;
 mod http;
 mod ice;
 mod ice_url;
+mod identity;
 mod load;
 mod outside;
 mod places;
@@ -31,7 +32,9 @@ use crate::limits::{
 };
 
 pub use guard::{CredentialExpiry, Rate, Rates, Shield};
+pub use http::Http;
 pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
+pub use identity::{GuestRule, Identities, IssuerKeys, IssuerTenancy, TenantTable, TokenIssuer};
 pub use load::{HandedFiles, PLACES};
 pub use outside::StunServer;
 pub use places::{Place, Places};
@@ -95,6 +98,10 @@ pub struct Config {
     pub http: Http,
     /// What `GET /ice` answers.
     pub ice: Ice,
+    /// Whose tokens count.
+    pub identity: Identities,
+    /// What each tenant may do.
+    pub tenants: TenantTable,
     /// What is kept, and how long.
     pub record: Record,
     /// What is logged.
@@ -215,23 +222,6 @@ pub struct Quota {
     pub total: u32,
 }
 
-/// `[http]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Http {
-    /// Listeners; empty: no HTTP at all.
-    pub listen: Vec<SocketAddr>,
-    /// Origins that pages may call from, exactly as browsers send them (`https://app.example`).
-    pub cors_origins: Vec<String>,
-    /// Whether a truly local request to `/ice` needs no key.
-    pub local_without_key: bool,
-    /// Requests a second with one API key.
-    pub rate_per_key: u32,
-    /// Reverse proxies that are believed whom they forward for.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Path that everything is served under, without the slash at its end; empty: at the root.
-    pub base_path: String,
-}
-
 /// `[record]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
@@ -307,6 +297,7 @@ impl Config {
                 rate_per_key: 50,
                 trusted_proxies: Vec::new(),
                 base_path: String::new(),
+                public_url: None,
             },
             ice: Ice {
                 ttl: Duration::from_secs(12 * 3600),
@@ -314,6 +305,8 @@ impl Config {
                 stun: true,
                 servers: Vec::new(),
             },
+            identity: Identities::default(),
+            tenants: identity::only_default(),
             record: Record {
                 retention_days: 30,
                 bytes_max: 1 << 30,

@@ -15,7 +15,7 @@ pub struct Place {
     pub items: Vec<usize>,
 }
 
-/// Places by key (`quota.per_user`); `[[ice.server]]` is one key, `ice.server`, repeated.
+/// Places by key (`quota.per_user`); `[[ice.server]]` is one key, `ice.server`, repeated; so is `tenant`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Places(BTreeMap<String, Place>);
 
@@ -47,6 +47,12 @@ impl Places {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             if let DeValue::Table(inner) = value.get_ref() {
+                if name == "tenant" {
+                    let items: Vec<usize> =
+                        inner.iter().map(|(id, _)| line_of(text, id.span().start)).collect();
+                    let line = items.iter().copied().min().unwrap_or(1);
+                    self.0.insert(name.clone(), Place { line, items });
+                }
                 self.note(text, &format!("{name}."), inner);
                 continue;
             }

@@ -3,6 +3,7 @@
 //! serde stops at the first key it does not like. [`parse`] takes that key out and goes on, so that
 //! a person sees everything that is wrong at once.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -47,6 +48,8 @@ pub(super) struct Raw {
     pub(super) rate: RawRate,
     pub(super) http: RawHttp,
     pub(super) ice: RawIce,
+    pub(super) identity: RawIdentity,
+    pub(super) tenant: BTreeMap<String, Spanned<RawTenant>>,
     pub(super) record: RawRecord,
     pub(super) log: RawLog,
 }
@@ -99,6 +102,7 @@ pub(super) struct RawHttp {
     pub(super) rate_per_key: Number,
     pub(super) trusted_proxies: List,
     pub(super) base_path: Text,
+    pub(super) public_url: Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -118,6 +122,41 @@ pub(super) struct RawIceServer {
     pub(super) credential: Text,
     pub(super) secret: Text,
     pub(super) position: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawIdentity {
+    pub(super) guests: Text,
+    pub(super) issuer: Vec<Spanned<RawIssuer>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: Text,
+    pub(super) audience: List,
+    pub(super) tenant: Text,
+    pub(super) tenant_claim: Text,
+    pub(super) tenants: List,
+    pub(super) role_claim: Text,
+    pub(super) secret: Text,
+    pub(super) secret_file: Text,
+    pub(super) jwks_file: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTenant {
+    pub(super) suspended: Switch,
+    pub(super) voice_enabled: Switch,
+    pub(super) turn_enabled: Switch,
+    pub(super) calls_max: Number,
+    pub(super) invites_per_minute: Number,
+    pub(super) sessions_max: Number,
+    pub(super) sessions_per_user_max: Number,
+    pub(super) when_busy: Text,
+    pub(super) allow: List,
 }
 
 #[derive(Deserialize, Default)]
@@ -171,6 +210,10 @@ pub(super) fn known_keys() -> Vec<String> {
         ("http", fields_of::<RawHttp>("http.")),
         ("ice", fields_of::<RawIce>("ice.")),
         ("ice.server", fields_of::<RawIceServer>("ice.server.")),
+        ("identity", fields_of::<RawIdentity>("identity.")),
+        ("identity.issuer", fields_of::<RawIssuer>("identity.issuer.")),
+        // Every tenant has the keys of this one, which always exists.
+        ("tenant", fields_of::<RawTenant>("tenant.default.")),
         ("record", fields_of::<RawRecord>("record.")),
         ("log", fields_of::<RawLog>("log.")),
     ] {
@@ -212,7 +255,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
 fn key_problem(text: &str, path: &str, place: &Range<usize>, message: &str) -> Problem {
     let line = Some(line_of(text, place.start));
     if message.starts_with("unknown field") {
-        let text = suggest::for_unknown_key(path, &known_keys());
+        let text = suggest::for_unknown_key(&as_default_tenant(path), &known_keys());
         return Problem { line, key: path.to_owned(), text };
     }
     let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
@@ -230,6 +273,14 @@ fn key_problem(text: &str, path: &str, place: &Range<usize>, message: &str) -> P
         text.get(place.clone()).map_or_else(String::new, suggest::shortened)
     };
     Problem { line, key: path.to_owned(), text: format!("must be {expected}, found {found}") }
+}
+
+/// `tenant.acme.x` as the known keys have it.
+fn as_default_tenant(path: &str) -> String {
+    match path.strip_prefix("tenant.").and_then(|rest| rest.split_once('.')) {
+        Some((_, key)) => format!("tenant.default.{key}"),
+        None => path.to_owned(),
+    }
 }
 
 /// Whether a key's value must not be repeated in a message.

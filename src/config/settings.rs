@@ -180,6 +180,10 @@ impl Config {
             setting("ice.policy", Reload, text(ice_policy(self.ice.policy))),
             setting("ice.stun", Reload, Value::Switch(self.ice.stun)),
             setting("ice.server", Reload, ice_servers(&self.ice.servers)),
+            setting("http.public_url", Reload, text(self.http.public_url.as_deref().unwrap_or(""))),
+            setting("identity.guests", Reload, text(shown::guests(self.identity.guests))),
+            setting("identity.issuer", Reload, shown::issuers(&self.identity.issuers)),
+            setting("tenant", Reload, Value::List(shown::tenants(&self.tenants))),
             setting(
                 "record.retention_days",
                 Reload,
@@ -386,5 +390,6 @@ fn log_format(format: LogFormat) -> &'static str {
     }
 }
 
+mod shown;
 #[cfg(test)]
 mod tests;

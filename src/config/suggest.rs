@@ -71,7 +71,8 @@ fn place_of(key: &str) -> String {
     let name = name_of(key);
     match section_of(key) {
         "" => format!("`{name}` stands at the top of the file, above the first [section]"),
-        "ice.server" => format!("`{name}` stands in [[ice.server]]"),
+        list @ ("ice.server" | "identity.issuer") => format!("`{name}` stands in [[{list}]]"),
+        "tenant.default" => format!("`{name}` stands in a table of a tenant, [tenant.<id>]"),
         section => format!("`{name}` stands in [{section}]"),
     }
 }

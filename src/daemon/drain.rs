@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::live::Live;
+use super::signaling;
 use crate::config;
 use crate::edge::commands::Drain;
 use crate::ops::systemd;
@@ -39,6 +40,7 @@ impl Live {
         self.handle.drain(alternates(&in_effect.config.alternate))?;
         drop(in_effect);
         self.edge.drain();
+        self.operator.tell(vec![signaling::drain()]);
         self.draining.begun.store(true, Ordering::Relaxed);
         let left = self.left();
         *lock(&self.draining.until) = Some(Now::read().mono + limit);

@@ -7,17 +7,19 @@ use tokio::sync::Notify;
 
 use super::drain::{self, Draining};
 use super::outside::Outside;
+use super::signaling::{self, Operator, Own};
 use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
+use crate::call::contract::Command;
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
-use crate::edge::identity::IdentityOptions;
 use crate::edge::json::ExternalHealth;
 use crate::edge::operator_json::{Changed, Handed, Reloaded};
 use crate::edge::snapshot::Snapshot;
 use crate::edge::{self, Edge};
 use crate::limits::ANSWER_PATIENCE;
+use crate::limits::identity::GOODBYE_PATIENCE;
 use crate::ops::interfaces::InterfaceAddress;
 use crate::ops::kernel::Kernel;
 use crate::ops::state_directory::StateDirectory;
@@ -38,7 +40,9 @@ pub(super) struct Live {
     pub(super) edge: Arc<Edge>,
     pub(super) issuer: Arc<Snapshot<Issuer>>,
     /// The same before and after a reload.
-    pub(super) identity: IdentityOptions,
+    pub(super) own: Own,
+    /// Who tells signaling.
+    pub(super) operator: Operator,
     pub(super) store: Store,
     pub(super) draining: Draining,
     /// The same before and after a reload: names that were handed out stay known.
@@ -155,6 +159,7 @@ impl Live {
         let policy = Arc::clone(&made.replacement.policy);
         // The last thing that can fail; what follows only swaps.
         let asked = self.put_in_force(made)?;
+        self.tell_signaling(old, &effective);
         self.handle.set_quota(parts::quota_limits(&effective));
         self.store.keep(parts::keeping(&effective));
         log::set_level(effective.log.level);
@@ -221,7 +226,10 @@ impl Live {
         Ok(Made {
             replacement,
             issuer,
-            edge_options: parts::edge_options(config, urls, &secrets, self.identity.clone()),
+            edge_options: {
+                let identity = self.own.identity(config, opened.invite_base(config));
+                parts::edge_options(config, urls, &secrets, identity)
+            },
         })
     }
 
@@ -232,6 +240,27 @@ impl Live {
         self.edge.replace(edge_options);
         self.issuer.replace(issuer);
         Ok(asked)
+    }
+}
+
+impl Live {
+    /// Other tenants count, and credentials that are good tomorrow are handed out.
+    fn tell_signaling(&self, old: &Config, new: &Config) {
+        let mut commands = vec![Command::Tenants(signaling::tenants(new))];
+        let made_of = |config: &Config| {
+            (config.auth.secrets.first().cloned(), config.ice.clone(), config.advertise.clone())
+        };
+        if made_of(old) != made_of(new) {
+            commands.push(Command::RefreshIce);
+        }
+        self.operator.tell(commands);
+    }
+
+    /// Tells everybody that this node goes, and waits a moment for them to have heard it.
+    pub(super) async fn say_goodbye(&self) {
+        self.edge.drain();
+        self.operator.drain(GOODBYE_PATIENCE).await;
+        self.edge.pages_gone(GOODBYE_PATIENCE).await;
     }
 }
 

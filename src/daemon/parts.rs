@@ -23,6 +23,7 @@ use crate::edge::commands::Issuer;
 use crate::edge::ice::{ForeignAuth, ForeignServer, IceOptions, Place};
 use crate::edge::ice_urls::{Advertised, RelayListener, UrlSources, UrlTransport};
 use crate::edge::identity::IdentityOptions;
+use crate::edge::invites::InviteBase;
 use crate::edge::{Options as EdgeOptions, Recorder};
 use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_REQUEST_TIMEOUT, STREAMS_MAX, STREAMS_OPENING_MAX,
@@ -319,6 +320,51 @@ fn foreign_server(server: &config::IceServer) -> ForeignServer {
                 ForeignAuth::Fixed { username: username.clone(), credential: credential.clone() }
             }
             IceLogin::Shared(secret) => ForeignAuth::Secret(secret.clone()),
+        },
+    }
+}
+
+/// What invite links begin with: what the config says, else a listener with TLS, else any.
+pub(crate) fn invite_base(
+    config: &Config,
+    https: &[SocketAddr],
+    http: &[SocketAddr],
+) -> InviteBase {
+    const CURE: &str = "set http.public_url to what people can open";
+    let path = &config.http.base_path;
+    if let Some(url) = &config.http.public_url {
+        return InviteBase { url: url.clone(), from: "http.public_url says".to_owned() };
+    }
+    let advertised = config.advertise.first().map(|advertise| match &advertise.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(ip) => SocketAddr::new(*ip, 0).to_string().trim_end_matches(":0").to_owned(),
+    });
+    let place = |at: &SocketAddr, usual: u16| match &advertised {
+        Some(host) if at.port() == usual => host.clone(),
+        Some(host) => format!("{host}:{}", at.port()),
+        None if at.ip().is_unspecified() => format!("localhost:{}", at.port()),
+        None => at.to_string(),
+    };
+    match (https.first(), http.first()) {
+        (Some(at), _) if advertised.is_some() => InviteBase {
+            url: format!("https://{}{path}", place(at, 443)),
+            from: format!("advertise and the listener {at} with TLS say"),
+        },
+        (Some(at), _) => InviteBase {
+            url: format!("https://{}{path}", place(at, 443)),
+            from: format!("the listener {at} says, which no certificate names; {CURE}"),
+        },
+        (None, Some(at)) if at.ip().is_loopback() => InviteBase {
+            url: format!("http://{at}{path}"),
+            from: format!("the listener {at} says, which only this machine reaches; {CURE}"),
+        },
+        (None, Some(at)) => InviteBase {
+            url: format!("http://{}{path}", place(at, 80)),
+            from: format!("the listener {at} says, where browsers give no microphone; {CURE}"),
+        },
+        (None, None) => InviteBase {
+            url: path.clone(),
+            from: format!("http.listen, which is empty, says; {CURE}"),
         },
     }
 }

@@ -1,38 +1,113 @@
-//! What signaling is made from.
+//! What signaling is made from, and how it hears of what operators do.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
+use tokio::time::timeout;
 
-use super::{DaemonError, system};
+use super::{DaemonError, guard, system};
 use crate::auth::own_token::OwnKey;
 use crate::auth::secret::random_bytes;
-use crate::auth::token::Issuers;
+use crate::auth::token::{ClaimPath, Issuer, Issuers, Tenancy, TokenKey, Vouches};
 use crate::call::contract::{Command, StoreFailed};
 use crate::call::options::{TenantOptions, Tenants};
 use crate::call::switchboard::{self, Switchboard};
-use crate::config::Config;
+use crate::config::{Config, GuestRule, IssuerKeys, IssuerTenancy, TokenIssuer};
 use crate::edge::identity::{Guests, IdentityOptions};
+use crate::edge::invites::InviteBase;
+use crate::edge::revoked::Revoked;
 use crate::edge::signaling::exchange::{Exchange, Storing};
+use crate::limits::ANSWER_PATIENCE;
 use crate::limits::call::RESTORED_CALLS_MAX;
+use crate::limits::identity::DRAIN_SPREAD;
 use crate::ops::state_directory::StateDirectory;
 use crate::store::{Acknowledge, Entry, Store};
 
-/// Whose tokens count.
-pub(super) fn identity(
-    config: &Config,
-    state: &StateDirectory,
-) -> Result<IdentityOptions, DaemonError> {
-    let own = OwnKey::of_text(&state.signing_key()?);
-    let guests = if config.http.local_without_key { Guests::Local } else { Guests::Nobody };
-    Ok(IdentityOptions { issuers: Arc::new(Issuers::new(vec![own.issuer()])), own, guests })
+/// What stays the same over reloads.
+#[derive(Clone)]
+pub(super) struct Own {
+    key: OwnKey,
+    revoked: Arc<Revoked>,
 }
 
-fn tenants(config: &Config) -> Tenants {
-    let default = TenantOptions { ice_refresh: config.ice.ttl * 4 / 5, ..TenantOptions::default() };
-    let default_tenant = crate::auth::identity::TenantId::default_tenant();
-    Tenants { options_by_tenant: [(default_tenant, default)].into() }
+impl Own {
+    pub(super) fn open(state: &StateDirectory, store: &Store) -> Result<Self, DaemonError> {
+        let key = OwnKey::of_text(&state.signing_key()?);
+        let revoked = Arc::new(Revoked::default());
+        let users = guard::revoked(store).into_iter();
+        revoked.load(users.map(|revocation| (revocation.user, revocation.until_unix_ms)));
+        Ok(Self { key, revoked })
+    }
+
+    pub(super) fn revoked(&self) -> Arc<Revoked> {
+        Arc::clone(&self.revoked)
+    }
+
+    /// Whose tokens count by this config.
+    pub(super) fn identity(&self, config: &Config, invite_base: InviteBase) -> IdentityOptions {
+        IdentityOptions {
+            revoked: self.revoked(),
+            ..identity(config, self.key.clone(), invite_base)
+        }
+    }
+}
+
+/// Whose tokens count by this config, if nobody is revoked.
+pub(crate) fn identity(config: &Config, own: OwnKey, invite_base: InviteBase) -> IdentityOptions {
+    let issuers = config.identity.issuers.iter().map(issuer);
+    let issuers = issuers.chain([own.issuer()]).collect();
+    let guests = match config.identity.guests {
+        GuestRule::Local => Guests::Local,
+        GuestRule::Anyone => Guests::Anyone,
+        GuestRule::Off => Guests::Nobody,
+    };
+    IdentityOptions {
+        issuers: Arc::new(Issuers::new(issuers)),
+        own,
+        guests,
+        tenants: tenants(config),
+        revoked: Arc::default(),
+        invite_base,
+    }
+}
+
+fn issuer(of: &TokenIssuer) -> Issuer {
+    let keys = match &of.keys {
+        IssuerKeys::Secret(secret) => vec![TokenKey::shared(secret)],
+        IssuerKeys::SecretFile { file: _, secrets } => {
+            secrets.iter().map(TokenKey::shared).collect()
+        }
+        // It was read once when the config was checked.
+        IssuerKeys::JwksFile { file: _, json } => {
+            TokenKey::of_jwk_set(json.as_bytes()).unwrap_or_default()
+        }
+    };
+    let tenancy = match &of.tenancy {
+        IssuerTenancy::One(tenant) => Tenancy::One(tenant.clone()),
+        IssuerTenancy::Claim { claim, tenants } => {
+            Tenancy::Claim { claim: ClaimPath::new(claim), among: tenants.clone() }
+        }
+    };
+    Issuer {
+        name: of.name.as_str().into(),
+        audiences: of.audiences.iter().map(|audience| audience.as_str().into()).collect(),
+        tenancy,
+        role_claim: of.role_claim.as_deref().map(ClaimPath::new),
+        keys,
+        vouches: Vouches::Always,
+    }
+}
+
+/// What tenants may do by this config.
+pub(super) fn tenants(config: &Config) -> Arc<Tenants> {
+    let ice_refresh = config.ice.ttl * 4 / 5;
+    let all = config.tenants.iter();
+    let options_by_tenant = all
+        .map(|(id, options)| (id.clone(), TenantOptions { ice_refresh, ..options.clone() }))
+        .collect();
+    Arc::new(Tenants { options_by_tenant })
 }
 
 /// Starts the switchboard, with the calls that the record holds as not over (P4).
@@ -43,7 +118,7 @@ pub(super) fn start(
 ) -> Result<Exchange, DaemonError> {
     let seed = random_bytes::<32>()
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
-    let tenants = Arc::new(tenants(config));
+    let tenants = tenants(config);
     let switchboard = Switchboard::new(switchboard::Options { tenants, seed });
     let facts = Box::new(|fact| tracing::debug!(?fact, "signaling"));
     let exchange = {
@@ -69,4 +144,41 @@ fn storing(store: Store) -> Storing {
         let told = Acknowledge::new(move |result| stored(result.map_err(|_| StoreFailed)));
         store.record_acknowledged(Entry::Call(row), told);
     })
+}
+
+/// The switchboard, as those see it who are not async.
+pub(super) struct Operator {
+    pub(super) exchange: Exchange,
+    pub(super) runtime: Handle,
+}
+
+impl Operator {
+    /// Has commands carried out, one after the other, and does not wait for it.
+    pub(super) fn tell(&self, commands: Vec<Command>) {
+        let exchange = self.exchange.clone();
+        self.runtime.spawn(async move {
+            for command in commands {
+                if let Err(why) = exchange.command(command).await {
+                    tracing::warn!(why = %why.message, "signaling does not do as told");
+                }
+            }
+        });
+    }
+
+    /// Has one carried out and waits, for as long as any part may take. Only for threads that may
+    /// wait; `false`: nobody knows.
+    pub(super) fn ask(&self, command: Command) -> bool {
+        let asked = async { timeout(ANSWER_PATIENCE, self.exchange.command(command)).await };
+        matches!(self.runtime.block_on(asked), Ok(Ok(())))
+    }
+
+    /// Sends everybody away.
+    pub(super) async fn drain(&self, patience: Duration) {
+        let _ = timeout(patience, self.exchange.command(drain())).await;
+    }
+}
+
+/// Everybody is sent away, to come back at different times.
+pub(super) fn drain() -> Command {
+    Command::Drain { spread: DRAIN_SPREAD }
 }

@@ -10,12 +10,17 @@ use super::api_keys::ApiKeys;
 use super::control_json::{Key, LogLine, Request, Response, Session};
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
+use super::identity::IdentityOptions;
+use super::invite_json::InviteWanted;
+use super::invites;
 use super::json::{ErrorWord, IceRequest};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_peer};
 use super::revoke::TellShards;
+use super::revoked::Revoked;
 use super::snapshot::Snapshot;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
+use crate::auth::identity::{TenantId, UserId};
 use crate::auth::secret::{Secret, hex, random_bytes};
 use crate::auth::user_hash::IssuedNames;
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
@@ -32,12 +37,20 @@ pub type Reload = Arc<dyn Fn(Option<&Handed>) -> Result<Reloaded, String> + Send
 /// Begins to drain for this long at most; says how many allocations are left, or why it cannot.
 pub type Drain = Arc<dyn Fn(Duration) -> Result<u64, String> + Send + Sync>;
 
+/// Reads whose tokens count.
+pub type IdentityProbe = Arc<dyn Fn() -> IdentityOptions + Send + Sync>;
+
+/// Ends the sessions and calls of a user; `false`: nobody knows whether it was done.
+pub type EndSessions = Arc<dyn Fn(TenantId, UserId) -> bool + Send + Sync>;
+
 /// Everything that commands work on.
 pub struct Commands {
     /// The record.
     pub store: Store,
     /// What `credential` issues with; `None` for who never asks for one.
     pub issuer: Option<Arc<Snapshot<Issuer>>>,
+    /// Whose tokens count, and what signs invites; `None` for who never makes one.
+    pub identity: Option<IdentityProbe>,
     /// The daemon, if this is one.
     pub daemon: Option<Running>,
 }
@@ -65,6 +78,10 @@ pub struct Running {
     pub health: HealthProbe,
     /// Who revokes users in it.
     pub tell: TellShards,
+    /// Users whose tokens do not count.
+    pub revoked: Arc<Revoked>,
+    /// Who ends what they have.
+    pub end_sessions: EndSessions,
     /// Another config.
     pub reload: Reload,
     /// No new allocations, and the end; says how many there are.
@@ -96,6 +113,9 @@ impl Commands {
             Request::Revoke { user, for_s } => self.revoke(now, user, for_s),
             Request::RevokeUndo { user } => self.undo_revoke(user),
             Request::RevokeList {} => self.revoked(now),
+            Request::Invite { wanted } => self.invite(now, wanted),
+            Request::InviteList {} => self.invites(now),
+            Request::InviteRevoke { id } => self.revoke_invite(now, id),
             Request::Status {} => self.status(),
             Request::Reload { handed } => self.reload(handed.as_ref()),
             Request::Drain { limit_s } => self.drain(limit_s),
@@ -265,6 +285,24 @@ impl Commands {
         Ok(Response::Peer((running.explain_peer)(ip, port)))
     }
 
+    fn invite(&self, now: Now, wanted: InviteWanted) -> Result<Response, ErrorWord> {
+        let none = || failed("internal", "nothing here signs invites");
+        let identity = self.identity.as_ref().ok_or_else(none)?();
+        Ok(Response::Invited(invites::make(now, &self.store, &identity, wanted)?))
+    }
+
+    fn invites(&self, now: Now) -> Result<Response, ErrorWord> {
+        Ok(Response::Invites(self.store.invites(now)?.into_iter().map(Into::into).collect()))
+    }
+
+    fn revoke_invite(&self, now: Now, id: String) -> Result<Response, ErrorWord> {
+        if self.store.revoke_invite(&id, now)? {
+            return Ok(Response::InviteRevoked { id });
+        }
+        let why = failed("no_such_invite", "no invite of this id is open");
+        Err(ErrorWord { hint: Some("`turnbell invite --list` shows them".into()), ..why })
+    }
+
     fn running(&self) -> Result<&Running, ErrorWord> {
         let none = || failed("not_running", "no turnbell runs on this state directory");
         self.daemon.as_ref().ok_or_else(none)
@@ -288,6 +326,7 @@ impl From<StoreError> for ErrorWord {
         match why {
             StoreError::KeyExists(_) | StoreError::KeyName => wrong("name", why.to_string()),
             StoreError::RevocationsFull => failed("revocations_full", why.to_string()),
+            StoreError::InvitesFull => failed("invites_full", why.to_string()),
             StoreError::KeysFull => failed("keys_full", why.to_string()),
             StoreError::Newer { .. }
             | StoreError::Corrupt { .. }

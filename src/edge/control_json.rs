@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
+use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 
@@ -93,6 +94,18 @@ pub enum Request {
     },
     /// Lists who is revoked.
     RevokeList {},
+    /// Makes an invite.
+    Invite {
+        /// For whom, how long and how often.
+        wanted: InviteWanted,
+    },
+    /// Lists invites that have not expired.
+    InviteList {},
+    /// Takes an invite back.
+    InviteRevoke {
+        /// Its id.
+        id: String,
+    },
     /// Asks how the daemon is.
     Status {},
     /// Reads the config again.
@@ -182,6 +195,15 @@ pub enum Response {
     },
     /// To `revoke_list`, oldest first.
     RevokedUsers(Vec<RevokedUser>),
+    /// To `invite`.
+    Invited(InviteMade),
+    /// To `invite_list`, newest first.
+    Invites(Vec<InviteWord>),
+    /// To `invite_revoke`.
+    InviteRevoked {
+        /// Which.
+        id: String,
+    },
     /// To `status`.
     Status(Health),
     /// To `reload`.

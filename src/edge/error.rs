@@ -205,6 +205,11 @@ impl ApiError {
         error
     }
 
+    /// 410, an invite that is none any more.
+    pub(crate) fn gone(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::GONE, code, message)
+    }
+
     /// 404, also for a call of somebody else.
     pub(crate) fn no_such_call() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such call")

@@ -147,7 +147,11 @@ fn answer(
         Access::Token(identity) => of_token(now, identity, request, options.ttl_default)?,
     };
     let client = parts.extensions.get::<HttpClient>().and_then(HttpClient::known);
-    let wanted = Wanted { user: &user, ttl_s, vantage, has_turn: true };
+    let has_turn = match &access {
+        Access::Key { .. } | Access::Local => true,
+        Access::Token(identity) => edge.may_relay(identity)?,
+    };
+    let wanted = Wanted { user: &user, ttl_s, vantage, has_turn };
     let config = edge.ice_config(now, wanted, access, client).ok_or_else(ApiError::draining)?;
     let mut response = Json(config).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -167,6 +171,21 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Edge {
+    /// Whether his tenant hands out TURN servers.
+    ///
+    /// # Errors
+    /// 403 if nobody of it is let in.
+    fn may_relay(&self, who: &Identity) -> Result<bool, ApiError> {
+        let options = self.options();
+        match options.identity.tenants.options_by_tenant.get(&who.tenant) {
+            Some(tenant) if !tenant.is_suspended => Ok(tenant.turn_enabled),
+            Some(_) | None => Err(ApiError::forbidden(
+                "the tenant of this token is unknown here or suspended",
+                "[tenant.<id>] in the config of the daemon says who is let in",
+            )),
+        }
+    }
+
     /// Makes a config and puts it on record; `None` if this node drains and names no other one.
     pub(super) fn ice_config(
         &self,

@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::Edge;
 use super::error::ApiError;
 use super::ice;
+use super::invites::InviteBase;
+use super::revoked::Revoked;
 use crate::auth::identity::{Identity, Role, TenantId, UserId};
 use crate::auth::own_token::OwnKey;
 use crate::auth::secret::random_bytes;
-use crate::auth::token::Issuers;
+use crate::auth::token::{Issuers, TokenError};
+use crate::call::options::{TenantOptions, Tenants};
 use crate::limits::ws::{GUEST_NAME_BYTES_MAX, GUEST_TTL};
 use crate::time::Now;
 
@@ -31,6 +34,12 @@ pub struct IdentityOptions {
     pub own: OwnKey,
     /// Who gets a token without having one.
     pub guests: Guests,
+    /// All tenants there are.
+    pub tenants: Arc<Tenants>,
+    /// Users whose tokens do not count.
+    pub revoked: Arc<Revoked>,
+    /// What invite links begin with.
+    pub invite_base: InviteBase,
 }
 
 /// Who may be a guest.
@@ -49,11 +58,34 @@ impl IdentityOptions {
     #[must_use]
     pub fn none() -> Self {
         let own = OwnKey::new(&random_bytes::<32>().unwrap_or_default());
-        Self { issuers: Arc::default(), own, guests: Guests::Nobody }
+        let tenant = (TenantId::default_tenant(), TenantOptions::default());
+        Self {
+            issuers: Arc::default(),
+            own,
+            guests: Guests::Nobody,
+            tenants: Arc::new(Tenants { options_by_tenant: [tenant].into() }),
+            revoked: Arc::default(),
+            invite_base: InviteBase::default(),
+        }
+    }
+
+    /// Who bears this token.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub fn bearer(&self, now: Now, token: &str) -> Result<Identity, TokenError> {
+        let who = self.issuers.verify(now, token)?;
+        if self.revoked.holds(now, &who) { Err(TokenError::Revoked) } else { Ok(who) }
+    }
+
+    /// A tenant that is in the config.
+    #[must_use]
+    pub fn known_tenant(&self, text: &str) -> Option<TenantId> {
+        TenantId::new(text).filter(|id| self.tenants.options_by_tenant.contains_key(id))
     }
 
     pub(super) fn verify(&self, now: Now, token: &str) -> Result<Identity, ApiError> {
-        self.issuers.verify(now, token).map_err(|why| {
+        self.bearer(now, token).map_err(|why| {
             tracing::debug!(%why, "a token does not count");
             ApiError::bad_token(why.is_expired())
         })
@@ -154,16 +186,19 @@ pub(crate) async fn config(State(edge): State<Arc<Edge>>, request: Request<Body>
         Guests::Local => edge.is_local(&parts),
         Guests::Nobody => false,
     };
-    let voice = edge.signaling().is_some();
+    let options = edge.options();
+    let tenant = options.identity.tenants.options_by_tenant.get(&TenantId::default_tenant());
+    let voice = edge.signaling().is_some() && tenant.is_some_and(|tenant| tenant.voice_enabled);
+    let turn = tenant.is_some_and(|tenant| tenant.turn_enabled);
     private(PublicConfig {
-        features: Features { voice, turn: true },
+        features: Features { voice, turn },
         guests,
         ws: "v1/ws",
         version: env!("CARGO_PKG_VERSION"),
     })
 }
 
-fn private(body: impl Serialize) -> Response {
+pub(super) fn private(body: impl Serialize) -> Response {
     let mut response = Json(body).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

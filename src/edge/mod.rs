@@ -20,6 +20,7 @@ use crate::limits::{
 };
 use crate::policy::rate::TokenBucket;
 use crate::policy::shield::{Budgets, Shield, ShieldOptions};
+use crate::store::Store;
 use crate::time::Now;
 
 pub mod accept;
@@ -44,6 +45,8 @@ mod health;
 pub mod ice;
 pub mod ice_urls;
 pub mod identity;
+pub mod invite_json;
+pub mod invites;
 pub mod json;
 mod listen;
 mod metrics;
@@ -54,6 +57,7 @@ mod page;
 mod proxy_header;
 mod proxy_watch;
 pub mod revoke;
+pub mod revoked;
 mod rewound;
 mod router;
 pub mod signaling;
@@ -152,6 +156,7 @@ pub struct Edge {
     draining: AtomicBool,
     short_of_memory: AtomicBool,
     signaling: OnceLock<Signaling>,
+    store: OnceLock<Store>,
     calls: OnceLock<Calls>,
 }
 
@@ -184,6 +189,7 @@ impl Edge {
             draining,
             short_of_memory,
             signaling: OnceLock::new(),
+            store: OnceLock::new(),
             calls: OnceLock::new(),
         })
     }
@@ -219,6 +225,13 @@ impl Edge {
         debug_assert!(first, "signaling is opened once");
     }
 
+    /// Waits until no page is connected any more, but not for long.
+    pub async fn pages_gone(&self, patience: Duration) {
+        if let Some(signaling) = self.signaling.get() {
+            let _ = tokio::time::timeout(patience, signaling.all_gone()).await;
+        }
+    }
+
     /// Tells of calls from here on; once.
     pub fn open_calls(&self, calls: Calls) {
         let first = self.calls.set(calls).is_ok();
@@ -231,6 +244,22 @@ impl Edge {
 
     pub(crate) fn signaling(&self) -> Option<&Signaling> {
         self.signaling.get()
+    }
+
+    /// Keeps invites on this record from here on; once.
+    pub fn open_record(&self, store: Store) {
+        let first = self.store.set(store).is_ok();
+        debug_assert!(first, "the record is opened once");
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.get()
+    }
+
+    /// Whose tokens count.
+    #[must_use]
+    pub fn identity(&self) -> IdentityOptions {
+        self.options.read().identity.clone()
     }
 
     pub(crate) fn options(&self) -> Arc<Options> {

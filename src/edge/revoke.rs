@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::commands::Commands;
 use super::control_json::{Response, RevokedUser};
 use super::json::ErrorWord;
+use crate::auth::whom;
 use crate::limits::USERNAME_BYTES_MAX;
 use crate::limits::revocation::REVOCATION_MAX;
 use crate::store::{RevocationRow, StoreError};
@@ -44,11 +45,16 @@ impl Commands {
                 ..failed("bad_request", message)
             });
         }
+        let user = whom::kept(&user);
         let until = for_s.map(|for_s| now.unix_ms.saturating_add_unsigned(for_s * 1000));
         let revocation = Revocation { user: user.as_str().into(), until_unix_ms: until };
         let row =
             RevocationRow { user: user.clone(), at_unix_ms: now.unix_ms, until_unix_ms: until };
-        let closed = match self.tell(Command::Revoke(revocation))? {
+        let told = self.tell(Command::Revoke(revocation))?;
+        if told != Some(Told::Full) {
+            self.end_sessions(&user, until);
+        }
+        let closed = match told {
             Some(Told::Full) => return Err(StoreError::RevocationsFull.into()),
             Some(Told::Done(closed)) => Some(closed),
             Some(Told::NoAnswer) | None => None,
@@ -63,7 +69,23 @@ impl Commands {
         }
     }
 
+    /// After the relay has forgotten his allocations: a page that hears of it asks in vain.
+    fn end_sessions(&self, user: &str, until_unix_ms: Option<i64>) {
+        let Some(daemon) = &self.daemon else { return };
+        // First his tokens, so that who is sent away cannot come back in between.
+        daemon.revoked.add(user, until_unix_ms);
+        if let Some((tenant, user)) = whom::meant(user)
+            && !(daemon.end_sessions)(tenant, user)
+        {
+            tracing::warn!("signaling does not answer: sessions of a revoked user may go on");
+        }
+    }
+
     pub(super) fn undo_revoke(&self, user: String) -> Result<Response, ErrorWord> {
+        let user = whom::kept(&user);
+        if let Some(daemon) = &self.daemon {
+            daemon.revoked.remove(&user);
+        }
         self.tell(Command::Restore { user: user.as_str().into() })?;
         if self.store.undo_revoke(&user)? {
             Ok(Response::RevokeUndone { user })

@@ -16,7 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
 use super::signaling::upgrade;
-use super::{Edge, assets, calls, cors, entrance, health, ice, identity, metrics, page};
+use super::{Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
 ///
@@ -43,6 +43,8 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/ice", issuing())
         .route("/v1/config", reading(get(identity::config)))
         .route("/v1/guests", posting(post(identity::guests)))
+        .route("/v1/invites", posting(post(invites::post)))
+        .route("/v1/invites/redeem", posting(post(invites::redeem)))
         .route("/v1/calls", reading(get(calls::list)))
         .route("/v1/calls/{id}", reading(get(calls::one)))
         .route("/v1/calls/{id}/timeline", reading(get(calls::timeline)))

@@ -9,7 +9,8 @@ use crate::auth::secret::{Secret, generate_shared_secret};
 
 /// Shared secrets, one a line; made at first start.
 pub const SECRET_FILE: &str = "secret";
-const SIGNING_KEY_FILE: &str = "signing_key";
+/// Signs guests' tokens and invites; made at first start.
+pub const SIGNING_KEY_FILE: &str = "signing_key";
 /// Where commands talk to the daemon.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Held locked while the daemon runs; holds its process id.

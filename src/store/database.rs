@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::{keys, revocations, schema};
+use super::{invites, keys, revocations, schema};
 use crate::limits::{CORRUPT_FILES_MAX, RECORD_CHECK_BYTES_MAX, RECORD_LOCK_WAIT};
 use crate::time::Now;
 
@@ -252,7 +252,12 @@ fn salvage(aside: &Path, to: &Connection, now: Now) -> (usize, usize) {
     let from = connect_read_only(aside);
     let keys = from.as_ref().ok().and_then(|from| keys::list(from).ok()).unwrap_or_default();
     let revoked = from.as_ref().ok().and_then(|from| revocations::list(from, now).ok());
+    let invited = from.as_ref().ok().and_then(|from| invites::list(from, now).ok());
     drop(from);
+    for invite in invited.unwrap_or_default() {
+        // One that is lost is refused, and asked for again.
+        let _ = invites::insert(to, &invite);
+    }
     // A connection that only reads leaves the index of the log behind, and a log if there was none.
     let _ = fs::remove_file(beside(aside, "-shm"));
     if fs::metadata(beside(aside, "-wal")).is_ok_and(|log| log.len() == 0) {

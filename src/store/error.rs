@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::limits::identity::INVITES_MAX;
 use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, TEXT_BYTES_MAX};
 
@@ -98,6 +99,9 @@ pub enum StoreError {
     /// There are too many revoked users.
     #[error("{REVOCATIONS_MAX} users are revoked, no more can be: undo some, or change the secret")]
     RevocationsFull,
+    /// There are too many invites.
+    #[error("there are {INVITES_MAX} invites: none can be made until some expire")]
+    InvitesFull,
     /// There are too many keys.
     #[error("there are {API_KEYS_MAX} keys: revoked ones count, none can be added")]
     KeysFull,
@@ -127,6 +131,7 @@ impl StoreError {
             Self::Closed
             | Self::Busy
             | Self::RevocationsFull
+            | Self::InvitesFull
             | Self::Unconfirmed
             | Self::KeyExists(_)
             | Self::KeyName

@@ -5,13 +5,13 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Keeping;
 use super::acknowledge::Acknowledge;
 use super::batch::Batch;
 use super::call_rows;
 use super::entry::{Entry, KeyRow, RevocationRow};
 use super::error::StoreError;
 use super::rows::Written;
+use super::{Keeping, invites};
 use crate::limits::record::{CALL_ROWS_QUEUED_BYTES_MAX, CALL_ROWS_QUEUED_MAX};
 use crate::limits::{RECORD_BATCH_DELAY, RECORD_BATCH_ROWS, RECORD_ORDERS_MAX, RECORD_QUEUED_MAX};
 use crate::time::Now;
@@ -36,6 +36,7 @@ pub(super) enum Order {
     AddKey { key: KeyRow, reply: SyncSender<Result<(), StoreError>> },
     RevokeKey { id_or_name: String, now: Now, reply: SyncSender<Result<bool, StoreError>> },
     Revoke { row: RevocationRow, now: Now, reply: SyncSender<Result<(), StoreError>> },
+    Invite(invites::Order),
     UndoRevoke { user: String, reply: SyncSender<Result<bool, StoreError>> },
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -213,6 +213,18 @@ CREATE TABLE call_feedback (
     issue TEXT NOT NULL
 ) STRICT;
 CREATE INDEX call_feedback_call ON call_feedback (call);
+",
+    "
+CREATE TABLE invites (
+    id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    callee TEXT,                        -- NULL: nobody is called by itself
+    created_at_ms INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    uses_max INTEGER NOT NULL,
+    uses INTEGER NOT NULL DEFAULT 0,
+    revoked_at_ms INTEGER
+) STRICT;
 ",
 ];
 

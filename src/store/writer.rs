@@ -245,6 +245,7 @@ impl Writer {
                 let done = self.change(now, |database| revocations::add(database, &row, now));
                 let _ = reply.try_send(done);
             }
+            Order::Invite(order) => self.invite(now, order),
             Order::UndoRevoke { user, reply } => {
                 let done = self.change(now, |database| revocations::remove(database, &user));
                 let _ = reply.try_send(done);
@@ -252,7 +253,7 @@ impl Writer {
         }
     }
 
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         now: Now,
         change: impl FnOnce(&mut Database) -> Result<T, StoreError>,

@@ -6,6 +6,7 @@ use super::allocation::Allocation;
 use super::contract::{Command, Input};
 use super::fact::EndReason;
 use super::relay::Relay;
+use crate::auth::whom::plain_name;
 use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::time::Now;
 
@@ -35,8 +36,12 @@ impl Revocations {
 
     pub(super) fn holds(&self, now: Now, user: &str) -> bool {
         // Most servers revoke nobody.
-        !self.until_by_user.is_empty()
-            && self.until_by_user.get(user).is_some_and(|until| now.unix_ms < *until)
+        if self.until_by_user.is_empty() {
+            return false;
+        }
+        let is_in =
+            |name: &str| self.until_by_user.get(name).is_some_and(|until| now.unix_ms < *until);
+        is_in(user) || plain_name(user).is_some_and(|name| is_in(&name))
     }
 
     fn add(&mut self, revocation: Revocation) {
@@ -57,7 +62,11 @@ impl Relay {
     /// Ends every allocation of a user and refuses his credentials from here on.
     pub(super) fn revoke(&mut self, now: Now, revocation: Revocation) {
         let of_user = |(slot, allocation): (usize, &Allocation)| {
-            (allocation.who.user == revocation.user).then_some(slot)
+            let user = &allocation.who.user;
+            // Who has a token of the tenant `default` is known by his name alone, too.
+            let is_he = *user == revocation.user
+                || plain_name(user).is_some_and(|name| *name == *revocation.user);
+            is_he.then_some(slot)
         };
         let slots: Vec<usize> = self.allocations.iter().filter_map(of_user).collect();
         for slot in slots {

@@ -29,3 +29,4 @@ mod revoke;
 mod sessions;
 mod status;
 mod streams;
+mod users;

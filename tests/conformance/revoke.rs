@@ -48,6 +48,28 @@ fn all_of_a_users_allocations_end_and_nobody_elses() {
 }
 
 #[test]
+fn a_name_without_a_tenant_is_the_one_of_default_too_and_of_no_other() {
+    let mut t = Turn::new();
+    let third = v4([203, 0, 113, 7], 40_002);
+    let ours = || credential_of_username("1899999999:default/Zo%C3%AB~phone");
+    let theirs = || credential_of_username("1899999999:acme/Zo%C3%AB~phone");
+    let plain = || credential_of_username("1899999999:Zoë");
+    t.check(allocate().signed_by(ours()), allocates(600));
+    t.check(allocate().signed_by(plain()).at(CLIENT_B), allocates(600).at(CLIENT_B));
+    t.check(allocate().signed_by(theirs()).at(third), allocates(600).at(third));
+    assert_eq!(revoke(&mut t, "Zoë", None), Some(2));
+    t.check(after_s(0), ends(EndReason::Revoked).and(ends(EndReason::Revoked)));
+    t.check(allocate().signed_by(ours()), revoked());
+    t.check(allocate().signed_by(plain()).at(CLIENT_B), revoked().at(CLIENT_B));
+    t.check(refresh().signed_by(theirs()).at(third), refreshes(600).at(third));
+    // With its tenant it is one user's.
+    restore(&mut t, "Zoë");
+    assert_eq!(revoke(&mut t, "default/Zo%C3%AB", None), Some(0));
+    t.check(allocate().signed_by(ours()), revoked());
+    t.check(allocate().signed_by(plain()).at(CLIENT_B), allocates(600).at(CLIENT_B));
+}
+
+#[test]
 fn a_revoked_users_connection_is_closed() {
     let mut t = Turn::new();
     t.check(Event::from(allocate()).over_tcp(1), allocates(600));

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use turnbell::edge::commands::{Commands, Issuer, Running};
 use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
+use turnbell::edge::identity::IdentityOptions;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
@@ -63,12 +64,15 @@ impl Daemon {
         let commands = Arc::new(Commands {
             store: store.clone(),
             issuer: Some(Arc::new(Snapshot::new(issuer()))),
+            identity: Some(Arc::new(IdentityOptions::none)),
             daemon: Some(Running {
                 keys: http.keys.clone(),
                 issued: http.names.clone(),
                 live: Arc::new(move || live_in.lock().unwrap().clone()),
                 health: Arc::new(move || health.lock().unwrap().clone()),
                 tell: Arc::new(|_| Told::Done(0)),
+                revoked: Arc::default(),
+                end_sessions: Arc::new(|_, _| true),
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
                 drain: Arc::new(|limit| Ok(limit.as_secs())),
                 explain_peer: Arc::new(|_, _| panic!("not of this test")),
@@ -447,8 +451,12 @@ fn the_socket_is_its_owners_alone_replaces_a_dead_one_and_goes_with_the_daemon()
 fn without_a_daemon_the_same_commands_work_on_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let (store, record) = Store::open_for_commands(store_options(&directory)).unwrap();
-    let commands =
-        Commands { store, issuer: Some(Arc::new(Snapshot::new(issuer()))), daemon: None };
+    let commands = Commands {
+        store,
+        issuer: Some(Arc::new(Snapshot::new(issuer()))),
+        identity: None,
+        daemon: None,
+    };
     let execute = |request| commands.execute(Now::read(), request);
     let added = execute(Request::KeyAdd { name: "shop".into() });
     assert!(matches!(added, Response::KeyAdded { .. }), "{added:?}");

@@ -11,5 +11,8 @@ mod turn_client;
 
 mod bad_input;
 mod calls;
+mod invites;
+mod operator;
 mod record;
 mod sessions;
+mod tokens;

@@ -107,8 +107,14 @@ impl Page {
 
     /// The next frame, or the code the server closed with; `None` if it just went away.
     pub(crate) fn next(&mut self) -> Result<Value, Option<u16>> {
+        let mut pings = 0;
         loop {
             match self.socket.read() {
+                // One comes every 20 s: whoever waits through three waits for nothing.
+                Ok(Message::Ping(_)) => {
+                    pings += 1;
+                    assert!(pings < 3, "nothing came but pings");
+                }
                 Ok(Message::Text(text)) => {
                     let frame: Value = serde_json::from_str(text.as_str()).unwrap();
                     if let Some(seq) = frame["seq"].as_u64() {
@@ -117,7 +123,11 @@ impl Page {
                     }
                     return Ok(frame);
                 }
-                Ok(Message::Close(frame)) => return Err(code(frame.as_ref())),
+                Ok(Message::Close(frame)) => {
+                    // The answer, without which the server waits for it.
+                    let _ = self.socket.flush();
+                    return Err(code(frame.as_ref()));
+                }
                 Ok(_) => {}
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Err(None),
                 Err(Error::Protocol(_)) => return Err(None),
@@ -173,7 +183,7 @@ impl Page {
     }
 }
 
-fn code(frame: Option<&CloseFrame>) -> Option<u16> {
+pub(crate) fn code(frame: Option<&CloseFrame>) -> Option<u16> {
     frame.map(|frame| frame.code.into())
 }
 

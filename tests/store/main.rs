@@ -6,6 +6,7 @@ mod call_rows;
 mod calls;
 mod crash;
 mod faults;
+mod invites;
 mod keys;
 mod revocations;
 mod space;

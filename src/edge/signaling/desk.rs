@@ -25,7 +25,11 @@ pub(super) struct PageDesk {
 
 impl Desk for PageDesk {
     fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        self.edge.options().identity.issuers.verify(Now::read(), token)
+        self.edge.options().identity.bearer(Now::read(), token)
+    }
+
+    fn is_revoked(&self, who: &Identity) -> bool {
+        self.edge.options().identity.revoked.holds(Now::read(), who)
     }
 
     fn ice(&self, who: &Identity, session: SessionId, has_turn: bool) -> Value {

@@ -37,6 +37,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Why it does not count.
     fn verify(&self, token: &str) -> Result<Identity, TokenError>;
 
+    /// Whether his tokens stopped counting in the meantime.
+    fn is_revoked(&self, who: &Identity) -> bool;
+
     /// An ICE config for him, as `/ice` would answer, with or without TURN servers.
     fn ice(&self, who: &Identity, session: SessionId, has_turn: bool) -> Value;
 }
@@ -63,6 +66,11 @@ where
         Ok((hello, id)) => {
             let who = hello.identity.clone();
             match exchange.open(hello).await {
+                // Revoked between the two: the switchboard may have been told before it knew him.
+                Some((connection, _)) if desk.is_revoked(&who) => {
+                    exchange.lost(connection).await;
+                    End::with(CloseCode::Revoked, ErrorCode::Forbidden.code())
+                }
                 Some((connection, orders)) => {
                     let page = Page { exchange: &exchange, desk: &*desk, connection, who };
                     let end = page.talk(&mut sink, &mut stream, orders, id).await;
@@ -84,6 +92,12 @@ where
         let goodbye = async {
             sink.send(WsMessage::Close(Some(frame))).await.ok()?;
             let mut socket = sink.reunite(stream).ok()?;
+            // RFC 6455 §7.1.1: the server closes, as soon as its close frame was answered.
+            while let Some(Ok(message)) = socket.next().await {
+                if matches!(message, WsMessage::Close(_)) {
+                    return Some(());
+                }
+            }
             // Closing with something unread would reset the connection, and what was just written
             // would be lost on its way. The other side's end is the answer to ours.
             let mut unread = [0; WS_READ_BUFFER_BYTES];
@@ -173,7 +187,13 @@ where
         Ok(identity) => Ok((Hello { identity, device, capabilities, resume }, id)),
         Err(why) => {
             let refusal = not_good(&why);
-            let code = if why.is_expired() { CloseCode::TokenExpired } else { CloseCode::Auth };
+            let code = if why == TokenError::Revoked {
+                CloseCode::Revoked
+            } else if why.is_expired() {
+                CloseCode::TokenExpired
+            } else {
+                CloseCode::Auth
+            };
             let said = frame_out::error(id.as_ref(), &refusal).to_string();
             Err(Unwelcome { said: Some(said), end: End::with(code, refusal.code.code()) })
         }
@@ -185,6 +205,8 @@ fn not_good(why: &TokenError) -> Refusal {
     tracing::debug!(%why, "a token does not count");
     if why.is_expired() {
         Refusal::new(ErrorCode::TokenExpired, "the token has expired; get a new one")
+    } else if *why == TokenError::Revoked {
+        Refusal::new(ErrorCode::Forbidden, "this user is not let in")
     } else {
         Refusal::new(ErrorCode::Unauthenticated, "the token is not good here")
     }

@@ -40,6 +40,13 @@ impl Signaling {
     }
 }
 
+impl Signaling {
+    pub(crate) async fn all_gone(&self) {
+        // Whoever holds every place is alone.
+        let _ = self.places.acquire_many(WS_CONNECTIONS_MAX as u32).await;
+    }
+}
+
 pub(crate) async fn get(
     State(edge): State<Arc<Edge>>,
     request: Request<Body>,

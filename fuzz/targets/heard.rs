@@ -11,7 +11,7 @@ use turnbell::wire::attribute::AttributeType;
 use turnbell::wire::error_code::ErrorCode;
 use turnbell::wire::message::{Class, Message, Method};
 
-use super::model::granted;
+use super::model::asked;
 use super::place::{CLIENTS, Secrets};
 use super::signer::Sent;
 use super::world::{Asked, Cause, Question, World};
@@ -50,7 +50,8 @@ impl World {
                     self.check_admitted(&sent);
                     assert!(!self.is_draining && !self.is_stopped, "no new allocation");
                     let missing = self.check_wanted(wanted, &request);
-                    let lifetime = granted(self.now, self.setting, &sent, &request);
+                    // It counts from when the socket is there, by the rules of then.
+                    let lifetime = asked(&request);
                     self.unanswered += 1;
                     self.questions.push(Question { token, wanted, lifetime, missing, tuple, sent });
                     assert!(self.questions.len() <= QUESTIONS_MAX, "questions are bounded");

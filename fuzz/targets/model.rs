@@ -332,10 +332,24 @@ impl Model {
 
 /// The lifetime that a request gets.
 pub(crate) fn granted(now: Now, setting: Setting, sent: &Sent, request: &Message<'_>) -> Duration {
+    bounded(now, setting, sent.expires_at, asked(request))
+}
+
+/// What a request is granted before its credential is looked at.
+pub(crate) fn asked(request: &Message<'_>) -> Duration {
     let asked_s = request.attribute(AttributeType::LIFETIME).map_or(0, u32_of);
     let asked = Duration::from_secs(asked_s.into());
-    let lifetime = asked.clamp(ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX);
-    time_left(now, setting, sent.expires_at).map_or(lifetime, |left| lifetime.min(left))
+    asked.clamp(ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX)
+}
+
+/// As much of it as the credential lasts, by the rules of this moment.
+pub(crate) fn bounded(
+    now: Now,
+    setting: Setting,
+    expires_at: Option<i64>,
+    lifetime: Duration,
+) -> Duration {
+    time_left(now, setting, expires_at).map_or(lifetime, |left| lifetime.min(left))
 }
 
 /// How long anything of a credential may live; `None`: as long as it is refreshed.

@@ -15,7 +15,7 @@ use turnbell::wire::address::Family;
 
 use super::ledger::{Ledger, Mood};
 use super::live::Opening;
-use super::model::{Ending, Model};
+use super::model::{Ending, Model, bounded};
 use super::place::{self, CLIENTS, Policy, Secrets, Setting};
 use super::reach;
 use super::signer::{Sent, challenge};
@@ -309,7 +309,9 @@ impl World {
         let (user, source) = (sent.user, tuple.client.ip());
         let result = self.ledger.open(self.now, self.mood, user.into(), source, wanted);
         // Whoever waits for it over a connection that is gone has no use for it.
-        let is_useful = !self.ended.contains(&tuple);
+        let lifetime = bounded(self.now, self.setting, sent.expires_at, lifetime);
+        let is_revoked = self.revoked.get(sent.user).is_some_and(|end| *end > self.now.unix_ms);
+        let is_useful = !self.ended.contains(&tuple) && !is_revoked && !lifetime.is_zero();
         self.model.opening = result.ok().filter(|_| is_useful).map(|opened| {
             let other = opened.other.and_then(Result::ok);
             let relayed = std::iter::once(opened.relay).chain(other);

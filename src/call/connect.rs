@@ -233,6 +233,8 @@ impl Switchboard {
         session.identity = identity;
         self.set_session_timers(now, id);
         self.user_came(now, id);
+        // Credentials end with the token they were made for: the new one is good for longer ones.
+        self.ice_refresh(now, id);
         super::switchboard::DONE
     }
 

@@ -224,3 +224,25 @@ fn a_reload_suspends_a_tenant_and_adds_another() {
     assert!(ask(of_hub("bob", "globex")).1.to_string().contains("turn:"));
     assert_eq!(ask(of_acme("alice", "member")).0, 403);
 }
+
+#[test]
+fn a_refreshed_token_brings_ice_servers_that_are_good_as_long_as_it_is() {
+    let daemon = Daemon::start(&config());
+    let until = |seconds: i64| {
+        let claims = json!({"iss": "https://hub.example", "sub": "alice",
+            "app": {"tenant": "globex"}, "exp": Now::read().unix_s() + seconds});
+        signed(SHARED_SECRET, claims)
+    };
+    let mut alice = page(&daemon, &until(300));
+    let first = alice.welcome["ice"]["ttl"].as_u64().unwrap();
+    assert!(first <= 300, "no longer than the token: {first}");
+    alice.ask("auth.refresh", json!({"token": until(3000)})).unwrap();
+    let next = alice.event("ice.update")["ttl"].as_u64().unwrap();
+    assert!((2900..=3000).contains(&next), "as long as the new one: {next}");
+    // Somebody else's token changes nothing.
+    let refused = alice.ask("auth.refresh", json!({"token": of_hub("bob", "globex")}));
+    assert_eq!(refused.unwrap_err()["code"], "forbidden");
+    alice.ask("auth.refresh", json!({"token": until(2000)})).unwrap();
+    let last = &alice.event("ice.update")["iceServers"];
+    assert!(last.to_string().contains(":globex/alice~"), "{last}");
+}

@@ -1,6 +1,6 @@
 //! One WebSocket: `hello`, then frames both ways until either side has enough.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -72,6 +72,7 @@ where
                     End::with(CloseCode::Revoked, ErrorCode::Forbidden.code())
                 }
                 Some((connection, orders)) => {
+                    let who = Mutex::new(who);
                     let page = Page { exchange: &exchange, desk: &*desk, connection, who };
                     let end = page.talk(&mut sink, &mut stream, orders, id).await;
                     exchange.lost(connection).await;
@@ -241,10 +242,25 @@ struct Page<'a> {
     exchange: &'a Exchange,
     desk: &'a dyn Desk,
     connection: ConnectionId,
-    who: Identity,
+    /// By the last good token.
+    who: Mutex<Identity>,
 }
 
 impl Page<'_> {
+    fn who(&self) -> MutexGuard<'_, Identity> {
+        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who bears a newer token. The switchboard refuses one of somebody else.
+    fn refreshed(&self, token: &str) -> Result<Identity, Refusal> {
+        let newer = self.desk.verify(token).map_err(|why| not_good(&why))?;
+        let mut who = self.who();
+        if (&newer.tenant, &newer.user) == (&who.tenant, &who.user) {
+            who.clone_from(&newer);
+        }
+        Ok(newer)
+    }
+
     async fn talk<S>(
         &self,
         sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
@@ -283,8 +299,7 @@ impl Page<'_> {
             let frame = match frame_in::frame(&text) {
                 Ok(Read::Frame(frame)) => frame,
                 Ok(Read::Refresh { id, ack, token }) => {
-                    let who = self.desk.verify(&token).map_err(|why| not_good(&why));
-                    Read::refreshed(id, ack, who)
+                    Read::refreshed(id, ack, self.refreshed(&token))
                 }
                 Err(why) => return why.into(),
             };
@@ -344,7 +359,7 @@ impl Page<'_> {
             *session = Some(welcome.session);
         }
         let ice = |has_turn| match *session {
-            Some(session) => self.desk.ice(&self.who, session, has_turn),
+            Some(session) => self.desk.ice(&self.who(), session, has_turn),
             None => Value::Null,
         };
         frame_out::write(message, hello, &ice)

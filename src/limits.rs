@@ -8,6 +8,7 @@ pub mod identity;
 pub mod outside;
 pub mod record;
 pub mod revocation;
+pub mod watch;
 pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.

@@ -9,6 +9,7 @@ pub mod outside;
 pub mod probe;
 pub mod record;
 pub mod revocation;
+pub mod watch;
 pub mod ws;
 
 // Lifetimes of RFC 8656 and RFC 8489.

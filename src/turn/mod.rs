@@ -18,6 +18,7 @@ pub mod replace;
 pub mod reply;
 pub mod reservation;
 pub mod revocation;
+pub mod watch;
 
 mod allocate;
 mod authentication;

@@ -7,6 +7,7 @@ pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod port_holder;
+pub mod prober;
 pub mod process;
 mod reach;
 pub mod relay_choice;

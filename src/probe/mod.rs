@@ -2,3 +2,7 @@
 
 mod binding;
 pub mod mapping;
+pub mod observation;
+pub mod target;
+pub mod verdict;
+pub mod verify;

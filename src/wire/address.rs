@@ -109,9 +109,18 @@ impl XorAddress {
     /// Decodes an attribute value; `None` for a wrong length or family.
     #[must_use]
     pub fn decode(value: &[u8], transaction_id: &TransactionId) -> Option<SocketAddr> {
+        Self::decode_with(value, mask(transaction_id))
+    }
+
+    /// Decodes an address that is not XOR-ed: MAPPED-ADDRESS and ALTERNATE-SERVER.
+    #[must_use]
+    pub fn decode_plain(value: &[u8]) -> Option<SocketAddr> {
+        Self::decode_with(value, [0; 16])
+    }
+
+    fn decode_with(value: &[u8], mask: [u8; 16]) -> Option<SocketAddr> {
         let (&[_, family, port_high, port_low], address) = value.split_first_chunk()?;
-        let port = u16::from_be_bytes([port_high, port_low]) ^ (MAGIC_COOKIE >> 16) as u16;
-        let mask = mask(transaction_id);
+        let port = u16::from_be_bytes([port_high ^ mask[0], port_low ^ mask[1]]);
         let ip = match Family::from_byte(family)? {
             Family::V4 => {
                 let mut octets: [u8; 4] = address.try_into().ok()?;
@@ -146,6 +155,8 @@ mod tests {
         let address: SocketAddr = address.parse().unwrap();
         assert_eq!(XorAddress::encode(address, &ID).as_bytes(), bytes);
         assert_eq!(XorAddress::decode(bytes, &ID), Some(address));
+        let plain = XorAddress::encode_plain(address);
+        assert_eq!(XorAddress::decode_plain(plain.as_bytes()), Some(address));
     }
 
     #[test] // RFC 8489 §14.2

@@ -1,0 +1,186 @@
+//! The daemon as a whole: its record, certificate, clock and proxy, and what all URLs say together.
+
+use std::time::Duration;
+
+use super::{Case, Code, Severity, Upgrade, Verdict};
+use crate::policy::public::not_public;
+use crate::probe::observation::{TargetSeen, Vantage};
+
+/// Clocks that differ by less are forgiven: credentials allow for as much.
+const CLOCK_S_MAX: i64 = crate::limits::CREDENTIAL_SKEW_S;
+/// A success outside counts for so long (P6).
+const PROOF_MS: i64 = 30 * 24 * 3600 * 1000;
+
+impl Case<'_> {
+    pub(super) fn daemon(&self, found: &mut Vec<Verdict>) {
+        if self.seen.targets.is_empty() {
+            found.push(about(
+                Code::NothingHandedOut,
+                Severity::Error,
+                "/ice hands out no URL, so no browser finds a relay",
+                "look at `turnbell check-config`, which says why",
+                "no URL",
+            ));
+        }
+        if let Some(why) = &self.facts.record_problem {
+            let is_full = ["full", "No space left"].iter().any(|word| why.contains(word));
+            let (code, cure) = if is_full {
+                (
+                    Code::DiskFull,
+                    "make room on the disk of the state directory, or lower `record.bytes_max`",
+                )
+            } else {
+                (Code::RecordNotWritten, "look at the log of the daemon, which names the file")
+            };
+            let cause = format!("the record is not being written, calls go on: {why}");
+            found.push(about(code, Severity::Warning, cause, cure, why));
+        }
+        if let Some(why) = &self.facts.certificate_problem {
+            found.push(about(
+                Code::CertificateUnreadable,
+                Severity::Error,
+                why,
+                "correct tls.cert and tls.key or `advertise`; `turnbell check-config` tells more",
+                why,
+            ));
+        }
+        if let Some(ahead) = self.facts.clock_ahead_s.filter(|ahead| ahead.abs() > CLOCK_S_MAX) {
+            let (word, by) = (if ahead > 0 { "ahead of" } else { "behind" }, ahead.abs());
+            found.push(about(
+                Code::ClockOff,
+                Severity::Error,
+                format!("the clock of the server is {by} s {word} the one of this machine, and credentials end by the clock"),
+                "set the one that is wrong (timedatectl set-ntp true)",
+                format!("the server's HTTP answer is dated {by} s {word} this machine's clock"),
+            ));
+        }
+        match &self.facts.upgrade {
+            None | Some(Upgrade::Works) => {}
+            Some(Upgrade::Stripped(status)) => found.push(about(
+                Code::UpgradesStripped,
+                Severity::Error,
+                "the proxy in front does not pass WebSocket upgrades, so pages cannot ring",
+                "in nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+                 proxy_set_header Connection upgrade;",
+                format!("a WebSocket upgrade was answered with {status}"),
+            )),
+            Some(Upgrade::Held) => found.push(about(
+                Code::ProxyBuffers,
+                Severity::Error,
+                "the upgrade to WebSocket is granted, but frames do not pass: something in front holds them back",
+                "switch buffering off in the proxy (nginx: proxy_buffering off) and let it keep idle connections",
+                "a WebSocket ping was not answered",
+            )),
+            Some(Upgrade::Failed(why)) => found.push(about(
+                Code::Unknown,
+                Severity::Warning,
+                format!("a WebSocket did not come about: {why}"),
+                "look at the logs of the proxy and of the daemon",
+                why,
+            )),
+        }
+    }
+
+    /// What others see of us beside what clients are told.
+    pub(super) fn external(&self, found: &mut Vec<Verdict>) {
+        if !self.is_here() {
+            return;
+        }
+        let seen_as =
+            self.seen.targets.iter().filter(|target| !target.is_ours).flat_map(|target| {
+                target.ways.iter().filter_map(move |way| Some((target, way.binding.value()?.ip())))
+            });
+        for (target, public) in seen_as {
+            let told = self.facts.told_addresses.iter().filter(|t| t.is_ipv4() == public.is_ipv4());
+            let told: Vec<_> = told.collect();
+            let is_known = told.contains(&&public) || self.facts.own_addresses.contains(&public);
+            let (Some(first), true) = (told.first(), not_public(public).is_none() && !is_known)
+            else {
+                continue;
+            };
+            let (code, cause) = if not_public(**first).is_some() {
+                (
+                    Code::RelayAddressPrivate,
+                    format!(
+                        "clients are told {first}, which nobody outside can send to; {} sees this machine as {public}",
+                        target.host
+                    ),
+                )
+            } else {
+                (
+                    Code::ExternalAddressStale,
+                    format!(
+                        "clients are told {first}, but {} sees this machine as {public}",
+                        target.host
+                    ),
+                )
+            };
+            let cure = format!(
+                "write external = [\"{public}\"] (behind a NAT \"{public}/PRIVATE\"), or external_stun to have it followed"
+            );
+            found.push(self.verdict(code, Severity::Warning, target, cause, cure));
+        }
+    }
+
+    pub(super) fn works(&self) -> Verdict {
+        let targets = &self.seen.targets;
+        let trips = targets.iter().flat_map(|t| t.ways.iter().filter_map(|w| w.relayed.value()));
+        let fastest =
+            trips.min().map_or_else(String::new, |trip| format!(", round trip {}", ms(*trip)));
+        let count = match targets.len() {
+            1 => "the one URL works".to_owned(),
+            count => format!("all {count} URLs work"),
+        };
+        let whence = match self.seen.vantage {
+            Vantage::ThisMachine => "on this machine",
+            Vantage::AnotherMachine => "from this machine",
+            Vantage::Browser => "from this browser",
+        };
+        Verdict {
+            code: Code::Works,
+            severity: Severity::Ok,
+            urls: targets.iter().map(|target| target.url.clone()).collect(),
+            cause: format!("{count} {whence}{fastest}"),
+            cure: "nothing is to be done".to_owned(),
+            observation: targets.iter().map(summary).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    /// P6: a packet to one's own address never leaves the machine.
+    pub(super) fn not_proven(&self) -> Option<Verdict> {
+        let age = self.facts.proven_outside_at.map(|at| self.facts.now_unix_ms.saturating_sub(at));
+        let is_proven = age.is_some_and(|age| age <= PROOF_MS);
+        (self.is_here() && !is_proven).then(|| {
+            about(
+                Code::NotProvenOutside,
+                Severity::Note,
+                "works on this machine; not yet proven from outside, for packets to one's own \
+                 address pass no firewall of a provider",
+                "run `turnbell verify https://YOUR-HOST` on another machine, or open /ice-verify on \
+                 a phone without Wi-Fi",
+                "no success from another machine or a browser in the last 30 days",
+            )
+        })
+    }
+}
+
+fn about(
+    code: Code,
+    severity: Severity,
+    cause: impl Into<String>,
+    cure: impl Into<String>,
+    observation: impl Into<String>,
+) -> Verdict {
+    let (cause, cure, observation) = (cause.into(), cure.into(), observation.into());
+    Verdict { code, severity, urls: Vec::new(), cause, cure, observation }
+}
+
+fn summary(target: &TargetSeen) -> String {
+    let trip = target.ways.iter().find_map(|way| way.relayed.value());
+    let trip = trip.map_or_else(|| "answers".to_owned(), |trip| format!("relays in {}", ms(*trip)));
+    format!("{} {trip}", target.url)
+}
+
+fn ms(trip: Duration) -> String {
+    format!("{:.1} ms", trip.as_secs_f64() * 1000.0)
+}

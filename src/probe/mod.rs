@@ -3,6 +3,7 @@
 mod binding;
 pub mod mapping;
 pub mod observation;
+pub mod page;
 pub mod target;
 pub mod verdict;
 pub mod verify;

@@ -59,6 +59,7 @@ codes! {
     ServerSilent = "server_silent", "Nothing comes back.";
     ServerUnreachable = "server_unreachable", "There is no way to the server.";
     PrivateAddress = "private_address", "A URL leads to an address that nobody outside reaches.";
+    RelayPoor = "relay_poor", "What is relayed arrives late, or not all of it.";
     RelayBlocked = "relay_blocked", "The relay ports are blocked.";
     RelayAddressPrivate = "relay_address_private", "Clients are told a private address.";
     ExternalAddressStale = "external_address_stale", "Clients are told an old public address.";

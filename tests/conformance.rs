@@ -21,6 +21,7 @@ mod conformance {
     mod inside;
     mod integrity;
     mod nonce;
+    mod page_run;
     mod password_algorithm;
     mod permission;
     mod rates;

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod key;
 pub mod nonce;
 pub mod own_token;
+pub mod page_run;
 pub mod secret;
 pub mod token;
 pub mod token_keys;

@@ -31,3 +31,12 @@ pub const VERIFY_LINK_QUEUE: usize = 64;
 pub const ROOTS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(VERIFY_BYTES_MAX > crate::limits::FRAME_BYTES_MAX);
+
+// A verification by a page.
+
+/// Allocations that one may hold; the next is 486.
+pub const PAGE_RUN_ALLOCATIONS_MAX: usize = 8;
+/// Errors of the browser that are kept for each URL.
+pub const VERIFY_ERRORS_MAX: usize = 8;
+/// Bytes of a text that a page tells; the rest is cut off.
+pub const VERIFY_TEXT_BYTES_MAX: usize = 200;

@@ -14,6 +14,8 @@ use super::reply::{Reject, Request, Seal};
 use super::reservation::{Ports, ReservationToken, requested_ports, requested_token};
 use super::watch::What;
 use crate::auth::credential::Authenticated;
+use crate::auth::page_run::is_page_run;
+use crate::limits::probe::PAGE_RUN_ALLOCATIONS_MAX;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
 };
@@ -83,6 +85,7 @@ impl Relay {
             None => self.requested_families(request)?,
         };
         self.may_allocate(request.tuple)?;
+        self.has_run_room(&request.who)?;
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(self.no_capacity(request.tuple));
         }
@@ -109,6 +112,20 @@ impl Relay {
             wanted,
         });
         Ok(None)
+    }
+
+    /// P8: a page that verifies makes few allocations.
+    fn has_run_room(&self, who: &Authenticated) -> Result<(), Reject> {
+        if !is_page_run(&who.user) {
+            return Ok(());
+        }
+        let live = self.allocations.iter().filter(|(_, one)| one.who.user == who.user).count();
+        let opening = self.pending.values().filter(|one| one.who.user == who.user).count();
+        if live + opening < PAGE_RUN_ALLOCATIONS_MAX {
+            Ok(())
+        } else {
+            Err(Reject::AllocationQuotaReached)
+        }
     }
 
     fn requested_families(&self, request: &Request<'_>) -> Result<Possible, Reject> {

@@ -3,8 +3,10 @@
 use super::contract::Discard;
 use super::relay::Relay;
 use super::reply::{Reject, Request};
+use crate::auth::credential::Authenticated;
+use crate::auth::page_run::is_page_run;
 use crate::limits::PEERS_PER_REQUEST_MAX;
-use crate::policy::peers::AllowedAddress;
+use crate::policy::peers::{AllowedAddress, Route};
 use crate::time::Now;
 use crate::wire::address::{Family, XorAddress};
 use crate::wire::attribute::AttributeType;
@@ -46,7 +48,7 @@ impl Relay {
         let mut allowed: Vec<AllowedAddress> = Vec::with_capacity(peers.len());
         for ip in peers {
             let address = self.policy.permit_address(ip).map_err(|_| Reject::Forbidden)?;
-            if Family::of(address.ip()) != Family::of(ip) {
+            if Family::of(address.ip()) != Family::of(ip) || !may_name(&request.who, address) {
                 return Err(Reject::Forbidden);
             }
             allowed.push(address);
@@ -65,5 +67,13 @@ impl Relay {
             allocation.permissions.install(now, address);
         }
         Ok(Some(request.finish(request.success())))
+    }
+}
+
+/// P8: a page that verifies reaches its own other end, and nobody outside.
+pub(super) fn may_name(who: &Authenticated, address: AllowedAddress) -> bool {
+    match address.route() {
+        Route::InProcess | Route::InProcessElseKernel => true,
+        Route::Kernel => !is_page_run(&who.user),
     }
 }

@@ -12,6 +12,7 @@ use super::revocation::{Revocation, Revocations};
 use super::watch::What;
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
+use crate::auth::page_run::is_page_run;
 use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit, Shield, ShieldOptions};
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
@@ -121,6 +122,7 @@ impl Guard {
     /// Unix seconds at which everything of `who` ends.
     fn strict_end(&self, who: &Authenticated) -> Option<i64> {
         match self.rules.expiry {
+            ExpiryRule::Allocate if is_page_run(&who.user) => who.expires_at,
             ExpiryRule::Allocate => None,
             ExpiryRule::Strict => who.expires_at,
         }

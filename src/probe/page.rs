@@ -98,7 +98,9 @@ impl UrlSeen {
         if self.place.is_turn {
             self.page.call.is_some_and(|call| call.is_connected)
         } else {
-            self.page.mapped.is_some()
+            // Without a NAT in between the answer brings no candidate that is not there already.
+            let is_answered = self.server.as_ref().is_some_and(|server| server.bindings > 0);
+            self.page.mapped.is_some() || is_answered && self.page.errors.is_empty()
         }
     }
 }

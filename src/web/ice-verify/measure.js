@@ -1,0 +1,147 @@
+// One URL: what does the browser get from it, and does a call through it work?
+
+const GATHER_MS = 8_000; // without a candidate for so long: nothing will come that people wait for
+const CONNECT_MS = 6_000;
+const PINGS = 20;
+const PING_EVERY_MS = 60;
+const PACKETS = 200; // unreliable messages for the loss
+const PACKET_BYTES = 200;
+const PACKET_EVERY_MS = 5;
+const RATE_MS = 1_500; // how long the throughput is measured
+const CHUNK_BYTES = 8 * 1024;
+const BUFFERED_MAX = 256 * 1024;
+
+const pause = (ms, signal) => new Promise((resolve, reject) => {
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+});
+
+const within = (promise, ms, signal) => Promise.race([promise, pause(ms, signal).then(() => undefined)]);
+
+const address = ({ address: host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+
+/** What came of one STUN URL: `{url, mapped?, errors}`. */
+export async function tryStun(server, signal, onError) {
+  const peer = new RTCPeerConnection({ iceServers: [server] });
+  const found = { url: server.urls[0], errors: [] };
+  try {
+    collectErrors(peer, found, onError);
+    const mapped = new Promise((resolve) => {
+      peer.addEventListener("icecandidate", ({ candidate }) => {
+        if (candidate?.type === "srflx" && candidate.address) resolve(address(candidate));
+        // Where the server sees the page at its own address, there is no candidate of its own for it.
+        if (candidate === null) {
+          found.gathered = true;
+          resolve(undefined);
+        }
+      });
+    });
+    peer.createDataChannel("probe");
+    await peer.setLocalDescription();
+    found.mapped = await within(mapped, GATHER_MS, signal);
+    return found;
+  } finally {
+    peer.close();
+  }
+}
+
+/** What came of one TURN URL: `{url, relayed?, mapped?, errors, call?}`. */
+export async function tryTurn(server, signal, onError) {
+  const config = { iceServers: [server], iceTransportPolicy: "relay" };
+  const [near, far] = [new RTCPeerConnection(config), new RTCPeerConnection(config)];
+  const found = { url: server.urls[0], errors: [] };
+  try {
+    collectErrors(near, found, onError);
+    const relay = new Promise((resolve) => {
+      near.addEventListener("icecandidate", ({ candidate }) => {
+        if (candidate?.type === "relay") resolve(candidate);
+        if (candidate === null) resolve(null);
+      });
+    });
+    const channels = callEachOther(near, far);
+    // Whoever gets no relay is not waited for any longer than for this.
+    channels.catch(() => undefined);
+    const candidate = await within(relay, GATHER_MS, signal);
+    if (!candidate) return found;
+    found.relayed = address(candidate);
+    if (candidate.relatedAddress && candidate.relatedAddress !== "0.0.0.0" && candidate.relatedPort > 0) {
+      found.mapped = address({ address: candidate.relatedAddress, port: candidate.relatedPort });
+    }
+    const open = await within(channels, CONNECT_MS, signal);
+    found.call = open ? await measure(open, signal) : { connected: false };
+    return found;
+  } finally {
+    near.close();
+    far.close();
+  }
+}
+
+function collectErrors(peer, found, onError) {
+  peer.addEventListener("icecandidateerror", ({ errorCode, errorText }) => {
+    if (found.errors.some(({ code, text }) => code === errorCode && text === errorText)) return;
+    found.errors.push({ code: errorCode, text: errorText ?? "" });
+    onError?.();
+  });
+}
+
+/** Both ends of an unreliable channel, once it is open. */
+async function callEachOther(near, far) {
+  const channel = near.createDataChannel("probe", { ordered: false, maxRetransmits: 0 });
+  channel.binaryType = "arraybuffer";
+  const other = new Promise((resolve) => far.addEventListener("datachannel", (event) => resolve(event.channel)));
+  const opened = new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
+  const waiting = { near: [], far: [] };
+  const add = async (peer, queue, { candidate }) => {
+    if (!candidate) return;
+    if (peer.remoteDescription) await peer.addIceCandidate(candidate);
+    else queue.push(candidate);
+  };
+  near.addEventListener("icecandidate", (event) => add(far, waiting.far, event));
+  far.addEventListener("icecandidate", (event) => add(near, waiting.near, event));
+  await near.setLocalDescription();
+  await far.setRemoteDescription(near.localDescription);
+  await far.setLocalDescription();
+  await near.setRemoteDescription(far.localDescription);
+  for (const candidate of waiting.far.splice(0)) await far.addIceCandidate(candidate);
+  for (const candidate of waiting.near.splice(0)) await near.addIceCandidate(candidate);
+  await opened;
+  const remote = await other;
+  remote.binaryType = "arraybuffer";
+  return { channel, remote };
+}
+
+/** Round trip, loss and throughput of an open channel. */
+async function measure({ channel, remote }, signal) {
+  const call = { connected: true, sent: 0, received: 0 };
+  const trips = [];
+  let bytes = 0;
+  // The far end sends pings back and counts the rest.
+  remote.onmessage = ({ data }) => {
+    if (typeof data === "string") {
+      if (remote.readyState === "open") remote.send(data);
+    } else if (data.byteLength === PACKET_BYTES) call.received += 1;
+    else bytes += data.byteLength;
+  };
+  channel.onmessage = ({ data }) => trips.push(performance.now() - Number(data));
+  for (let n = 0; n < PINGS; n += 1) {
+    channel.send(String(performance.now()));
+    await pause(PING_EVERY_MS, signal);
+  }
+  const packet = new Uint8Array(PACKET_BYTES);
+  for (; call.sent < PACKETS; call.sent += 1) {
+    channel.send(packet);
+    if (call.sent % 4 === 3) await pause(PACKET_EVERY_MS * 4, signal);
+  }
+  await pause(400, signal); // what is still on the way
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  const began = performance.now();
+  while (performance.now() - began < RATE_MS) {
+    while (channel.bufferedAmount < BUFFERED_MAX) channel.send(chunk);
+    await pause(20, signal);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  if (bytes > 0) call.kbit_s = Math.round((bytes * 8) / 1000 / seconds);
+  trips.sort((a, b) => a - b);
+  if (trips.length > 0) call.rtt_ms = Math.round(trips[Math.floor(trips.length / 2)] * 10) / 10;
+  return call;
+}

@@ -18,6 +18,8 @@ mod sessions;
 mod status;
 mod table;
 mod token;
+mod verify;
+mod verify_remote;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -73,6 +75,8 @@ enum Command {
     Drain(drain::Drain),
     /// List who called whom, or tell what happened in one call
     Calls(calls::Calls),
+    /// Try every URL that /ice hands out, and say what is wrong and what to do
+    Verify(verify::Verify),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -82,6 +86,7 @@ Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
   turnbell check-config --config new.toml       before a reload or a restart
   turnbell reload                               after a change of the config
+  turnbell verify                               does it work, and what is to be done
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell invite                               a link for two people who want to talk
   turnbell token --user alice                   what makes a page or a program alice
@@ -92,7 +97,7 @@ Examples:
   turnbell calls --user alice --since 2h        whom she called, and how it ended
   turnbell log --user alice --since 2h          why did that call fail?
 
-Exit codes: 0 done, 1 failed, 2 wrong command line.";
+Exit codes: 0 done, 1 failed, 2 wrong command line (of verify: it could not run).";
 
 impl Cli {
     /// Runs the command.
@@ -123,11 +128,17 @@ impl Cli {
                     find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
                 command.question(&config)?.ask(&config)
             }
+            Some(Command::Verify(command)) => command.run(|| find(named)),
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
 }
+
+/// A command did not come to the question it was to answer; the exit code is 2 then.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CouldNotRun(String);
 
 /// The config, or its problems below a line that says how many there are.
 fn find(named: Option<&std::path::Path>) -> anyhow::Result<Config> {
@@ -189,7 +200,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -16,7 +16,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
 use super::signaling::upgrade;
-use super::{Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page};
+use super::{
+    Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page,
+    verification,
+};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
 ///
@@ -50,6 +53,9 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/timeline", reading(get(calls::timeline)))
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
+        .route("/ice-verify", verifying())
+        .route("/api/ice-verify", verifying())
+        .route("/api/ice-verify/reports", posting(post(verification::report)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
@@ -69,6 +75,13 @@ fn issuing() -> MethodRouter<Arc<Edge>> {
         .on(MethodFilter::POST, ice::post)
         .on(MethodFilter::HEAD, async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
         .fallback(async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
+}
+
+/// Reading may start a run, so that a safe method leaves a trace; it is bounded and single.
+fn verifying() -> MethodRouter<Arc<Edge>> {
+    on(MethodFilter::GET, verification::get)
+        .on(MethodFilter::POST, verification::post)
+        .fallback(async || ApiError::method_not_allowed("GET, HEAD, POST, OPTIONS"))
 }
 
 fn posting(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {

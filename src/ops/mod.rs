@@ -15,3 +15,4 @@ pub mod resolve;
 pub mod state_directory;
 pub mod systemd;
 pub mod utc;
+pub mod web;

@@ -19,6 +19,7 @@ mod relaying;
 pub(crate) mod signaling;
 mod signals;
 pub(crate) mod trial;
+mod verify;
 
 use std::io;
 use std::net::SocketAddr;
@@ -251,6 +252,8 @@ impl Daemon {
             external,
         });
         live.note_found(Now::read());
+        let verifications = verify::open(&live, Arc::clone(&lookup));
+        runtime.spawn(verify::keep_verifying(Arc::downgrade(&live), verifications.clone()));
         runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
@@ -268,6 +271,7 @@ impl Daemon {
             reload,
             drain: drain_on,
             explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
+            verifications,
             config: Arc::new(move || telling.config_word()),
         };
         let commands = Commands {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use turnbell::cli::Cli;
+use turnbell::cli::{Cli, CouldNotRun};
 
 fn main() -> ExitCode {
     // A wrong command line ends here with code 2, `--help` with 0.
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
                 // Nobody is left to tell if stderr is closed.
                 let _ = writeln!(std::io::stderr().lock(), "turnbell: {line}");
             }
-            ExitCode::FAILURE
+            if error.is::<CouldNotRun>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -19,6 +19,9 @@ use super::user_hash::{IssuedNames, UserHash};
 use crate::limits::{CREDENTIAL_SKEW_S, USER_BYTES_MAX, USERNAME_BYTES_MAX};
 use crate::time::Now;
 
+/// The user of all verifications.
+pub const VERIFIER: &str = "turnbell-verify";
+
 /// A name that may stand after the expiry: 1..=128 bytes, printable, without `/` and `~`.
 ///
 /// Those two will separate tenant and session; a name that holds one would change its meaning.
@@ -63,6 +66,16 @@ impl User {
     /// Fails only where the kernel has no entropy source.
     pub fn random() -> Result<Self, getrandom::Error> {
         Ok(Self(format!("u{}", super::secret::hex(&random_bytes::<8>()?)).into()))
+    }
+
+    /// The name of one verification: all of them count as the same user, whom quotas and the record
+    /// tell from people.
+    ///
+    /// # Errors
+    /// Fails only where the kernel has no entropy source.
+    pub fn of_verification() -> Result<Self, getrandom::Error> {
+        let session = super::secret::hex(&random_bytes::<6>()?);
+        Ok(Self(format!("{VERIFIER}~{session}").into()))
     }
 
     /// The name of somebody with an identity: `<tenant>/<user>~<session>`, the user

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     calls, credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions,
-    status, token, why,
+    status, token, verify, why,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -114,6 +114,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
         Response::Peer(explained) => explain::shown(explained),
         Response::Config(config) => print_config::shown(config),
+        Response::Verified(answer) => verify::shown_answer(answer),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -143,7 +144,10 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
             let relay = Plan::of(config, &interfaces::all()?)?.relay;
             return Ok(Response::Config(daemon::explain::in_effect(config, &relay, config)));
         }
-        Request::Status {} | Request::Reload { .. } | Request::Drain { .. } => {
+        Request::Status {}
+        | Request::Reload { .. }
+        | Request::Drain { .. }
+        | Request::Verify { .. } => {
             bail!(not_running(config))
         }
     };
@@ -237,7 +241,7 @@ fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
 }
 
 /// That no daemon runs where this config says; a wrong directory is the usual reason.
-fn not_running(config: &Config) -> String {
+pub(super) fn not_running(config: &Config) -> String {
     let directory = config.state_directory.display();
     match &config.source {
         Source::File(file) => {
@@ -272,7 +276,8 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::InviteList {}
         | Request::Status {}
         | Request::Reload { .. }
-        | Request::Drain { .. } => "this is what is on record",
+        | Request::Drain { .. }
+        | Request::Verify { .. } => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

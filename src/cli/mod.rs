@@ -18,6 +18,8 @@ mod sessions;
 mod status;
 mod table;
 mod token;
+mod verify;
+mod verify_remote;
 mod why;
 
 use std::io::{ErrorKind, Write};
@@ -76,6 +78,8 @@ enum Command {
     Calls(calls::Calls),
     /// Say why somebody's call failed: the record as one story that ends with the likely cause
     Why(why::WhyArgs),
+    /// Try every URL that /ice hands out, and say what is wrong and what to do
+    Verify(verify::Verify),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -85,6 +89,7 @@ Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
   turnbell check-config --config new.toml       before a reload or a restart
   turnbell reload                               after a change of the config
+  turnbell verify                               does it work, and what is to be done
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell invite                               a link for two people who want to talk
   turnbell token --user alice                   what makes a page or a program alice
@@ -96,7 +101,7 @@ Examples:
   turnbell why alice                            why did her call fail?
   turnbell log --user alice --since 2h          every row behind that
 
-Exit codes: 0 done, 1 failed, 2 wrong command line.";
+Exit codes: 0 done, 1 failed, 2 wrong command line (of verify: it could not run).";
 
 impl Cli {
     /// Runs the command.
@@ -127,12 +132,18 @@ impl Cli {
                     find(named).map_err(|why| anyhow::anyhow!("{why}\nnothing was changed"))?;
                 command.question(&config)?.ask(&config)
             }
+            Some(Command::Verify(command)) => command.run(|| find(named)),
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
             Some(Command::Why(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
 }
+
+/// A command did not come to the question it was to answer; the exit code is 2 then.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CouldNotRun(String);
 
 /// The config, or its problems below a line that says how many there are.
 fn find(named: Option<&std::path::Path>) -> anyhow::Result<Config> {
@@ -194,7 +205,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

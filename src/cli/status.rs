@@ -6,6 +6,7 @@ use super::ask::{Format, Question};
 use super::table;
 use crate::edge::control_json::Request;
 use crate::edge::json::{ExternalHealth, Health};
+use crate::edge::verify_json::VerificationHealth;
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, external, proxies } = health;
+    let Health { ok, draining, relay, record, tls, external, proxies, verified } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -73,6 +74,14 @@ pub(super) fn shown(health: &Health) -> String {
             printable(&proxies.hint)
         ));
     }
+    for VerificationHealth { vantage, at, verdict, summary } in verified {
+        let (vantage, verdict) = (printable(vantage), printable(verdict));
+        let (at, summary) = (table::time(*at), printable(summary));
+        text.push_str(&format!(
+            "verify  {verdict} from {vantage} at {at} UTC: {summary}\n",
+            vantage = vantage.replace('_', " ")
+        ));
+    }
     text
 }
 
@@ -91,6 +100,7 @@ mod tests {
             tls: None,
             external: Vec::new(),
             proxies: None,
+            verified: Vec::new(),
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -125,5 +135,13 @@ mod tests {
         health.proxies = Some(ProxyHealth { ignored: 7, sources: Vec::new(), hint });
         let line = "HTTP    7 requests with a forwarding header that is ignored; write this\n";
         assert!(shown(&health).ends_with(line));
+        health.verified = vec![VerificationHealth {
+            vantage: "this_machine".to_owned(),
+            at: 0,
+            verdict: "error".to_owned(),
+            summary: "UDP is blocked".to_owned(),
+        }];
+        let line = "verify  error from this machine at 1970-01-01 00:00:00 UTC: UDP is blocked\n";
+        assert!(shown(&health).ends_with(line), "{}", shown(&health));
     }
 }

@@ -120,6 +120,7 @@ pub(super) fn convert(
             ("none", AddressPrivacy::None),
         ],
     );
+    config.verify = at.verify(&config.verify, raw.verify);
     config.log.level = at.choice("log.level", raw.log.level, config.log.level, &LEVELS);
     config.log.format =
         at.choice("log.format", raw.log.format, config.log.format, &[("text", LogFormat::Text)]);

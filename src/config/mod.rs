@@ -18,6 +18,7 @@ pub mod secrets;
 mod settings;
 mod suggest;
 mod value;
+mod verify;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -40,6 +41,7 @@ pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
 pub use settings::{Change, Setting, Takes, Value, changes};
+pub use verify::Verify;
 
 /// Everything the daemon is told. Only a value that passed every check exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,8 @@ pub struct Config {
     pub tenants: TenantTable,
     /// What is kept, and how long.
     pub record: Record,
+    /// How often it verifies itself.
+    pub verify: Verify,
     /// What is logged.
     pub log: Log,
     /// Sentences for a person: legal, but probably not what was meant.
@@ -312,6 +316,7 @@ impl Config {
                 bytes_max: 1 << 30,
                 addresses: AddressPrivacy::Full,
             },
+            verify: Verify::default(),
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
             places: Places::default(),

@@ -51,7 +51,14 @@ pub(super) struct Raw {
     pub(super) identity: RawIdentity,
     pub(super) tenant: BTreeMap<String, Spanned<RawTenant>>,
     pub(super) record: RawRecord,
+    pub(super) verify: RawVerify,
     pub(super) log: RawLog,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawVerify {
+    pub(super) every: Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -215,6 +222,7 @@ pub(super) fn known_keys() -> Vec<String> {
         // Every tenant has the keys of this one, which always exists.
         ("tenant", fields_of::<RawTenant>("tenant.default.")),
         ("record", fields_of::<RawRecord>("record.")),
+        ("verify", fields_of::<RawVerify>("verify.")),
         ("log", fields_of::<RawLog>("log.")),
     ] {
         keys.retain(|key| key != section);

@@ -191,6 +191,7 @@ impl Config {
             ),
             setting("record.bytes_max", Reload, text(size(self.record.bytes_max))),
             setting("record.addresses", Reload, text(privacy(self.record.addresses))),
+            setting("verify.every", Reload, text(self.verify.shown())),
             setting("log.level", Reload, text(self.log.level.as_str().to_ascii_lowercase())),
             setting("log.format", Restart, text(log_format(self.log.format))),
         ]

@@ -8,11 +8,14 @@ use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
 use crate::edge::json::{ExternalHealth, Health, RecordHealth, RelayHealth, TlsHealth};
 use crate::edge::snapshot::Snapshot;
+use crate::edge::verify_json::VerificationHealth;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
-use crate::ops::metrics::{self, Ports, Reading};
+use crate::ops::metrics::{self, Ports, Reading, Verified};
 use crate::ops::{process, systemd};
 use crate::plane::handle::Handle;
+use crate::probe::observation::Vantage;
+use crate::probe::verdict::Severity;
 use crate::store::{Store, StoreState};
 use crate::time::Now;
 
@@ -67,13 +70,14 @@ pub(super) fn health_probe(
             external: external.read().to_vec(),
             // The edge adds what it sees.
             proxies: None,
+            verified: Vec::new(),
         }
     })
 }
 
 /// Reads everything that `/metrics` shows.
 pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -> MetricsProbe {
-    Arc::new(move |format| {
+    Arc::new(move |format, verified| {
         let health = health();
         let ports = handle.port_count();
         let reading = Reading {
@@ -88,12 +92,21 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
                 used: ports.used as u64,
             },
             record: store.health(),
+            verified: verified.iter().filter_map(metrics_of).collect(),
             process: process::read(),
         };
         match format {
             MetricsFormat::Plain => metrics::plain(reading),
             MetricsFormat::OpenMetrics => metrics::open_metrics(reading),
         }
+    })
+}
+
+fn metrics_of(health: &VerificationHealth) -> Option<Verified> {
+    Some(Verified {
+        vantage: Vantage::from_code(&health.vantage)?.code(),
+        severity: Severity::from_code(&health.verdict)? as u64,
+        at_unix_s: u64::try_from(health.at / 1000).unwrap_or(0),
     })
 }
 

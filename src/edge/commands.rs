@@ -18,11 +18,13 @@ use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_pe
 use super::revoke::TellShards;
 use super::revoked::Revoked;
 use super::snapshot::Snapshot;
+use super::verification::Verifications;
 use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::identity::{TenantId, UserId};
 use crate::auth::secret::{Secret, hex, random_bytes};
 use crate::auth::user_hash::IssuedNames;
+use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PAUSE};
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{Entry, IssuedBy, KeyRow, LogKind, LogQuery, SessionQuery, Store, StoreError};
 use crate::time::Now;
@@ -88,6 +90,8 @@ pub struct Running {
     pub drain: Drain,
     /// What the rules say about a peer.
     pub explain_peer: Arc<dyn Fn(IpAddr, Option<u16>) -> ExplainedPeer + Send + Sync>,
+    /// What verifies.
+    pub verifications: Verifications,
     /// What is in effect.
     pub config: Arc<dyn Fn() -> ConfigWord + Send + Sync>,
 }
@@ -121,6 +125,7 @@ impl Commands {
             Request::Reload { handed } => self.reload(handed.as_ref()),
             Request::Drain { limit_s } => self.drain(limit_s),
             Request::ExplainPeer { peer } => self.explain_peer(&peer),
+            Request::Verify { fresh } => self.verify(now, fresh),
             Request::Config {} => {
                 self.running().map(|running| Response::Config((running.config)()))
             }
@@ -262,6 +267,15 @@ impl Commands {
 
     fn status(&self) -> Result<Response, ErrorWord> {
         Ok(Response::Status((self.running()?.health)()))
+    }
+
+    fn verify(&self, now: Now, fresh: bool) -> Result<Response, ErrorWord> {
+        let verifications = &self.running()?.verifications;
+        if fresh {
+            verifications.start(now, VERIFY_PAUSE);
+        }
+        let answer = verifications.answer_blocking(VERIFY_ANSWER_PATIENCE);
+        Ok(Response::Verified(Box::new(answer)))
     }
 
     fn reload(&self, handed: Option<&Handed>) -> Result<Response, ErrorWord> {

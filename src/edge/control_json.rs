@@ -6,10 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
-pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
+pub use super::control_rows::{Relayed, Session};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
+pub use super::log_json::{LogLine, LogWord};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::verification::VerifyAnswer;
 use super::why::{Why, WhyWanted};
 
 /// `{"cmd":"...", ...}`
@@ -134,6 +136,11 @@ pub enum Request {
     },
     /// Asks what is in effect.
     Config {},
+    /// Asks for a verification.
+    Verify {
+        /// A new one; else the one that is on, or the last.
+        fresh: bool,
+    },
 }
 
 /// An object with one member, named after what it answers.
@@ -228,6 +235,8 @@ pub enum Response {
     Peer(ExplainedPeer),
     /// To `config`.
     Config(ConfigWord),
+    /// To `verify`.
+    Verified(Box<VerifyAnswer>),
     /// Instead of all of these.
     Error(ErrorWord),
 }

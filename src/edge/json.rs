@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::verify_json::VerificationHealth;
+
 /// What `new RTCPeerConnection()` takes, and when to ask again.
 #[derive(Debug, Serialize)]
 pub struct IceConfig {
@@ -104,6 +106,9 @@ pub struct Health {
     /// Proxies whose word is ignored; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<ProxyHealth>,
+    /// The last verification of each vantage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<VerificationHealth>,
 }
 
 /// Forwarding headers that came from addresses outside `http.trusted_proxies`.

@@ -9,6 +9,7 @@ use hyper::Request;
 use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 
 use super::error::ApiError;
+use super::verification::Verifications;
 use super::{Edge, MetricsFormat};
 use crate::time::Now;
 
@@ -28,7 +29,8 @@ pub(crate) async fn get(
         (MetricsFormat::Plain, "text/plain; version=0.0.4; charset=utf-8")
     };
     let probe = Arc::clone(&edge.metrics);
-    let text = tokio::task::spawn_blocking(move || probe(format)).await;
+    let verified = edge.verifications().map(Verifications::last).unwrap_or_default();
+    let text = tokio::task::spawn_blocking(move || probe(format, &verified)).await;
     let mut response = text.map_err(|_| ApiError::internal())?.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -50,6 +50,7 @@ pub mod invite_json;
 pub mod invites;
 pub mod json;
 mod listen;
+pub mod log_json;
 mod metrics;
 mod open;
 mod opening;
@@ -65,6 +66,10 @@ pub mod signaling;
 mod silent;
 pub mod snapshot;
 mod strict_head;
+pub mod verification;
+pub mod verify_json;
+pub mod verify_runs;
+pub mod verify_targets;
 pub mod watching;
 pub mod why;
 
@@ -77,6 +82,9 @@ pub use listen::Handed;
 use proxy_watch::ProxyWatch;
 use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
+use verification::Verifications;
+use verify_json::VerificationHealth;
+use verify_runs::Runs;
 use watching::Watching;
 
 /// What the HTTP side is told; made by the daemon from the config.
@@ -133,8 +141,8 @@ pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
 /// Reads the state of the daemon for `/healthz`.
 pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
-/// Reads what is counted, for `/metrics`. Waits for the relay: called where waiting is allowed.
-pub type MetricsProbe = Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>;
+/// Reads what is counted, for `/metrics`, beside what was last verified. Waits for the relay: called where waiting is allowed.
+pub type MetricsProbe = Arc<dyn Fn(MetricsFormat, &[VerificationHealth]) -> String + Send + Sync>;
 
 /// How `/metrics` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +170,9 @@ pub struct Edge {
     signaling: OnceLock<Signaling>,
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
+    verifications: OnceLock<Verifications>,
     watching: OnceLock<Watching>,
+    runs: Runs,
 }
 
 impl Edge {
@@ -196,7 +206,9 @@ impl Edge {
             signaling: OnceLock::new(),
             store: OnceLock::new(),
             calls: OnceLock::new(),
+            verifications: OnceLock::new(),
             watching: OnceLock::new(),
+            runs: Runs::default(),
         })
     }
 
@@ -209,7 +221,8 @@ impl Edge {
     #[must_use]
     pub fn health(&self) -> Health {
         let proxies = self.proxy_watch.health(&self.options.read().trusted_proxies);
-        Health { proxies, ..(self.health)() }
+        let verified = self.verifications().map(Verifications::last).unwrap_or_default();
+        Health { proxies, verified, ..(self.health)() }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -255,6 +268,22 @@ impl Edge {
         self.watching.get()
     }
 
+    /// Verifies from here on; once.
+    pub fn open_verifications(&self, verifications: Verifications) {
+        let first = self.verifications.set(verifications).is_ok();
+        debug_assert!(first, "verifications are opened once");
+    }
+
+    /// What verifies, once there is anything.
+    #[must_use]
+    pub fn verifications(&self) -> Option<&Verifications> {
+        self.verifications.get()
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
     fn calls(&self) -> Option<&Calls> {
         self.calls.get()
     }
@@ -279,7 +308,9 @@ impl Edge {
         self.options.read().identity.clone()
     }
 
-    pub(crate) fn options(&self) -> Arc<Options> {
+    /// What is in effect.
+    #[must_use]
+    pub fn options(&self) -> Arc<Options> {
         self.options.read()
     }
 

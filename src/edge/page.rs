@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, VARY,
 };
 use hyper::{StatusCode, Uri};
 
@@ -25,6 +25,11 @@ const STYLE: &str = "text/css; charset=utf-8";
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../web/index.html")),
     ("/j/", HTML, include_str!("../web/join.html")),
+    ("/ice-verify/measure.js", SCRIPT, include_str!("../web/ice-verify/measure.js")),
+    ("/ice-verify/show.js", SCRIPT, include_str!("../web/ice-verify/show.js")),
+    ("/ice-verify/style.css", STYLE, include_str!("../web/ice-verify/style.css")),
+    ("/ice-verify/verify.js", SCRIPT, include_str!("../web/ice-verify/verify.js")),
+    ("/ice-verify/words.js", SCRIPT, include_str!("../web/ice-verify/words.js")),
     ("/selftest/", HTML, include_str!("../web/selftest/index.html")),
     ("/selftest/call.js", SCRIPT, include_str!("../web/selftest/call.js")),
     ("/selftest/media.js", SCRIPT, include_str!("../web/selftest/media.js")),
@@ -54,6 +59,22 @@ pub(crate) async fn get(uri: Uri) -> Response {
         || ApiError::not_found().into_response(),
         |((_, content_type, _), text)| file(content_type, text),
     )
+}
+
+/// The page at `/ice-verify`, for who asks for HTML there.
+pub(crate) fn ice_verify() -> Response {
+    let mut response = file(HTML, include_str!("../web/ice-verify/index.html"));
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// Whether a browser asks, and not a program: its `Accept` holds `text/html` (P20).
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = texts.flat_map(|text| text.split(','));
+    kinds.any(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+    })
 }
 
 /// There is none; 204 keeps a 404 out of the newcomer's console.

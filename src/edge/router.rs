@@ -17,7 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
-    Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page, why,
+    Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page,
+    verification, verify_runs, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -52,6 +53,14 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/timeline", reading(get(calls::timeline)))
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
+        .route("/ice-verify", verifying(get(verification::page_or_json)))
+        .route("/api/ice-verify", verifying(get(verification::get)))
+        .route("/api/ice-verify/reports", posting(post(verification::report)))
+        .route("/api/ice-verify/reports/{id}", reading(get(verify_runs::shared)))
+        .route("/api/ice-verify/runs", posting(post(verify_runs::begin)))
+        .route("/api/ice-verify/runs/{id}", reading(get(verify_runs::get)))
+        .route("/api/ice-verify/runs/{id}/addresses", posting(post(verify_runs::addresses)))
+        .route("/api/ice-verify/runs/{id}/report", posting(post(verify_runs::report)))
         .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
@@ -72,6 +81,13 @@ fn issuing() -> MethodRouter<Arc<Edge>> {
         .on(MethodFilter::POST, ice::post)
         .on(MethodFilter::HEAD, async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
         .fallback(async || ApiError::method_not_allowed("GET, POST, OPTIONS"))
+}
+
+/// Reading may start a run, so that a safe method leaves a trace; it is bounded and single.
+fn verifying(reading: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
+    reading
+        .on(MethodFilter::POST, verification::post)
+        .fallback(async || ApiError::method_not_allowed("GET, HEAD, POST, OPTIONS"))
 }
 
 fn posting(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {

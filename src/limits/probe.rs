@@ -31,6 +31,37 @@ pub const VERIFY_LINK_QUEUE: usize = 64;
 pub const ROOTS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(VERIFY_BYTES_MAX > crate::limits::FRAME_BYTES_MAX);
+/// Lifetime of a credential made for a run.
+pub const VERIFY_TTL: Duration = Duration::from_secs(60);
+/// Lifetime of the second one, which tells a clock that is off from another secret.
+pub const VERIFY_LATER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Age from which on a question for the last result starts a new run.
+pub const VERIFY_FRESH: Duration = Duration::from_secs(60);
+/// A run that is asked for does not begin sooner than this after the last one began.
+pub const VERIFY_PAUSE: Duration = Duration::from_secs(5);
+/// Longest a request waits for a run; then it hears that one is on.
+pub const VERIFY_ANSWER_PATIENCE: Duration = Duration::from_secs(8);
+/// Verdicts that are kept of a report from outside; the rest is left out.
+pub const VERIFY_VERDICTS_MAX: usize = 64;
+/// First run after the start.
+pub const VERIFY_FIRST: Duration = Duration::from_secs(60);
+
+const _: () = assert!(
+    VERIFY_ANSWER_PATIENCE.as_secs() < crate::limits::HTTP_REQUEST_TIMEOUT.as_secs(),
+    "a run that lasts is told before the request times out"
+);
+/// Shortest pause between two runs of the daemon by itself.
+pub const VERIFY_EVERY_MIN: Duration = Duration::from_secs(5 * 60);
+/// The longest; beyond it nobody would notice in time.
+pub const VERIFY_EVERY_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Longest one HTTP request of `turnbell verify https://...` may take.
+pub const WEB_PATIENCE: Duration = Duration::from_secs(15);
+/// Longest a WebSocket may take to answer a ping; then something holds frames back.
+pub const WEB_PING_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of an answer over HTTP; a longer one is refused.
+pub const WEB_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a report that is sent to the server it is about.
+pub const VERIFY_SENT_BYTES_MAX: usize = crate::limits::HTTP_BODY_BYTES_MAX;
 
 // A verification by a page.
 

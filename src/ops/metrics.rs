@@ -33,8 +33,21 @@ pub struct Reading {
     pub ports: Ports,
     /// The record.
     pub record: StoreHealth,
+    /// The last verification of each vantage.
+    pub verified: Vec<Verified>,
     /// This process.
     pub process: Process,
+}
+
+/// The last verification of one vantage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Its word.
+    pub vantage: &'static str,
+    /// 0 works, 1 with a note, 2 warning, 3 error.
+    pub severity: u64,
+    /// When, Unix seconds.
+    pub at_unix_s: u64,
 }
 
 /// Relay ports by their use.
@@ -102,6 +115,14 @@ impl Collector for Reading {
             to.relay(relay)?;
         }
         to.record(&self.record)?;
+        let of = |value: fn(&Verified) -> u64| {
+            self.verified.iter().map(|v| (v.vantage, value(v))).collect::<Vec<_>>()
+        };
+        let help = "Worst finding of the last verification: 0 works, 1 note, 2 warning, 3 error";
+        to.gauges("turnbell_verification_severity", help, "vantage", &of(|v| v.severity))?;
+        let help = "When the last verification began, Unix time";
+        let name = "turnbell_verification_timestamp_seconds";
+        to.gauges(name, help, "vantage", &of(|v| v.at_unix_s))?;
         to.process(&self.process)
     }
 }
@@ -279,6 +300,7 @@ mod tests {
                 file_bytes: 4096,
                 path: PathBuf::from("x"),
             },
+            verified: vec![Verified { vantage: "browser", severity: 2, at_unix_s: 17 }],
             process: Process { cpu_s: 1.5, max_fds: 1024, ..Process::default() },
         }
     }
@@ -300,6 +322,8 @@ mod tests {
             "turnbell_error_responses_total{code=\"401\"} 0",
             "turnbell_record_entries_total{outcome=\"dropped\"} 1",
             "process_cpu_seconds_total 1.5",
+            "turnbell_verification_severity{vantage=\"browser\"} 2",
+            "turnbell_verification_timestamp_seconds{vantage=\"browser\"} 17",
             "process_max_fds 1024",
         ] {
             has(&open, line);

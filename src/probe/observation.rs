@@ -263,6 +263,33 @@ impl Vantage {
     }
 }
 
+impl Fault {
+    /// A stable word.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::NotBack => "not_back",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::NoFamily => "no_family",
+            Self::NotPublic(_) => "not_public",
+            Self::Closed => "closed",
+            Self::NotStun => "not_stun",
+            Self::Error { .. } => "error",
+            Self::OtherRealm(_) => "other_realm",
+            Self::Redirected(_) => "redirected",
+            Self::NoChallenge => "no_challenge",
+            Self::Forged => "forged",
+            Self::Empty => "empty",
+            Self::Flooded => "flooded",
+            Self::StrangeAddress(_) => "strange_address",
+            Self::Tls(_) => "tls",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
 impl<T> Step<T> {
     /// What it brought.
     pub fn value(&self) -> Option<&T> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::verifications::VerificationRow;
 use crate::auth::api_key::ApiKeyHash;
 use crate::call::rows::Row;
 use crate::turn::fact::Fact;
@@ -30,6 +31,8 @@ pub enum Entry {
         /// Where the request came from; `None` for a command on this machine.
         client: Option<IpAddr>,
     },
+    /// A verification is over.
+    Verified(VerificationRow),
     /// Another value of a key counts: by a reload, or because something was found outside.
     ConfigChanged {
         /// Milliseconds since 1970.

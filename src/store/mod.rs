@@ -22,6 +22,7 @@ mod run;
 mod schema;
 #[cfg(test)]
 mod testing;
+mod verifications;
 mod writer;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub use invites::{InviteRow, InviteUse};
 pub use privacy::AddressPrivacy;
 pub use query::{LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow};
 pub use queue::StoreState;
+pub use verifications::VerificationRow;
 
 use database::Purpose;
 use queue::{Order, Queue};
@@ -289,6 +291,31 @@ impl Store {
     /// What the disk says.
     pub fn unfinished_calls(&self, limit: usize) -> Result<Vec<UnfinishedCall>, StoreError> {
         self.query(|connection| calls::unfinished(connection, limit))
+    }
+
+    /// The report of a page that others may read under this id.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn shared_verification(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let id = id.to_owned();
+        self.query(move |connection| verifications::shared(connection, &id))
+    }
+
+    /// The last verification of each vantage.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn last_verifications(&self) -> Result<Vec<VerificationRow>, StoreError> {
+        self.query(verifications::last)
+    }
+
+    /// When a verification outside last had success, Unix milliseconds.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn proven_outside(&self) -> Result<Option<i64>, StoreError> {
+        self.query(verifications::proven_outside)
     }
 
     fn query<T>(

@@ -271,7 +271,10 @@ impl Queue {
 fn call_bytes(entry: &Entry) -> Option<usize> {
     match entry {
         Entry::Call(row) => Some(call_rows::bytes(row)),
-        Entry::Relay(_) | Entry::CredentialIssued { .. } | Entry::ConfigChanged { .. } => None,
+        Entry::Relay(_)
+        | Entry::CredentialIssued { .. }
+        | Entry::Verified(_)
+        | Entry::ConfigChanged { .. } => None,
     }
 }
 

@@ -102,6 +102,8 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
              UNION ALL SELECT * FROM (SELECT 4, id, ended_at_ms FROM calls
                 WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
                 ORDER BY ended_at_ms LIMIT ?2)
+             UNION ALL SELECT * FROM (SELECT 5, id, at_ms FROM verifications
+                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
              ORDER BY at LIMIT ?2",
         )?
         .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
@@ -121,6 +123,7 @@ fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<u
             0 => "DELETE FROM allocations WHERE id = ?1",
             1 => "DELETE FROM credentials_issued WHERE id = ?1",
             2 => "DELETE FROM auth_failures WHERE id = ?1",
+            5 => "DELETE FROM verifications WHERE id = ?1",
             _ => "DELETE FROM config_changes WHERE id = ?1",
         };
         deleted += transaction.prepare_cached(statement)?.execute([id])?;

@@ -9,6 +9,7 @@ use super::database::Database;
 use super::entry::Entry;
 use super::error::StoreError;
 use super::privacy::{AddressPrivacy, claimed_user, cut, session};
+use super::verifications;
 use crate::auth::credential::AuthFailure;
 use crate::limits::AUTH_FAILURE_ROWS_PER_MINUTE;
 use crate::time::Now;
@@ -152,6 +153,7 @@ impl Batch<'_> {
                 ])?;
                 Ok(true)
             }
+            Entry::Verified(row) => verifications::insert(self.connection, row),
             Entry::ConfigChanged { at_unix_ms, key, old, new, by } => {
                 self.connection.prepare_cached(INSERT_CHANGE)?.execute(params![
                     at_unix_ms,

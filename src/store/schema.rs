@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -225,6 +225,19 @@ CREATE TABLE invites (
     uses INTEGER NOT NULL DEFAULT 0,
     revoked_at_ms INTEGER
 ) STRICT;
+",
+    "
+CREATE TABLE verifications (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    vantage TEXT NOT NULL,              -- this_machine, another_machine, browser, browser_here
+    verdict TEXT NOT NULL,              -- ok, note, warning, error
+    summary TEXT NOT NULL,
+    shared_as TEXT UNIQUE,              -- of a page's report: under what others may read it
+    report TEXT NOT NULL                -- JSON, as /ice-verify answers it
+) STRICT;
+CREATE INDEX verifications_at ON verifications (at_ms);
+CREATE INDEX verifications_vantage ON verifications (vantage, at_ms);
 ",
 ];
 

@@ -62,6 +62,8 @@ ttl = "90s"
 policy = "relay"
 stun = false
 server = [{{ urls = ["turn:turn.example.net"], username = "u", credential = "battery-staple" }}]
+[verify]
+every = "2h"
 [record]
 retention_days = 7
 bytes_max = "512MiB"

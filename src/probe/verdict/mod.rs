@@ -6,7 +6,7 @@ mod code;
 mod daemon;
 mod network;
 mod relay;
-mod seen;
+pub mod seen;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -74,7 +74,9 @@ fn ms(took: Duration) -> String {
     format!("{} ms", took.as_millis())
 }
 
-pub(super) fn dns(fault: &DnsFault) -> String {
+/// Why a name has no address, in words.
+#[must_use]
+pub fn dns(fault: &DnsFault) -> String {
     match fault {
         DnsFault::NoSuchName => "no such name, or no address for it".to_owned(),
         DnsFault::NoAnswer => "the name server does not answer".to_owned(),
@@ -82,7 +84,9 @@ pub(super) fn dns(fault: &DnsFault) -> String {
     }
 }
 
-pub(super) fn fault(fault: &Fault) -> String {
+/// Why a step failed, in words.
+#[must_use]
+pub fn fault(fault: &Fault) -> String {
     match fault {
         Fault::Silent => "no answer".to_owned(),
         Fault::NotBack => "arrived there, its answer did not come back".to_owned(),

@@ -19,7 +19,7 @@ use crate::edge::verify_json::{
 use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PATIENCE};
 use crate::ops::log::printable;
 use crate::ops::state_directory::CONTROL_SOCKET;
-use crate::ops::utc::utc;
+use crate::time::utc::utc;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

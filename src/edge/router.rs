@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
     Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page,
-    verification,
+    verification, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -56,6 +56,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/ice-verify", verifying())
         .route("/api/ice-verify", verifying())
         .route("/api/ice-verify/reports", posting(post(verification::report)))
+        .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))

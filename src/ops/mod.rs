@@ -14,5 +14,4 @@ pub mod relay_choice;
 pub mod resolve;
 pub mod state_directory;
 pub mod systemd;
-pub mod utc;
 pub mod web;

@@ -22,9 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::prober::roots::Roots;
-use super::utc::http_date;
 use crate::limits::probe::{WEB_BODY_BYTES_MAX, WEB_PATIENCE, WEB_PING_PATIENCE};
 use crate::probe::verdict::Upgrade;
+use crate::time::utc::http_date;
 
 /// A server and what it is asked with.
 #[derive(Debug, Clone)]

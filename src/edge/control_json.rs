@@ -9,7 +9,6 @@ use super::calls_json::{CallItem, TimelineItem};
 pub use super::control_rows::{Relayed, Session};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
-pub use super::log_json::{LogLine, LogWord};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 use super::verification::VerifyAnswer;
 use super::why::{Why, WhyWanted};

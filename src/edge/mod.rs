@@ -50,7 +50,6 @@ pub mod invite_json;
 pub mod invites;
 pub mod json;
 mod listen;
-pub mod log_json;
 mod metrics;
 mod open;
 mod opening;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
-pub use super::control_rows::{Relayed, Session};
+pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};

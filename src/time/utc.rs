@@ -19,30 +19,6 @@ pub fn utc(unix_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
-/// Reads the form that HTTP dates have: `Fri, 20 Nov 2026 10:02:03 GMT`; Unix seconds.
-#[must_use]
-pub fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let number = |text: &str| -> Option<i64> {
-        let is_number = text.len() <= 4 && text.bytes().all(|c| c.is_ascii_digit());
-        text.parse().ok().filter(|_| is_number)
-    };
-    let day = number(words.next()?)?;
-    let month = words.next()?;
-    let month = MONTHS.iter().position(|known| *known == month)? as i64 + 1;
-    let year = number(words.next()?)?;
-    let mut clock = words.next()?.split(':').map(number);
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    // As above, the other way round.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
 /// Unix milliseconds of `2026-11-20 10:02:03`, UTC: seconds may be missing, a `T` may stand
 /// between, and a `Z` or an offset (`+02:00`) behind; or of `10:02` alone, the last one before
 /// `now_unix_ms`. `None` for anything else.

@@ -1,0 +1,167 @@
+// The page at `/ice-verify` in Chromium against the real daemon: it says what both sides saw, and why.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+
+import { openChromium, openPage } from "./support/browser.mjs";
+import { Daemon } from "./support/daemon.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TIMEOUT = { timeout: 120_000 };
+
+let browser;
+let daemon;
+before(async () => {
+  daemon = await Daemon.start();
+  browser = await openChromium();
+}, TIMEOUT);
+after(async () => {
+  await browser?.close();
+  await daemon?.stop();
+}, TIMEOUT);
+
+async function onPage({ url = daemon.url, fragment = "", options }, body) {
+  const opened = await openPage(browser, options);
+  try {
+    await opened.page.goto(`${url}ice-verify${fragment}`);
+    return await body(opened.page, opened.complaints);
+  } finally {
+    await opened.close();
+  }
+}
+
+/** What the page knows once its run is over. */
+async function verified(page) {
+  await page.click("#start");
+  await page.waitForFunction(() => ["done", "stopped"].includes(window.turnbellVerify.state), null, { timeout: 90_000 });
+  return page.evaluate(() => structuredClone(window.turnbellVerify));
+}
+
+const codes = (known) => known.report.verdicts.map(({ code }) => code);
+
+test("every way works, both sides say so, and the report can be handed on", TIMEOUT, () =>
+  onPage({ fragment: "?x=1" }, async (page, complaints) => {
+    const known = await verified(page);
+    assert.equal(known.state, "done", await page.textContent("#verdict-title"));
+    assert.ok(["ok", "note"].includes(known.report.verdict), JSON.stringify(known.report.verdicts));
+    assert.ok(codes(known).includes("works"));
+    const turn = known.ways.filter(({ isTurn }) => isTurn);
+    assert.deepEqual(turn.map(({ carrier }) => carrier).sort(), ["tcp", "udp"]);
+    for (const { report, state } of turn) {
+      assert.equal(state, "ok");
+      assert.match(report.relayed, /^127\.0\.0\.1:/);
+      assert.ok(report.call.rtt_ms >= 0 && report.call.received > 0 && report.call.kbit_s > 100, JSON.stringify(report));
+    }
+    // The server's side: its credential was seen over both, and its packets were counted.
+    for (const carrier of ["udp", "tcp"]) {
+      const mine = known.lines.filter(({ transport, certainty }) => transport === carrier && certainty === "certain");
+      assert.ok(mine.some(({ code }) => code === "allocated"), JSON.stringify(known.lines));
+      assert.ok(mine.some(({ code, text }) => code === "ended" && Number(/(\d+) packets/.exec(text)[1]) > 100));
+    }
+    assert.match(await page.textContent("#verdict-title"), /^Calls work from this network/);
+    // No secret is kept where bug reports read.
+    assert.doesNotMatch(JSON.stringify(known), /credential"|password/);
+    const shared = `#r=${known.report.report}`;
+    await onPage({ fragment: shared }, async (other) => {
+      await other.waitForFunction(() => window.turnbellVerify.state === "done");
+      assert.match(await other.textContent("#verdict-title"), /^Calls work from this network/);
+      assert.equal(await other.isVisible("#start"), false);
+    });
+    assert.deepEqual(complaints, []);
+  }));
+
+test("what the server saw tells where a wrong credential and a full quota end", TIMEOUT, () =>
+  onPage({}, async (page) => {
+    await page.route(/\/runs$/, async (route) => {
+      const response = await route.fetch();
+      const begun = await response.json();
+      for (const server of begun.ice.iceServers) if (server.credential) server.credential = "wrong";
+      await route.fulfill({ response, json: begun });
+    });
+    const known = await verified(page);
+    assert.equal(known.report.verdict, "error");
+    assert.ok(codes(known).includes("secret_refused"), codes(known).join());
+    const said = known.lines.filter(({ code }) => code === "not_authenticated");
+    assert.ok(said.length > 0 && said.every(({ certainty }) => certainty === "certain"), JSON.stringify(known.lines));
+    assert.match(await page.textContent("#found"), /password was not made with a secret of this server/);
+  }));
+
+test("a port that swallows everything is told from one that answers", TIMEOUT, async () => {
+  await onPage({}, async (page) => {
+    const silent = "turn:127.0.0.1:9?transport=udp";
+    await page.route(/\/runs$/, async (route) => {
+      const response = await route.fetch();
+      const begun = await response.json();
+      const swap = (url) => (url.endsWith("transport=udp") ? silent : url);
+      await page.evaluate((url) => (window.swapped = url), begun.urls.find(({ url }) => url.endsWith("udp")).url);
+      for (const server of begun.ice.iceServers) server.urls = server.urls.map(swap);
+      begun.urls = begun.urls.map(({ url, own }) => ({ url: swap(url), own }));
+      await route.fulfill({ response, json: begun });
+    });
+    await page.route(/\/report$/, async (route) => {
+      const body = route.request().postDataJSON();
+      const real = await page.evaluate(() => window.swapped);
+      for (const url of body.urls) if (url.url === silent) url.url = real;
+      await route.continue({ postData: JSON.stringify(body) });
+    });
+    const known = await verified(page);
+    assert.equal(known.report.verdict, "warning");
+    assert.ok(codes(known).includes("udp_blocked"), JSON.stringify(known.report.verdicts));
+    assert.match(await page.textContent("#verdict-title"), /only over TCP/);
+  });
+});
+
+test("two pages behind one address never get each other's certain lines", TIMEOUT, () =>
+  onPage({}, (one) => onPage({}, async (other) => {
+    const both = await Promise.all([verified(one), verified(other)]);
+    const relays = both.map((known) => new Set(known.lines.filter(({ certainty, code }) =>
+      certainty === "certain" && code === "allocated").map(({ text }) => text)));
+    for (const relay of relays) assert.ok(relay.size >= 2);
+    assert.ok([...relays[0]].every((text) => !relays[1].has(text)), "no relay is in both");
+  })));
+
+test("who has no key is asked for one, and the key leaves the address", TIMEOUT, async () => {
+  const guarded = await Daemon.start({ http: ["local_without_key = false"] });
+  try {
+    const key = await guarded.makeKey();
+    await onPage({ url: guarded.url }, async (page) => {
+      await page.click("#start");
+      await page.waitForSelector("#key-section:not([hidden])");
+      assert.equal(await page.evaluate(() => document.activeElement.id), "key");
+    });
+    await onPage({ url: guarded.url, fragment: `#k=${key}` }, async (page) => {
+      assert.equal(new URL(page.url()).hash, "");
+      const known = await verified(page);
+      assert.equal(known.state, "done", await page.textContent("#verdict-title"));
+    });
+  } finally {
+    await guarded.stop();
+  }
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`axe finds nothing serious before, during and after, ${colorScheme}, at 360 and 1280 px`, TIMEOUT, async () => {
+    for (const width of [360, 1280]) {
+      await onPage({ options: { colorScheme, viewport: { width, height: 800 } } }, async (page) => {
+        const judge = async (state) => {
+          await page.evaluate(AXE);
+          const { violations } = await page.evaluate(() => axe.run());
+          const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+          assert.deepEqual(serious.map(({ id, nodes }) => [state, id, nodes[0].html]), []);
+        };
+        await judge("idle");
+        if (width === 360) {
+          const run = verified(page);
+          await page.waitForSelector("#ways li");
+          await judge("running");
+          await run;
+          await judge("done");
+        }
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${wide} px too wide at ${width}`);
+      });
+    }
+  });
+}

@@ -13,13 +13,13 @@ const RTT_BAD_MS: u32 = 400;
 /// Says what was seen; the worst first, and never nothing.
 #[must_use]
 pub fn judge(seen: &[UrlSeen]) -> Judgement {
-    let mut verdicts: Vec<Verdict> = Vec::new();
+    // Of what is equally bad the whole comes before its parts.
+    let mut verdicts = vec![summary(seen)];
     for url in seen {
         verdicts.extend(if url.works() { quality(url) } else { Some(broken(seen, url)) });
         verdicts.extend(harmless(url));
     }
     soften(seen, &mut verdicts);
-    verdicts.push(summary(seen));
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.severity));
     let overall = verdicts.iter().map(|verdict| verdict.severity).max().unwrap_or(Severity::Error);
     Judgement { overall, verdicts }

@@ -261,9 +261,18 @@ fn every_origin_may_load_the_library_and_keeps_it_for_ever_under_its_hash() {
         let newer = server.ask(&format!("GET {path}"), &[("If-None-Match", "\"other\"")]);
         assert_eq!(newer.status, 200);
     }
-    for path in
-        ["/client/", "/client/nothing.js", "/client/0000/turnbell.js", "/client/../index.html"]
-    {
+    // P22
+    let schema = server.ask("GET /client/turnbell.v1.schema.json", &foreign);
+    assert_eq!(schema.header("content-type"), Some("application/json"));
+    assert_eq!(schema.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(schema.json()["title"], "turnbell.v1");
+    for path in [
+        "/client/",
+        "/client/package.json",
+        "/client/nothing.js",
+        "/client/0000/turnbell.js",
+        "/client/../index.html",
+    ] {
         server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
     }
     // What others serve is as closed to it as before.

@@ -153,7 +153,16 @@ fn post_takes_the_same_parameters_as_json() {
     check(&post("{}"), LOOPBACK, 3600);
     assert_eq!(post(r#"{"ttl":59}"#).refuses(400, "bad_request")["field"], "ttl");
     assert_eq!(post(r#"{"user":"a/b"}"#).refuses(400, "bad_request")["field"], "user");
-    for body in ["", "null", "[]", "{", r#"{"ttl":"60"}"#, r#"{"ttl":-1}"#, r#"{"user":1}"#] {
+    for body in [
+        "",
+        "null",
+        "[]",
+        r#"["bob",60]"#,
+        "{",
+        r#"{"ttl":"60"}"#,
+        r#"{"ttl":-1}"#,
+        r#"{"user":1}"#,
+    ] {
         post(body).refuses(400, "bad_request");
     }
     for other in ["text/plain", "application/xml", "multipart/form-data", "application/jsonp"] {

@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod daemon;
 mod page;
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod turn_client;
@@ -14,5 +16,7 @@ mod calls;
 mod invites;
 mod operator;
 mod record;
+mod samples;
 mod sessions;
 mod tokens;
+mod wire;

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use crate::daemon::{CONFIG, Daemon};
+use crate::schema::Conversation;
 
 /// Longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +28,7 @@ pub(crate) struct Page {
     last_seq: u64,
     /// What came while something else was waited for.
     early: Vec<Value>,
+    said: Conversation,
     pub(crate) welcome: Value,
 }
 
@@ -39,8 +41,8 @@ impl Page {
     /// Says this hello, and is welcome.
     pub(crate) fn connect(daemon: &Daemon, hello: Value) -> Self {
         let socket = open(daemon.http());
-        let mut page =
-            Self { socket, last_id: 0, last_seq: 0, early: Vec::new(), welcome: json!(null) };
+        let (early, said, welcome) = (Vec::new(), Conversation::default(), json!(null));
+        let mut page = Self { socket, last_id: 0, last_seq: 0, early, said, welcome };
         page.send(&json!({"t": "hello", "id": "hello", "d": hello}));
         let welcome = page.next().unwrap();
         assert_eq!(
@@ -56,7 +58,15 @@ impl Page {
         self.welcome["user"].as_str().unwrap().to_owned()
     }
 
+    /// A frame by the schema.
+    #[track_caller]
     pub(crate) fn send(&mut self, frame: &Value) {
+        self.said.says(frame);
+        self.send_bad(frame);
+    }
+
+    /// Any frame.
+    pub(crate) fn send_bad(&mut self, frame: &Value) {
         self.socket.send(Message::text(frame.to_string())).unwrap();
     }
 
@@ -65,6 +75,14 @@ impl Page {
         self.last_id += 1;
         let id = format!("c{}", self.last_id);
         self.send(&json!({"t": t, "id": id, "d": d}));
+        self.answer_to(&id)
+    }
+
+    /// Asks what the schema forbids.
+    pub(crate) fn ask_bad(&mut self, t: &str, d: Value) -> Result<Value, Value> {
+        self.last_id += 1;
+        let id = format!("c{}", self.last_id);
+        self.send_bad(&json!({"t": t, "id": id, "d": d}));
         self.answer_to(&id)
     }
 
@@ -117,6 +135,7 @@ impl Page {
                 }
                 Ok(Message::Text(text)) => {
                     let frame: Value = serde_json::from_str(text.as_str()).unwrap();
+                    self.said.hears(&frame);
                     if let Some(seq) = frame["seq"].as_u64() {
                         assert_eq!(seq, self.last_seq + 1, "no event is missing: {frame}");
                         self.last_seq = seq;
@@ -168,8 +187,8 @@ impl Page {
 
     fn connect_at(daemon: &Daemon, hello: Value, last_seq: u64) -> Self {
         let socket = open(daemon.http());
-        let early = Vec::new();
-        let mut page = Self { socket, last_id: 1000, last_seq, early, welcome: json!(null) };
+        let (early, said, welcome) = (Vec::new(), Conversation::default(), json!(null));
+        let mut page = Self { socket, last_id: 1000, last_seq, early, said, welcome };
         page.send(&json!({"t": "hello", "d": hello}));
         let welcome = page.next().unwrap();
         assert_eq!(welcome["t"], "welcome", "{welcome}");

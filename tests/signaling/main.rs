@@ -19,4 +19,5 @@ mod record;
 mod samples;
 mod sessions;
 mod tokens;
+mod why;
 mod wire;

@@ -150,6 +150,10 @@ fn lines_that_end_in_a_bare_newline_and_endless_chunk_extensions_run_nothing_twi
     // A header that ends in a bare newline hides no body from us that a proxy would see.
     let bare = "POST /ice HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
+    // Nor does one behind a request that asks for another protocol and does not get it.
+    let bare = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\nPOST /ice HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX: a\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(server.send(bare.as_bytes()).status, 404);
+    assert!(server.issued.lock().unwrap().is_empty(), "the second one was run");
     let bare = "POST /ice HTTP/1.1\nHost: localhost\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n";
     assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
     assert!(server.issued.lock().unwrap().is_empty());

@@ -13,8 +13,11 @@ mod turn_client;
 
 mod bad_input;
 mod calls;
+mod forged;
+mod hostile;
 mod invites;
 mod operator;
+mod raw_socket;
 mod record;
 mod samples;
 mod sessions;

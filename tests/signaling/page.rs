@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -185,8 +186,27 @@ impl Page {
         page
     }
 
+    /// The same over a connection that takes little before it is read.
+    pub(crate) fn connect_narrow(daemon: &Daemon, hello: Value) -> Self {
+        let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        narrow.set_recv_buffer_size(4096).unwrap();
+        // The server's side holds a few segments of it, and on loopback they are large.
+        narrow.set_tcp_mss(536).unwrap();
+        narrow.connect(&daemon.http().into()).unwrap();
+        Self::connect_by(open_by(daemon.http(), narrow.into()), hello, 0)
+    }
+
+    /// Says a hello that resumes what the page itself has begun.
+    pub(crate) fn resume_as(daemon: &Daemon, hello: Value) -> Self {
+        let at = hello["resume"]["last_seq"].as_u64().unwrap();
+        Self::connect_at(daemon, hello, at)
+    }
+
     fn connect_at(daemon: &Daemon, hello: Value, last_seq: u64) -> Self {
-        let socket = open(daemon.http());
+        Self::connect_by(open(daemon.http()), hello, last_seq)
+    }
+
+    fn connect_by(socket: WebSocket<TcpStream>, hello: Value, last_seq: u64) -> Self {
         let (early, said, welcome) = (Vec::new(), Conversation::default(), json!(null));
         let mut page = Self { socket, last_id: 1000, last_seq, early, said, welcome };
         page.send(&json!({"t": "hello", "d": hello}));
@@ -215,7 +235,10 @@ pub(crate) fn request(http: SocketAddr) -> Request {
 
 /// An open WebSocket that has said nothing.
 pub(crate) fn open(http: SocketAddr) -> WebSocket<TcpStream> {
-    let stream = TcpStream::connect(http).unwrap();
+    open_by(http, TcpStream::connect(http).unwrap())
+}
+
+fn open_by(http: SocketAddr, stream: TcpStream) -> WebSocket<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (socket, response) = client(request(http), stream).unwrap();
     assert_eq!(response.headers()["sec-websocket-protocol"], "turnbell.v1");
@@ -231,17 +254,20 @@ pub(crate) fn token(daemon: &Daemon, name: &str) -> String {
 
 /// A POST with a JSON body.
 pub(crate) fn post(http: SocketAddr, path: &str, body: &Value, headers: &[&str]) -> (u16, Value) {
-    let body = body.to_string();
+    let headers = [&["Content-Type: application/json"], headers].concat();
+    exchange(http, &format!("POST {path}"), &headers, &body.to_string())
+}
+
+/// A request of its own connection: status, and the body if it is JSON.
+pub(crate) fn exchange(http: SocketAddr, line: &str, headers: &[&str], body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut head = format!("{line} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n");
+    headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::server::{Answer, Server};
 
-#[test]
+#[test] // G15
 fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     let server = Server::local();
     for path in ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/call.js"]
@@ -32,7 +32,7 @@ fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     assert!(server.issued.lock().unwrap().is_empty());
 }
 
-#[test]
+#[test] // G2
 fn a_head_over_its_bound_is_431_and_one_within_it_passes() {
     let server = Server::local();
     let ask = |bytes: usize| server.ask("GET /ice", &[("X-Long", &"x".repeat(bytes))]);
@@ -105,7 +105,7 @@ fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
     assert_eq!(server.issued.lock().unwrap().len(), 1);
 }
 
-#[test]
+#[test] // G10
 fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run() {
     let server = Server::local();
     const NEXT: &str = "GET /ice?user=smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";

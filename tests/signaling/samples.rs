@@ -49,7 +49,7 @@ pub(crate) fn to_server() -> Vec<Value> {
         ("call.ringing", of_call.clone()),
         ("call.accept", json!({"call": CALL, "answer": {"type": "answer", "sdp": "v=0"}})),
         ("call.reject", json!({"call": CALL, "reason": "busy", "scope": "device"})),
-        ("call.cancel", of_call.clone()),
+        ("call.cancel", of_call),
         (
             "call.signal",
             json!({"call": CALL, "to": 2, "gen": 1, "kind": "offer", "sdp": "v=0",

@@ -111,7 +111,11 @@ fn mutants(frame: &Value) -> Vec<(String, Value)> {
         let values: Vec<Value> = match old {
             // In place of an object also the list of its values, in place of a word an object.
             Value::Object(fields) => vec![fields.values().cloned().collect()],
-            _ => vec![json!([old]), json!({word: null})],
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => vec![json!([old]), json!({word: null})],
         };
         let others = [
             json!(null),

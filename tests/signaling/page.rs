@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use crate::daemon::{CONFIG, Daemon};
-use crate::schema::Conversation;
+use crate::schema::{self, Conversation};
 
 /// Longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -188,6 +188,7 @@ impl Page {
 
     /// The same over a connection that takes little before it is read.
     pub(crate) fn connect_narrow(daemon: &Daemon, hello: Value) -> Self {
+        schema::prepare();
         let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         narrow.set_recv_buffer_size(4096).unwrap();
         // The server's side holds a few segments of it, and on loopback they are large.
@@ -235,6 +236,7 @@ pub(crate) fn request(http: SocketAddr) -> Request {
 
 /// An open WebSocket that has said nothing.
 pub(crate) fn open(http: SocketAddr) -> WebSocket<TcpStream> {
+    schema::prepare();
     open_by(http, TcpStream::connect(http).unwrap())
 }
 

@@ -4,7 +4,7 @@
 //! published it is open, as both sides ignore what they do not know.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub(crate) static CLOSED: LazyLock<Schema> = LazyLock::new(|| {
 /// Its definitions, each to be held against a value.
 pub(crate) struct Schema {
     pub(crate) root: Value,
-    validator_by_name: HashMap<String, Validator>,
+    validator_by_name: HashMap<String, OnceLock<Validator>>,
 }
 
 impl Schema {
@@ -34,14 +34,18 @@ impl Schema {
         // Frames and replies; the rest stands in them.
         let whole =
             names.filter(|name| name.contains('.') || ["client", "server"].contains(&&***name));
-        let validator_by_name = whole
-            .map(|name| {
-                let part = json!({"$schema": root["$schema"], "$ref": format!("#/$defs/{name}"),
-                    "$defs": root["$defs"]});
-                (name.clone(), jsonschema::draft202012::new(&part).unwrap())
-            })
-            .collect();
+        let validator_by_name = whole.map(|name| (name.clone(), OnceLock::new())).collect();
         Self { root, validator_by_name }
+    }
+
+    /// Made when it is asked for: that takes a while.
+    fn validator(&self, name: &str) -> Option<&Validator> {
+        let place = self.validator_by_name.get(name)?;
+        Some(place.get_or_init(|| {
+            let part = json!({"$schema": self.root["$schema"], "$ref": format!("#/$defs/{name}"),
+                "$defs": self.root["$defs"]});
+            jsonschema::draft202012::new(&part).unwrap()
+        }))
     }
 
     /// Names of definitions that begin so, without that beginning.
@@ -52,7 +56,7 @@ impl Schema {
 
     /// Whether `value` is a `name`.
     pub(crate) fn holds(&self, name: &str, value: &Value) -> bool {
-        self.validator_by_name[name].is_valid(value)
+        self.validator(name).unwrap().is_valid(value)
     }
 
     /// What is wrong with a frame of a `side`; empty if nothing is.
@@ -62,7 +66,7 @@ impl Schema {
         }
         // "None of 20" helps nobody: the one of its type says what it misses.
         let of_its_type = format!("{side}.{}", frame["t"].as_str().unwrap_or_default());
-        let validator = self.validator_by_name.get(&of_its_type);
+        let validator = self.validator(&of_its_type);
         let said = |validator: &Validator| {
             validator
                 .iter_errors(frame)
@@ -70,6 +74,13 @@ impl Schema {
                 .collect()
         };
         validator.map_or_else(|| vec![format!("no frame of the {side}")], said)
+    }
+}
+
+/// Makes what every connection needs. To be called before one is opened: a hello must come within 5 s.
+pub(crate) fn prepare() {
+    for side in ["client", "server"] {
+        CLOSED.validator(side);
     }
 }
 

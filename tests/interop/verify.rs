@@ -264,8 +264,7 @@ impl Coturn {
             // It takes no port 0. A port that is free now may be taken a moment later.
             let at = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let home = tempfile::tempdir().unwrap();
-            let mut words = before.to_vec();
-            words.push("turnserver");
+            let words = [before, &["turnserver"]].concat();
             let mut child = Command::new(words[0])
                 .args(&words[1..])
                 .args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--log-file=stdout"])

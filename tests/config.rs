@@ -468,6 +468,21 @@ fn numbers_have_both_ends() {
 }
 
 #[test]
+fn a_verification_every_5_minutes_to_24_hours_or_never() {
+    let every = |text: &str| accepted(&format!("[verify]\nevery = \"{text}\"")).verify.every;
+    assert_eq!(accepted("").verify.every, Some(Duration::from_secs(3600)));
+    assert_eq!(every("off"), None);
+    assert_eq!(every("5m"), Some(Duration::from_secs(300)));
+    assert_eq!(every("24h"), Some(Duration::from_secs(86_400)));
+    for bad in ["299s", "86401s", "1d", "never", "", "3600"] {
+        check_refused(
+            &format!("[verify]\nevery = \"{bad}\""),
+            &["from 5m to 24h", "or \"off\"", "`verify.every`"],
+        );
+    }
+}
+
+#[test]
 fn a_ttl_lasts_60_s_to_24_h_and_names_its_unit() {
     for (text, seconds) in [("60s", 60), ("1m", 60), ("24h", 86_400), ("1440m", 86_400)] {
         let config = accepted(&format!("[ice]\nttl = \"{text}\""));

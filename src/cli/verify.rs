@@ -73,9 +73,9 @@ impl Verify {
             print(&format!("{}\n", serde_json::to_string(&report)?))?;
         } else {
             print(&shown(&report, verbose))?;
-            if let Some(note) = note {
-                super::note(&note);
-            }
+        }
+        if let Some(note) = note {
+            super::note(&note);
         }
         if report.verdict == "error" {
             anyhow::bail!("{}", printable(&report.summary));
@@ -128,6 +128,7 @@ fn shown(report: &VerifyReport, verbose: bool) -> String {
         "ok" => "WORKS",
         "note" => "WORKS, with a note",
         "warning" => "WORKS FOR SOME",
+        _ if urls.iter().any(|url| url.works) => "DOES NOT ALL WORK",
         _ => "DOES NOT WORK",
     };
     let whence = printable(vantage).replace('_', " ");

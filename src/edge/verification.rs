@@ -275,3 +275,81 @@ fn private(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.append(VARY, HeaderValue::from_static("Accept"));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::super::verify_json::VerifyReport;
+    use super::*;
+    use crate::store::{AddressPrivacy, Options};
+
+    fn report() -> VerifyReport {
+        let text = r#"{"vantage":"this_machine","verdict":"ok","summary":"","started_at":5,
+            "took_ms":1.25,"verdicts":[]}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn store(directory: &std::path::Path) -> Store {
+        let directory = directory.to_owned();
+        let addresses = AddressPrivacy::Full;
+        let (store, writer) = Store::open(Options {
+            directory,
+            retention_days: 0,
+            bytes_max: 0,
+            addresses,
+            version: "test",
+        });
+        std::mem::forget(writer);
+        store
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_while_a_run_is_on_waits_for_that_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (runs, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let (counted, held) = (Arc::clone(&runs), Arc::clone(&gate));
+        let run: Run = Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let held = Arc::clone(&held);
+            Box::pin(async move {
+                held.acquire().await.unwrap().forget();
+                Ok(report())
+            })
+        });
+        let store = store(directory.path());
+        let handle = tokio::runtime::Handle::current();
+        let verifications = Verifications::new(run, store, handle);
+        let now = Now::read();
+        verifications.start(now, VERIFY_PAUSE);
+        verifications.start(now, Duration::ZERO);
+        let answer = verifications.answer(Duration::from_millis(1)).await;
+        assert!(answer.running && answer.report.is_none(), "{answer:?}");
+        gate.add_permits(1);
+        let answer = verifications.answer(Duration::from_secs(60)).await;
+        assert_eq!((answer.running, answer.report), (false, Some(report())));
+        assert_eq!(answer.last, [report().health()]);
+        // The next one begins after the pause, counted from the beginning of the last.
+        verifications.start(now.after(VERIFY_PAUSE - Duration::from_millis(1)), VERIFY_PAUSE);
+        assert!(!verifications.answer(Duration::ZERO).await.running);
+        verifications.start(now.after(VERIFY_PAUSE), VERIFY_PAUSE);
+        assert!(verifications.answer(Duration::from_millis(1)).await.running);
+        gate.add_permits(1);
+        assert!(!verifications.answer(Duration::from_secs(60)).await.running);
+        assert_eq!(runs.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn times_survive_json_to_the_microsecond_and_nonsense_is_no_time() {
+        let text = serde_json::to_string(&report()).unwrap();
+        assert!(text.contains("\"took_ms\":1.25"), "{text}");
+        assert_eq!(serde_json::from_str::<VerifyReport>(&text).unwrap(), report());
+        for odd in ["-5", "1e300"] {
+            let odd = text.replace("1.25", odd);
+            let read: VerifyReport = serde_json::from_str(&odd).unwrap();
+            assert_eq!(read.took_ms.to_string(), "0.0 ms");
+        }
+    }
+}

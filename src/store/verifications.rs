@@ -62,3 +62,50 @@ pub(super) fn shared(connection: &Connection, id: &str) -> rusqlite::Result<Opti
     let sql = "SELECT report FROM verifications WHERE shared_as = ?1";
     connection.prepare_cached(sql)?.query_map([id], |row| row.get(0))?.next().transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Entry;
+    use crate::store::retention::Retention;
+    use crate::store::testing::{File, at};
+
+    fn row(at_unix_ms: i64, vantage: &str, verdict: &str) -> VerificationRow {
+        let (summary, report) = (format!("{vantage} {at_unix_ms}"), "{}".to_owned());
+        let (vantage, verdict) = (vantage.to_owned(), verdict.to_owned());
+        let shared_as = None;
+        VerificationRow { at_unix_ms, vantage, verdict, summary, shared_as, report }
+    }
+
+    #[test]
+    fn the_last_of_each_vantage_is_told_and_only_success_outside_proves_anything() {
+        let mut file = File::new();
+        assert_eq!(proven_outside(file.connection()).unwrap(), None);
+        let rows = [
+            row(1, "this_machine", "error"),
+            row(9, "this_machine", "ok"),
+            row(3, "browser", "note"),
+            row(4, "another_machine", "ok"),
+            row(8, "another_machine", "warning"),
+        ];
+        // A page on this machine proves nothing and is no vantage of its own.
+        file.write(&[Entry::Verified(row(10, "browser_here", "ok"))]);
+        file.write(&rows.clone().map(Entry::Verified));
+        let [_, here, browser, _, other] = rows;
+        assert_eq!(last(file.connection()).unwrap(), [other, browser, here]);
+        assert_eq!(proven_outside(file.connection()).unwrap(), Some(4));
+    }
+
+    #[test]
+    fn old_ones_go_with_the_days_that_are_kept() {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        let mut file = File::new();
+        file.write(&[Entry::Verified(row(0, "browser", "ok"))]);
+        let mut retention = Retention::new(30, 0);
+        for (later, left) in [(0, 1), (1, 0)] {
+            let now = at(30 * DAY_MS + later);
+            retention.step(file.connection(), now, true).unwrap();
+            assert_eq!(file.count("SELECT count(*) FROM verifications"), left);
+        }
+    }
+}

@@ -16,6 +16,7 @@ use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session}
 use turnbell::edge::identity::IdentityOptions;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
+use turnbell::edge::verification::Verifications;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
 use turnbell::time::Now;
 use turnbell::turn::allocation::AllocationView;
@@ -76,6 +77,11 @@ impl Daemon {
                 reload: Arc::new(|_| Err("not of this test".to_owned())),
                 drain: Arc::new(|limit| Ok(limit.as_secs())),
                 explain_peer: Arc::new(|_, _| panic!("not of this test")),
+                verifications: Verifications::new(
+                    Box::new(|| Box::pin(async { Err("not of this test".to_owned()) })),
+                    store.clone(),
+                    http.runtime().handle().clone(),
+                ),
                 config: Arc::new(|| panic!("not of this test")),
             }),
         });

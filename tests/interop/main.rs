@@ -26,4 +26,5 @@ mod proxies;
 mod tos;
 mod turn_crate;
 mod turn_proto;
+mod verify;
 mod web;

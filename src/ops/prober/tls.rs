@@ -10,7 +10,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -88,12 +90,11 @@ impl Noting {
         let (not_before, not_after) =
             (validity.not_before.timestamp(), validity.not_after.timestamp());
         let last = others.last().unwrap_or(leaf);
+        let leads_to_itself = self.is_signed_by_itself(last);
         let (_, last) = parse_x509_certificate(last).ok()?;
         let parsed = ParsedCertificate::try_from(leaf).ok();
         let covers_name =
             parsed.as_ref().is_some_and(|leaf| verify_server_name(leaf, name).is_ok());
-        let is_self_signed = certificate.issuer().as_raw() == certificate.subject().as_raw();
-        let leads_to_itself = last.issuer().as_raw() == last.subject().as_raw();
         Some(CertificateFacts {
             names: names(&certificate),
             last_issuer: short(&last.issuer().to_string()),
@@ -101,12 +102,35 @@ impl Noting {
             not_after,
             chain_length: others.len() + 1,
             covers_name,
-            is_self_signed,
+            is_self_signed: self.is_signed_by_itself(leaf),
             trust: parsed.map_or_else(
                 || Trust::Broken("it cannot be read".to_owned()),
                 |leaf| self.trust(&leaf, others, now, not_after, leads_to_itself),
             ),
         })
+    }
+
+    /// Whether its own key made its signature: the same name in both places is no proof of it.
+    fn is_signed_by_itself(&self, der: &CertificateDer<'_>) -> bool {
+        use CertificateError as Error;
+        let Ok((_, certificate)) = parse_x509_certificate(der) else { return false };
+        let mut itself = RootCertStore::empty();
+        let (true, Ok(()), Ok(leaf)) = (
+            certificate.issuer().as_raw() == certificate.subject().as_raw(),
+            itself.add(der.clone().into_owned()),
+            ParsedCertificate::try_from(der),
+        ) else {
+            return false;
+        };
+        let at = u64::try_from(certificate.validity().not_after.timestamp() - 1).unwrap_or(0);
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        let algorithms = self.algorithms.all;
+        let judged = verify_server_cert_signed_by_trust_anchor(&leaf, &itself, &[], at, algorithms);
+        // A root is found unfit for a server; that it signed itself is found before.
+        !matches!(
+            judged,
+            Err(rustls::Error::InvalidCertificate(Error::UnknownIssuer | Error::BadSignature))
+        )
     }
 
     /// Where the chain leads. Dates of the first certificate are judged apart, so that one that is

@@ -143,7 +143,8 @@ impl Case<'_> {
                 format!("let the record of {host} name {}", self.told()),
             );
         }
-        if self.facts.worked_inside.contains(&target.url) {
+        let works_inside = self.facts.worked_inside.contains(&target.url);
+        if works_inside && self.answering_sibling(target).is_none() {
             return error(
                 Code::OutsideBlocked,
                 format!("{at} over {protocol} works on the server itself, but not from here"),
@@ -177,14 +178,20 @@ impl Case<'_> {
         self.silent(target, way, protocol)
     }
 
-    fn silent(&self, target: &TargetSeen, way: &WaySeen, protocol: &str) -> Verdict {
-        let (host, at) = (&target.host, way.address);
+    /// A URL of the same host that answers over the other protocol.
+    fn answering_sibling<'b>(&'b self, target: &'b TargetSeen) -> Option<&'b TargetSeen> {
         let is_udp = target.carrier == Carrier::Udp;
         let is_other =
             |other: &&TargetSeen| (other.carrier == Carrier::Udp) != is_udp && other.is_answered();
+        self.siblings(target).find(is_other)
+    }
+
+    fn silent(&self, target: &TargetSeen, way: &WaySeen, protocol: &str) -> Verdict {
+        let (host, at) = (&target.host, way.address);
+        let is_udp = target.carrier == Carrier::Udp;
         let error =
             |code, cause, cure: String| self.verdict(code, Severity::Error, target, cause, cure);
-        let Some(other) = self.siblings(target).find(is_other) else {
+        let Some(other) = self.answering_sibling(target) else {
             return error(
                 Code::ServerSilent,
                 format!("nothing comes back from {at} over {protocol}"),

@@ -9,6 +9,7 @@ mod drain;
 mod explain;
 mod invite;
 mod key;
+mod load;
 mod log;
 mod print_config;
 mod reload;
@@ -73,6 +74,8 @@ enum Command {
     Drain(drain::Drain),
     /// List who called whom, or tell what happened in one call
     Calls(calls::Calls),
+    /// Put load on a server of your own, and see how it bears it
+    Load(load::Load),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -91,6 +94,7 @@ Examples:
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell calls --user alice --since 2h        whom she called, and how it ended
   turnbell log --user alice --since 2h          why did that call fail?
+  turnbell load ws signals                      how many calls does this machine bear?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
@@ -124,6 +128,7 @@ impl Cli {
                 command.question(&config)?.ask(&config)
             }
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
+            Some(Command::Load(command)) => command.run(|| find(named)),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -189,7 +194,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,load,load ws,load ws idle";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -15,7 +15,7 @@ use crate::limits::load::{
     LOAD_RATE_MAX, LOAD_SECONDS_MAX, LOAD_SESSION_RATE_MAX, LOAD_SESSIONS_MAX,
     LOAD_SIGNAL_BYTES_MAX,
 };
-use crate::load::ws::{self, Options, Scenario};
+use crate::load::ws::{self, Options, Scenario, Watching};
 use crate::load::{Report, Signer, Target};
 
 #[derive(Debug, Args)]
@@ -139,6 +139,9 @@ struct Common {
     /// How many others each client watches
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(0..=SUBSCRIBED_USERS_MAX as i64))]
     contacts: u32,
+    /// Each client watches all that are there, as the page at / does
+    #[arg(long, conflicts_with = "contacts")]
+    everybody: bool,
     /// Process of the server, if it is on this machine: its memory and CPU
     #[arg(long)]
     pid: Option<u32>,
@@ -180,7 +183,10 @@ impl Load {
         let options = Options {
             target,
             length: Duration::from_secs(common.seconds),
-            contacts: common.contacts,
+            watching: match common.everybody {
+                true => Watching::Everybody,
+                false => Watching::Contacts(common.contacts),
+            },
             pid: common.pid,
             signer: common.signer(tenant, config)?,
         };

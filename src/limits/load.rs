@@ -20,6 +20,8 @@ pub const LOAD_FILES_SPARE: u64 = 64;
 pub const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 /// Events after which a client acknowledges.
 pub const LOAD_ACK_EVENTS: u32 = 32;
+/// Longest that one with nothing else to say waits to acknowledge.
+pub const LOAD_ACK_PAUSE: Duration = Duration::from_secs(5);
 /// How long the last messages are waited for.
 pub const LOAD_GRACE: Duration = Duration::from_secs(5);
 /// Between two lines that say how it goes.

@@ -12,15 +12,15 @@ use crate::limits::load::LOAD_FILES_SPARE;
 pub(super) fn make_room(sockets: u64) -> Result<(), LoadError> {
     let needed = sockets + LOAD_FILES_SPARE;
     let system = |why: nix::Error| LoadError::System {
-        what: "reading the limit of descriptors",
+        what: "raising the limit of descriptors",
         source: why.into(),
     };
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(system)?;
     if soft >= needed {
         return Ok(());
     }
-    // Beyond the hard limit only root may go.
-    let most = hard.max(needed);
-    setrlimit(Resource::RLIMIT_NOFILE, needed, most)
-        .map_err(|_| LoadError::TooFewFiles { needed, most: hard })
+    if hard < needed {
+        return Err(LoadError::TooFewFiles { needed, most: hard });
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(system)
 }

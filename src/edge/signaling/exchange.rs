@@ -41,8 +41,9 @@ pub struct Exchange {
 /// What a socket is told to do.
 #[derive(Debug)]
 pub(super) struct Orders {
-    /// To be written, in this order; it ends when the connection is to be closed.
-    pub(super) messages: mpsc::Receiver<Message>,
+    /// To be written, in this order; it ends when the connection is to be closed. Boxed: a queue has
+    /// room for 32 from the start, and most connections never have more than one in it.
+    pub(super) messages: mpsc::Receiver<Box<Message>>,
     /// With what the connection is to be closed after that.
     pub(super) close: oneshot::Receiver<Closing>,
 }
@@ -63,7 +64,7 @@ enum Word {
 }
 
 struct Line {
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Box<Message>>,
     close: oneshot::Sender<Closing>,
 }
 
@@ -203,7 +204,7 @@ impl Task {
                 if let Some(line) = self.line_by_connection.get(&connection) {
                     // The switchboard never has more under way than the queue holds; a socket that
                     // is gone says so itself.
-                    let sent = line.messages.try_send(message);
+                    let sent = line.messages.try_send(Box::new(message));
                     debug_assert!(!matches!(sent, Err(mpsc::error::TrySendError::Full(_))));
                 }
             }

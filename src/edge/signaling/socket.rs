@@ -101,7 +101,8 @@ where
             }
             // Closing with something unread would reset the connection, and what was just written
             // would be lost on its way. The other side's end is the answer to ours.
-            let mut unread = [0; WS_READ_BUFFER_BYTES];
+            // On the heap: every connection would carry an array here for all of its life.
+            let mut unread = vec![0; WS_READ_BUFFER_BYTES];
             while socket.get_mut().read(&mut unread).await.ok()? > 0 {}
             Some(())
         };
@@ -311,7 +312,7 @@ impl Page<'_> {
     async fn write<S>(
         &self,
         sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
-        mut messages: mpsc::Receiver<Message>,
+        mut messages: mpsc::Receiver<Box<Message>>,
         hello: Option<RequestId>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,

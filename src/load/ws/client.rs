@@ -155,6 +155,14 @@ impl Client {
         self.acknowledge_all().await
     }
 
+    /// Acknowledges what was read, if anything was.
+    pub(super) async fn acknowledge_rest(&mut self) -> Result<(), Trouble> {
+        if self.unacknowledged == 0 {
+            return Ok(());
+        }
+        self.acknowledge_all().await
+    }
+
     pub(super) async fn acknowledge_all(&mut self) -> Result<(), Trouble> {
         self.unacknowledged = 0;
         self.resume["last_seq"] = self.last_seq.into();

@@ -98,6 +98,15 @@ impl Scenario {
 /// Slow reader, the one who writes to him, flooder; and those of them who are not yet forgotten.
 const OTHERS: u32 = 16;
 
+/// Whose presence a client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watching {
+    /// So many others'.
+    Contacts(u32),
+    /// That of all who are there.
+    Everybody,
+}
+
 /// Around the scenario.
 pub struct Options {
     /// Whom to ask.
@@ -106,8 +115,8 @@ pub struct Options {
     pub signer: Signer,
     /// How long the load is on; for [`Scenario::Restart`], how long to wait.
     pub length: Duration,
-    /// How many others each client watches.
-    pub contacts: u32,
+    /// Whose presence each client is told.
+    pub watching: Watching,
     /// Process of the server, on this machine: its memory and CPU are read.
     pub pid: Option<u32>,
 }
@@ -128,9 +137,9 @@ pub fn run(
         .build()
         .map_err(|source| LoadError::System { what: "starting the clients", source })?;
     runtime.block_on(async {
-        let Options { target, signer, length, contacts, pid } = options;
+        let Options { target, signer, length, watching, pid } = options;
         let needs = needs_hint(scenario, signer.tenant());
-        let stage = Stage::new(target, signer, sessions, contacts.min(sessions.saturating_sub(1)));
+        let stage = Stage::new(target, signer, sessions, watching);
         let mut run = Run::new(stage, progress, pid)?;
         scout(&mut run).await?;
         match scenario {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{Frame, Trouble};
 use super::run::Run;
-use super::stage::{Stage, Tally, now};
+use super::stage::{Sending, Stage, Tally, now};
 use crate::load::{LoadError, Report};
 
 /// From an invite to the accept.
@@ -84,8 +84,12 @@ async fn calling(stage: Arc<Stage>, ring: Ring, pair: u32) -> Result<(), Trouble
     let over = stage.over();
     tokio::pin!(over);
     let (mut turn, mut hangup_at, mut call) = (0, None::<Instant>, None::<String>);
+    let mut sending = Some(Sending::begin(&stage.tally));
     loop {
         let due = ring.due(from, pair, turn);
+        if due >= until {
+            sending = None;
+        }
         tokio::select! {
             () = &mut over => break,
             text = client.next() => {
@@ -103,7 +107,7 @@ async fn calling(stage: Arc<Stage>, ring: Ring, pair: u32) -> Result<(), Trouble
                     client.request("call.hangup", &json!({"call": call})).await?;
                 }
             }
-            () = sleep_until(due), if hangup_at.is_none() && due < until => {
+            () = sleep_until(due), if hangup_at.is_none() && sending.is_some() => {
                 let invite = json!({
                     "to": {"user": Stage::user(2 * pair + 1)}, "media": {"audio": true},
                     "offer": {"type": "offer", "sdp": "v=0"},

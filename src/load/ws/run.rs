@@ -110,7 +110,8 @@ impl<'a> Run<'a> {
                 _ = ticks.tick() => {}
                 Some(ended) = self.tasks.join_next() => self.note(ended),
             }
-            let is_over = now() >= until && is_done(&self.stage.tally);
+            let is_sent = self.stage.tally.sending.load(Ordering::Relaxed) == 0;
+            let is_over = now() >= until && is_sent && is_done(&self.stage.tally);
             if is_over || now() >= until + LOAD_GRACE {
                 break;
             }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{Client, Frame, Trouble};
 use super::run::Run;
-use super::stage::{Stage, Tally, now};
+use super::stage::{Sending, Stage, Tally, now};
 use crate::limits::call::CANDIDATES_PER_GENERATION_MAX;
 use crate::load::{LoadError, Report};
 
@@ -145,9 +145,12 @@ async fn speak(stage: &Stage, client: &mut Client, talk: Talk, side: Side) -> Re
     let beat = Beat::new(talk, &side, from);
     let over = stage.over();
     tokio::pin!(over);
-    let mut n = 0;
+    let (mut n, mut sending) = (0, Some(Sending::begin(&stage.tally)));
     loop {
         let due = beat.due(n);
+        if due >= until {
+            sending = None;
+        }
         tokio::select! {
             () = &mut over => return Ok(()),
             text = client.next() => {
@@ -156,7 +159,7 @@ async fn speak(stage: &Stage, client: &mut Client, talk: Talk, side: Side) -> Re
                 heard(stage, &frame);
                 client.acknowledge().await?;
             }
-            () = sleep_until(due), if due < until => {
+            () = sleep_until(due), if sending.is_some() => {
                 if side.is_caller && n > 0 && n.is_multiple_of(SIGNALS_PER_OFFER) {
                     let generation = beat.generation(n, true);
                     let offer = json!({"call": side.call, "kind": "offer", "gen": generation,

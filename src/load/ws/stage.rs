@@ -9,8 +9,9 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::Watching;
 use super::client::{Client, Trouble};
-use crate::limits::load::LOAD_OPENING_MAX;
+use crate::limits::load::{LOAD_ACK_PAUSE, LOAD_OPENING_MAX};
 use crate::load::samples::Samples;
 use crate::load::{Signer, Target};
 use crate::time::Now;
@@ -30,8 +31,7 @@ pub(super) enum Phase {
 pub(super) struct Stage {
     pub(super) target: Target,
     signer: Signer,
-    /// How many others each client watches.
-    contacts: u32,
+    watching: Watching,
     population: u32,
     doors: Semaphore,
     pub(super) phase: watch::Sender<Phase>,
@@ -45,7 +45,9 @@ pub(super) struct Stage {
 pub(super) struct Tally {
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
-    /// Frames of any kind, for the price of one.
+    /// Clients that have more to send.
+    pub(super) sending: AtomicU64,
+    /// Frames of any kind, sent or received.
     pub(super) frames: AtomicU64,
     pub(super) latency: Samples,
     pub(super) ring: Samples,
@@ -68,6 +70,22 @@ impl Counts {
     }
 }
 
+/// A client that has more to send, for as long as it is there.
+pub(super) struct Sending<'a>(&'a Tally);
+
+impl<'a> Sending<'a> {
+    pub(super) fn begin(tally: &'a Tally) -> Self {
+        Tally::one(&tally.sending);
+        Self(tally)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.sending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Tally {
     pub(super) fn one(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
@@ -85,11 +103,16 @@ impl Tally {
 }
 
 impl Stage {
-    pub(super) fn new(target: Target, signer: Signer, population: u32, contacts: u32) -> Arc<Self> {
+    pub(super) fn new(
+        target: Target,
+        signer: Signer,
+        population: u32,
+        watching: Watching,
+    ) -> Arc<Self> {
         Arc::new(Self {
             target,
             signer,
-            contacts,
+            watching,
             population,
             doors: Semaphore::new(LOAD_OPENING_MAX),
             phase: watch::Sender::new(Phase::Gathering),
@@ -126,10 +149,17 @@ impl Stage {
             hello["resume"] = resume.clone();
         }
         let mut client = Client::connect(&self.target, hello).await?;
-        if self.contacts > 0 {
-            let others = (1..=self.contacts).map(|n| Self::user((number + n) % self.population));
-            let users: Vec<String> = others.collect();
-            client.request("presence.subscribe", &json!({"users": users})).await?;
+        let whom = match self.watching {
+            Watching::Contacts(0) => None,
+            Watching::Contacts(count) => {
+                let count = count.min(self.population.saturating_sub(1));
+                let others = (1..=count).map(|n| Self::user((number + n) % self.population));
+                Some(json!({"users": others.collect::<Vec<String>>()}))
+            }
+            Watching::Everybody => Some(json!({"role": "member"})),
+        };
+        if let Some(whom) = whom {
+            client.request("presence.subscribe", &whom).await?;
             client.event("presence.snapshot").await?;
         }
         client.acknowledge_all().await?;
@@ -170,9 +200,11 @@ impl Stage {
     pub(super) async fn rest(&self, client: &mut Client) -> Result<(), Trouble> {
         let over = self.over();
         tokio::pin!(over);
+        let mut quiet = ticks(LOAD_ACK_PAUSE);
         loop {
             tokio::select! {
                 () = &mut over => return Ok(()),
+                _ = quiet.tick() => client.acknowledge_rest().await?,
                 passed = client.pass_over() => {
                     Tally::one(&self.tally.frames);
                     passed?;

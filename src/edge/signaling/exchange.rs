@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::shared::SharedTexts;
 use crate::call::contract::{
     AskFailed, CloseCode, Command, ConnectionId, Input, Output, StoreFailed, Ticket,
 };
@@ -36,6 +37,7 @@ pub type FactSink = Box<dyn FnMut(Fact) + Send>;
 pub struct Exchange {
     words: mpsc::Sender<Word>,
     last_connection: Arc<AtomicU64>,
+    pub(super) texts: SharedTexts,
 }
 
 /// What a socket is told to do.
@@ -86,7 +88,7 @@ impl Exchange {
             last_ticket: 0,
         };
         tokio::spawn(task.run());
-        Self { words, last_connection: Arc::default() }
+        Self { words, last_connection: Arc::default(), texts: SharedTexts::default() }
     }
 
     /// Has a command carried out.

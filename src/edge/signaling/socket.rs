@@ -20,7 +20,7 @@ use super::frame_out;
 use crate::auth::identity::Identity;
 use crate::auth::token::TokenError;
 use crate::call::contract::{CloseCode, ConnectionId};
-use crate::call::event::Message;
+use crate::call::event::{Event, Message};
 use crate::call::refusal::{ErrorCode, Refusal};
 use crate::call::request::{Hello, RequestId};
 use crate::call::ulid::SessionId;
@@ -350,6 +350,14 @@ impl Page<'_> {
         }
     }
 
+    /// The content of a diff that goes to many; `None` of anything else.
+    fn shared(&self, event: &Arc<Event>) -> Option<Arc<str>> {
+        if !matches!(**event, Event::PresenceDiff { .. }) {
+            return None;
+        }
+        self.exchange.texts.text(event, frame_out::content)
+    }
+
     fn text(
         &self,
         message: &Message,
@@ -363,6 +371,11 @@ impl Page<'_> {
             Some(session) => self.desk.ice(&self.who(), session, has_turn),
             None => Value::Null,
         };
+        if let Message::Event { seq, at_unix_ms, event } = message
+            && let Some(content) = self.shared(event)
+        {
+            return frame_out::presence_diff(*seq, *at_unix_ms, &content);
+        }
         frame_out::write(message, hello, &ice)
     }
 }

@@ -49,7 +49,8 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(program: Option<&Path>) -> Result<Self> {
-        let program = program.unwrap_or(Path::new(env!("CARGO_BIN_EXE_turnbell"))).to_owned();
+        let ours = || Path::new(env!("CARGO_BIN_EXE_turnbell"));
+        let program = program.unwrap_or_else(ours).to_owned();
         let folder = tempfile::tempdir()?;
         let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
         fs::write(folder.path().join(CERTIFICATE), signed.cert.pem())?;

@@ -60,7 +60,8 @@ impl Target {
             true => {
                 let name = ServerName::try_from(bare.to_owned())
                     .map_err(|_| wrong(format!("{bare} is no name for a certificate")))?;
-                Some((connector(authorities.unwrap_or(Path::new(SYSTEM_AUTHORITIES)))?, name))
+                let authorities = authorities.unwrap_or_else(|| Path::new(SYSTEM_AUTHORITIES));
+                Some((connector(authorities)?, name))
             }
             false => None,
         };

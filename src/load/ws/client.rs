@@ -272,8 +272,9 @@ async fn open(target: &Target) -> Result<WebSocketStream<Box<dyn Stream>>, Troub
 }
 
 fn lost(why: Error) -> Trouble {
-    Trouble::Lost(match why {
-        Error::Http(answer) => format!("no WebSocket there: HTTP {}", answer.status()),
-        why => why.to_string(),
+    let answer = if let Error::Http(answer) = &why { Some(answer.status()) } else { None };
+    Trouble::Lost(match answer {
+        Some(status) => format!("no WebSocket there: HTTP {status}"),
+        None => why.to_string(),
     })
 }

@@ -140,8 +140,8 @@ pub fn run(
         let Options { target, signer, length, watching, pid } = options;
         let needs = needs_hint(scenario, signer.tenant());
         let stage = Stage::new(target, signer, sessions, watching);
-        let mut run = Run::new(stage, progress, pid)?;
-        scout(&mut run).await?;
+        let run = Run::new(stage, progress, pid)?;
+        scout(&run).await?;
         match scenario {
             Scenario::Idle { sessions } => idle::run(run, sessions, length, &needs).await,
             Scenario::Signals { calls, rate, bytes } => {
@@ -172,7 +172,7 @@ fn needs_hint(scenario: Scenario, tenant: &TenantId) -> String {
 }
 
 /// The first client comes alone: what keeps it out keeps all out, and is said with its cure.
-async fn scout(run: &mut Run<'_>) -> Result<(), LoadError> {
+async fn scout(run: &Run<'_>) -> Result<(), LoadError> {
     let why = match run.stage.arrive(0, "scout").await {
         Ok(client) => {
             client.leave().await;
@@ -181,7 +181,7 @@ async fn scout(run: &mut Run<'_>) -> Result<(), LoadError> {
         Err(why) => why,
     };
     let cure = match &why {
-        Trouble::Closed { code: 4001 | 4002 | 4003, .. } => BAD_TOKEN,
+        Trouble::Closed { code: 4001..=4003, .. } => BAD_TOKEN,
         Trouble::Refused { code, .. } if code == "unauthenticated" || code == "forbidden" => {
             BAD_TOKEN
         }

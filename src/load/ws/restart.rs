@@ -77,7 +77,10 @@ async fn session(stage: Arc<Stage>, number: u32, away: Arc<Away>) -> Result<(), 
     let mut client = stage.arrive(number, "load").await?;
     stage.is_ready();
     let why = tokio::select! {
-        () = stage.over() => return Ok(client.leave().await),
+        () = stage.over() => {
+            client.leave().await;
+            return Ok(());
+        }
         why = async {
             loop {
                 if let Err(why) = client.pass_over().await {

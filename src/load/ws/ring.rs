@@ -189,7 +189,7 @@ fn silent(
 ) {
     let Some(ringing) = ringing else { return };
     let reason = frame.content::<Cancelled>().filter(|said| said.call == ringing.call);
-    if !reason.is_some_and(|said| said.reason == "answered_elsewhere") {
+    if reason.is_none_or(|said| said.reason != "answered_elsewhere") {
         return;
     }
     let Some(count) = silenced.get(ringing.turn) else { return };

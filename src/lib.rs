@@ -7,7 +7,7 @@
 //! - 0, words and rules: [`wire`], [`auth`], [`policy`]
 //! - 1, machines: [`turn`], [`call`], [`probe`]
 //! - 2, the world: [`plane`], [`store`]
-//! - 3, the edge: [`edge`], [`ops`], [`config`]
+//! - 3, the edge: [`edge`], [`ops`], [`config`], [`load`]
 //! - 4, the whole: [`daemon`], [`cli`]
 
 pub mod auth;
@@ -18,6 +18,7 @@ pub mod constant_time;
 pub mod daemon;
 pub mod edge;
 pub mod limits;
+pub mod load;
 pub mod ops;
 pub mod plane;
 pub mod policy;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub mod call;
 pub mod identity;
+pub mod load;
 pub mod outside;
 pub mod probe;
 pub mod record;

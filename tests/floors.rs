@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["wire", "auth", "policy"],
     &["turn", "call", "probe"],
     &["plane", "store"],
-    &["edge", "ops", "config"],
+    &["edge", "ops", "config", "load"],
     &["daemon", "cli", "main"],
 ];
 const LEAVES: &[&str] = &["constant_time", "limits", "time"];

@@ -41,6 +41,7 @@ mod relay_signal;
 mod replies;
 mod restore;
 mod ring;
+mod role_watch;
 mod seats;
 mod session;
 mod table;

@@ -24,11 +24,27 @@ pub(super) struct Outbox {
     queued_bytes: usize,
     in_flight: VecDeque<usize>,
     in_flight_bytes: usize,
-    kept: VecDeque<(Message, usize)>,
+    kept: VecDeque<Kept>,
     kept_bytes: usize,
     /// Number of the next event.
     next_seq: u64,
     is_attached: bool,
+}
+
+/// An event that was sent, or would have been. Most sessions keep a few: this is small.
+#[derive(Debug)]
+struct Kept {
+    seq: u64,
+    at_unix_ms: i64,
+    event: Arc<Event>,
+    weight: usize,
+}
+
+impl Kept {
+    fn message(&self) -> Message {
+        let Self { seq, at_unix_ms, event, weight: _ } = self;
+        Message::Event { seq: *seq, at_unix_ms: *at_unix_ms, event: Arc::clone(event) }
+    }
 }
 
 impl Outbox {
@@ -53,9 +69,10 @@ impl Outbox {
     #[must_use]
     pub(super) fn push_event(&mut self, at_unix_ms: i64, event: Arc<Event>) -> bool {
         let weight = weight::event(&event);
-        let message = Message::Event { seq: self.next_seq, at_unix_ms, event };
+        let kept = Kept { seq: self.next_seq, at_unix_ms, event, weight };
+        let message = kept.message();
         self.next_seq += 1;
-        self.keep(message.clone(), weight);
+        self.keep(kept);
         !self.is_attached || self.queue(message, weight)
     }
 
@@ -72,16 +89,16 @@ impl Outbox {
         self.messages() <= OUTBOX_MESSAGES_MAX && self.bytes() <= OUTBOX_BYTES_MAX
     }
 
-    fn keep(&mut self, message: Message, weight: usize) {
-        self.kept.push_back((message, weight));
-        self.kept_bytes += weight;
+    fn keep(&mut self, kept: Kept) {
+        self.kept_bytes += kept.weight;
+        self.kept.push_back(kept);
         while self.kept.len() > RESUME_EVENTS_MAX || self.kept_bytes > RESUME_BYTES_MAX {
             self.drop_oldest_kept();
         }
     }
 
     fn drop_oldest_kept(&mut self) {
-        if let Some((_, weight)) = self.kept.pop_front() {
+        if let Some(Kept { weight, .. }) = self.kept.pop_front() {
             self.kept_bytes -= weight;
         }
     }
@@ -134,10 +151,7 @@ impl Outbox {
     }
 
     fn first_kept(&self) -> Option<u64> {
-        match self.kept.front()?.0 {
-            Message::Event { seq, .. } => Some(seq),
-            Message::Welcome(_) | Message::Refused(_) | Message::Reply { .. } => None,
-        }
+        self.kept.front().map(|kept| kept.seq)
     }
 
     /// The socket is gone.
@@ -160,7 +174,7 @@ impl Outbox {
             return None;
         }
         self.acknowledge(last_seq);
-        Some(self.kept.iter().map(|(message, _)| message.clone()).collect())
+        Some(self.kept.iter().map(Kept::message).collect())
     }
 }
 

@@ -182,6 +182,7 @@ impl Switchboard {
             Timer::TokenExpiring(session) => self.token_expiring(now, session),
             Timer::TokenExpired(session) => self.token_expired(now, session),
             Timer::IceRefresh(session) => self.ice_refresh(now, session),
+            Timer::RoleDiff(tenant, role) => self.tell_role(now, &tenant, role),
             Timer::PresenceDiff(session) => self.tell_presence(now, session),
             Timer::UserOffline(key) => self.user_offline(now, &key),
             Timer::UserForgotten(key) => self.forget_user(now, &key),
@@ -306,8 +307,13 @@ impl Switchboard {
 
     /// Tells a session what happened.
     pub(super) fn tell(&mut self, now: Now, session: SessionId, event: Event) {
+        self.tell_shared(now, session, Arc::new(event));
+    }
+
+    /// The same with what others are told, too.
+    pub(super) fn tell_shared(&mut self, now: Now, session: SessionId, event: Arc<Event>) {
         let Some(told) = self.sessions.get_mut(session) else { return };
-        if !told.outbox.push_event(now.unix_ms, Arc::new(event)) {
+        if !told.outbox.push_event(now.unix_ms, event) {
             self.overflown.push(session);
         }
         self.pump(session);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::contract::Ticket;
 use super::ulid::{CallId, SessionId};
 use super::user::UserKey;
+use crate::auth::identity::{Role, TenantId};
 
 /// What is due. Each is set once at the most; to set it again moves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +19,10 @@ pub(super) enum Timer {
     TokenExpired(SessionId),
     /// Its ICE config gets old.
     IceRefresh(SessionId),
-    /// Changes of presence may be told.
+    /// Changes of presence may be told to all who watch a role. Before the next one: of two at the
+    /// same time this one is first.
+    RoleDiff(TenantId, Role),
+    /// Changes of presence may be told to one.
     PresenceDiff(SessionId),
     /// The user's last socket was lost a while ago.
     UserOffline(UserKey),

@@ -7,6 +7,7 @@ use super::presence::{PresenceEntry, PresenceStatus};
 use super::rates::take;
 use super::refusal::{ErrorCode, Refusal};
 use super::request::WhenBusy;
+use super::role_watch::RoleWatch;
 use super::ulid::{CallId, SessionId};
 use crate::auth::identity::{Identity, Role, TenantId, UserId};
 use crate::limits::call::UNANSWERED_WINDOW;
@@ -151,17 +152,17 @@ pub(super) struct TenantLive {
     pub(super) subscriptions: usize,
     /// Who is there, by role.
     pub(super) users_by_role: BTreeMap<Role, BTreeSet<UserId>>,
-    /// Who wants to know, by role.
-    pub(super) watchers_by_role: BTreeMap<Role, BTreeSet<SessionId>>,
+    /// Who wants to know, by role; only roles that somebody watches.
+    pub(super) watch_by_role: BTreeMap<Role, RoleWatch>,
 }
 
 impl TenantLive {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { sessions, calls, subscriptions, users_by_role, watchers_by_role } = self;
+        let Self { sessions, calls, subscriptions, users_by_role, watch_by_role } = self;
         *sessions == 0
             && *calls == 0
             && *subscriptions == 0
             && users_by_role.values().all(BTreeSet::is_empty)
-            && watchers_by_role.values().all(BTreeSet::is_empty)
+            && watch_by_role.is_empty()
     }
 }

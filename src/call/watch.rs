@@ -1,6 +1,7 @@
 //! Presence: what users say of themselves, who may see it, and telling them, not too often (P27).
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::event::Event;
 use super::presence::{PresenceEntry, PresenceStatus};
@@ -91,11 +92,9 @@ impl Switchboard {
         match who {
             PresenceSubscribe::Nothing => {}
             PresenceSubscribe::Role(role) if is_on => {
-                tenant.watchers_by_role.entry(*role).or_default().insert(id);
+                tenant.watch_by_role.entry(*role).or_default().watchers.insert(id);
             }
-            PresenceSubscribe::Role(role) => {
-                tenant.watchers_by_role.entry(*role).or_default().remove(&id);
-            }
+            PresenceSubscribe::Role(role) => self.unwatch_role(&key.tenant, *role, id),
             PresenceSubscribe::Users(users) => {
                 match is_on {
                     true => tenant.subscriptions += users.len(),
@@ -141,7 +140,7 @@ impl Switchboard {
     }
 
     /// How somebody is, as `viewer` may see it.
-    fn entry(&self, key: &UserKey, viewer: Role) -> PresenceEntry {
+    pub(super) fn entry(&self, key: &UserKey, viewer: Role) -> PresenceEntry {
         let user = self
             .users
             .get(key)
@@ -190,14 +189,15 @@ impl Switchboard {
             | PresenceStatus::Busy
             | PresenceStatus::Dnd => there.insert(key.user.clone()),
         };
-        let mut watchers = tenant.watchers_by_role.get(&role).cloned().unwrap_or_default();
-        watchers.extend(self.watchers_by_user.get(key).into_iter().flatten());
+        self.role_changed(now, key, role);
+        let watchers = self.watchers_by_user.get(key).cloned().unwrap_or_default();
         for watcher in watchers {
-            self.mark(now, watcher, &key.user);
+            self.mark(now, watcher, &key.user, now.mono);
         }
     }
 
-    fn mark(&mut self, now: Now, id: SessionId, user: &UserId) {
+    /// Notes for one watcher that `user` changed; he is told at `soonest`, or later.
+    pub(super) fn mark(&mut self, now: Now, id: SessionId, user: &UserId, soonest: Instant) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.dirty.len() < PRESENCE_DIRTY_MAX {
             session.dirty.insert(user.clone());
@@ -206,7 +206,7 @@ impl Switchboard {
         }
         if session.is_connected() && self.timers.at(&Timer::PresenceDiff(id)).is_none() {
             let next = session.last_diff.map_or(now.mono, |at| at + PRESENCE_DIFF_INTERVAL);
-            self.timers.set(Timer::PresenceDiff(id), next.max(now.mono));
+            self.timers.set(Timer::PresenceDiff(id), next.max(soonest));
         }
     }
 
@@ -260,10 +260,7 @@ impl Switchboard {
             && let Some(tenant) = self.live_by_tenant.get_mut(&key.tenant)
         {
             tenant.users_by_role.entry(before).or_default().remove(&key.user);
-            let watchers = tenant.watchers_by_role.get(&before).cloned().unwrap_or_default();
-            for watcher in watchers {
-                self.mark(now, watcher, &key.user);
-            }
+            self.role_changed(now, &key, before);
         }
         self.presence_may_have_changed(now, &key, is_new);
     }

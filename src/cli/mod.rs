@@ -9,6 +9,7 @@ mod drain;
 mod explain;
 mod invite;
 mod key;
+mod load;
 mod log;
 mod print_config;
 mod reload;
@@ -82,6 +83,8 @@ enum Command {
     Verify(verify::Verify),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
+    /// Put load on a server of your own, and see how it bears it
+    Load(load::Load),
 }
 
 const EXAMPLES: &str = "\
@@ -100,6 +103,7 @@ Examples:
   turnbell calls --user alice --since 2h        whom she called, and how it ended
   turnbell why alice                            why did her call fail?
   turnbell log --user alice --since 2h          every row behind that
+  turnbell load ws signals                      how many calls does this machine bear?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line (of verify: it could not run).";
 
@@ -136,6 +140,7 @@ impl Cli {
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
             Some(Command::Why(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
+            Some(Command::Load(command)) => command.run(|| find(named)),
         }
     }
 }
@@ -205,7 +210,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -29,6 +29,8 @@ pub const WS_CONTROL_FRAMES_BURST: u32 = 100;
 pub const WS_READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes of one connection that the kernel does not take, beyond what the switchboard counts.
 pub const WS_WRITE_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// Texts of events for many sessions that are kept for the next of them; the oldest goes.
+pub const SHARED_TEXTS_MAX: usize = 4;
 
 // Tokens.
 

@@ -100,6 +100,86 @@ fn a_role_is_watched_as_people_come_and_go() {
 }
 
 #[test]
+fn who_comes_to_watch_a_role_later_hears_what_all_hear_within_two_seconds() {
+    let mut board = Board::new();
+    let agents = || Request::PresenceSubscribe(PresenceSubscribe::Role(Role::Agent));
+    let agent = board.page(in_role("agent", Role::Agent));
+    let (first, second) = (board.page(who("first")), board.page(who("second")));
+    board.events(&first);
+    board.events(&second);
+    board.does(&first, agents());
+    board.hears(&first, &["snapshot [agent online]"]);
+    board.wait_s(5);
+    board.does(&second, agents());
+    board.hears(&second, &["snapshot [agent online]"]);
+    board.does(&agent, set(DeviceStatus::Away));
+    board.wait_ms(1);
+    board.hears(&first, &["diff [agent away]"]);
+    // He was told just before: not so soon again.
+    board.hears(&second, &[]);
+    board.wait_ms(500);
+    board.does(&agent, set(DeviceStatus::Busy));
+    board.wait_ms(498);
+    board.hears(&first, &[]);
+    board.hears(&second, &[]);
+    board.wait_ms(1);
+    board.hears(&first, &["diff [agent busy]"]);
+    board.hears(&second, &["diff [agent busy]"]);
+    board.wait_s(5);
+    board.does(&agent, set(DeviceStatus::Dnd));
+    board.wait_ms(1);
+    board.hears(&first, &["diff [agent dnd]"]);
+    board.hears(&second, &["diff [agent dnd]"]);
+    board.ends();
+}
+
+#[test]
+fn a_lost_watcher_of_a_role_is_told_the_latest_when_it_is_back_and_the_others_meanwhile() {
+    let mut board = Board::new();
+    let agents = || Request::PresenceSubscribe(PresenceSubscribe::Role(Role::Agent));
+    let agent = board.page(in_role("agent", Role::Agent));
+    let (lost, there) = (board.page(who("lost")), board.page(who("there")));
+    for page in [&lost, &there] {
+        board.events(page);
+        board.does(page, agents());
+        board.hears(page, &["snapshot [agent online]"]);
+    }
+    board.lose(&lost);
+    for (status, said) in [(DeviceStatus::Away, "away"), (DeviceStatus::Dnd, "dnd")] {
+        board.wait_s(2);
+        board.does(&agent, set(status));
+        board.wait_ms(1);
+        board.hears(&there, &[&format!("diff [agent {said}]")]);
+    }
+    let back = board.resume(&lost);
+    board.wait_ms(1);
+    board.hears(&back, &["diff [agent dnd]"]);
+    board.hears(&there, &[]);
+    board.wait_s(2);
+    board.does(&agent, set(DeviceStatus::Online));
+    board.wait_ms(1);
+    board.hears(&back, &["diff [agent online]"]);
+    board.hears(&there, &["diff [agent online]"]);
+    board.ends();
+}
+
+#[test]
+fn who_watches_a_role_no_more_hears_nothing_more_of_it() {
+    let mut board = Board::new();
+    let agents = Request::PresenceSubscribe(PresenceSubscribe::Role(Role::Agent));
+    let agent = board.page(in_role("agent", Role::Agent));
+    let watcher = board.page(who("watcher"));
+    board.events(&watcher);
+    board.does(&watcher, agents);
+    board.hears(&watcher, &["snapshot [agent online]"]);
+    board.does(&agent, set(DeviceStatus::Away));
+    board.does(&watcher, Request::PresenceSubscribe(PresenceSubscribe::Nothing));
+    board.wait_s(3);
+    board.hears(&watcher, &[]);
+    board.ends();
+}
+
+#[test]
 fn customers_do_not_see_members_and_visitors_see_nobody() {
     let mut board = Board::new();
     board.page(who("member"));

@@ -23,6 +23,7 @@ mod command;
 mod credential;
 mod explain;
 mod key;
+mod load;
 mod log;
 mod refusals;
 mod revoke;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::shared::SharedTexts;
 use crate::call::contract::{
     AskFailed, CloseCode, Command, ConnectionId, Input, Output, StoreFailed, Ticket,
 };
@@ -36,13 +37,15 @@ pub type FactSink = Box<dyn FnMut(Fact) + Send>;
 pub struct Exchange {
     words: mpsc::Sender<Word>,
     last_connection: Arc<AtomicU64>,
+    pub(super) texts: SharedTexts,
 }
 
 /// What a socket is told to do.
 #[derive(Debug)]
 pub(super) struct Orders {
-    /// To be written, in this order; it ends when the connection is to be closed.
-    pub(super) messages: mpsc::Receiver<Message>,
+    /// To be written, in this order; it ends when the connection is to be closed. Boxed: a queue has
+    /// room for 32 from the start, and most connections never have more than one in it.
+    pub(super) messages: mpsc::Receiver<Box<Message>>,
     /// With what the connection is to be closed after that.
     pub(super) close: oneshot::Receiver<Closing>,
 }
@@ -63,7 +66,7 @@ enum Word {
 }
 
 struct Line {
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Box<Message>>,
     close: oneshot::Sender<Closing>,
 }
 
@@ -85,7 +88,7 @@ impl Exchange {
             last_ticket: 0,
         };
         tokio::spawn(task.run());
-        Self { words, last_connection: Arc::default() }
+        Self { words, last_connection: Arc::default(), texts: SharedTexts::default() }
     }
 
     /// Has a command carried out.
@@ -203,7 +206,7 @@ impl Task {
                 if let Some(line) = self.line_by_connection.get(&connection) {
                     // The switchboard never has more under way than the queue holds; a socket that
                     // is gone says so itself.
-                    let sent = line.messages.try_send(message);
+                    let sent = line.messages.try_send(Box::new(message));
                     debug_assert!(!matches!(sent, Err(mpsc::error::TrySendError::Full(_))));
                 }
             }

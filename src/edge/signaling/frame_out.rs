@@ -47,6 +47,16 @@ pub fn write(message: &Message, hello: Option<&RequestId>, ice: IceConfig<'_>) -
     .to_string()
 }
 
+/// The content of an event that holds no ICE config.
+pub(super) fn content(event: &Event) -> String {
+    of_event(event, &|_| Value::Null).1.to_string()
+}
+
+/// The text of a `presence.diff` whose content was written before.
+pub(super) fn presence_diff(seq: u64, at_unix_ms: i64, content: &str) -> String {
+    format!(r#"{{"d":{content},"seq":{seq},"t":"presence.diff","ts":{at_unix_ms}}}"#)
+}
+
 /// A refusal; `re` is null if the request had no id that could be read.
 #[must_use]
 pub fn error(re: Option<&RequestId>, refusal: &Refusal) -> Value {

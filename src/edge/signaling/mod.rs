@@ -6,5 +6,6 @@ mod desk;
 pub mod exchange;
 pub mod frame_in;
 pub mod frame_out;
+mod shared;
 pub mod socket;
 pub mod upgrade;

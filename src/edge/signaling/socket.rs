@@ -20,7 +20,7 @@ use super::frame_out;
 use crate::auth::identity::Identity;
 use crate::auth::token::TokenError;
 use crate::call::contract::{CloseCode, ConnectionId};
-use crate::call::event::Message;
+use crate::call::event::{Event, Message};
 use crate::call::refusal::{ErrorCode, Refusal};
 use crate::call::request::{Hello, RequestId};
 use crate::call::ulid::SessionId;
@@ -105,7 +105,8 @@ where
             }
             // Closing with something unread would reset the connection, and what was just written
             // would be lost on its way. The other side's end is the answer to ours.
-            let mut unread = [0; WS_READ_BUFFER_BYTES];
+            // On the heap: every connection would carry an array here for all of its life.
+            let mut unread = vec![0; WS_READ_BUFFER_BYTES];
             while socket.get_mut().read(&mut unread).await.ok()? > 0 {}
             Some(())
         };
@@ -330,7 +331,7 @@ impl Page<'_> {
     async fn write<S>(
         &self,
         sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
-        mut messages: mpsc::Receiver<Message>,
+        mut messages: mpsc::Receiver<Box<Message>>,
         hello: Option<RequestId>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -368,6 +369,14 @@ impl Page<'_> {
         }
     }
 
+    /// The content of a diff that goes to many; `None` of anything else.
+    fn shared(&self, event: &Arc<Event>) -> Option<Arc<str>> {
+        if !matches!(**event, Event::PresenceDiff { .. }) {
+            return None;
+        }
+        self.exchange.texts.text(event, frame_out::content)
+    }
+
     fn text(
         &self,
         message: &Message,
@@ -381,6 +390,11 @@ impl Page<'_> {
             Some(session) => self.desk.ice(&self.who(), session, has_turn),
             None => Value::Null,
         };
+        if let Message::Event { seq, at_unix_ms, event } = message
+            && let Some(content) = self.shared(event)
+        {
+            return frame_out::presence_diff(*seq, *at_unix_ms, &content);
+        }
         frame_out::write(message, hello, &ice)
     }
 }

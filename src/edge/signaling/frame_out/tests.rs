@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::auth::identity::UserId;
+use crate::auth::identity::{Role, UserId};
 use crate::call::event::CancelReason;
 use crate::call::media::{Media, PartyId, Sdp};
+use crate::call::presence::PresenceStatus;
 use crate::call::refusal::ErrorCode;
 use crate::call::state::{CallState, EndReason};
 use crate::call::ulid::{CallId, Ulid};
@@ -128,4 +129,19 @@ fn what_needs_an_ice_config_carries_one_with_turn_or_without() {
         (&restart["d"]["policy"], &restart["d"]["ice"]["turn"]),
         (&json!("relay"), &json!(false))
     );
+}
+
+#[test]
+fn a_diff_for_many_reads_as_one_for_a_single_session() {
+    let entries = vec![PresenceEntry {
+        user: UserId::new("alice").unwrap(),
+        name: "Al\"ice".into(),
+        role: Some(Role::Member),
+        status: PresenceStatus::Busy,
+        note: Some("back at 3".into()),
+    }];
+    let event = Arc::new(Event::PresenceDiff { entries });
+    let message = Message::Event { seq: 7, at_unix_ms: -5, event: Arc::clone(&event) };
+    let alone = write(&message, None, &|_| Value::Null);
+    assert_eq!(presence_diff(7, -5, &content(&event)), alone);
 }

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 
 import { INSECURE_HOST, openChromium } from "./support/browser.mjs";
 import { Daemon } from "./support/daemon.mjs";
-import { Person, TONE_HZ, openPhoneBrowser } from "./support/phone.mjs";
+import { Person, TONE_HZ, openPhoneBrowser, pitchOf } from "./support/phone.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TIMEOUT = { timeout: 90_000 };
@@ -62,24 +62,7 @@ async function talk(alice, bob) {
 }
 
 /** The loudest pitch that arrives, Hz. */
-const pitch = (person) => person.page.evaluate(async () => {
-  const { call } = document.querySelector("tb-phone");
-  const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  analyser.fftSize = 4096;
-  context.createMediaStreamSource(call.remoteStream).connect(analyser);
-  const bins = new Uint8Array(analyser.frequencyBinCount);
-  const late = performance.now() + 15_000;
-  let loudest = 0;
-  do {
-    await new Promise((resolve) => requestAnimationFrame(resolve));
-    analyser.getByteFrequencyData(bins);
-    loudest = bins.indexOf(Math.max(...bins));
-  } while (bins[loudest] < 100 && performance.now() < late);
-  const hertz = (loudest * context.sampleRate) / analyser.fftSize;
-  await context.close();
-  return hertz;
-});
+const pitch = (person) => person.page.evaluate(pitchOf);
 
 scene("two people see each other, call, and hear each other through the relay until one mutes or hangs up", async () => {
   const [alice, bob] = await two({ relayOnly: true });

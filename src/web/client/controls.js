@@ -43,6 +43,8 @@ export class Controls extends Emitter {
 
   /** @protected @type {CallOptions} */
   chosen = {};
+  /** What the other side was told of our pictures. */
+  #seen = "";
   #host;
 
   /** @param {Host} host @param {"outgoing" | "incoming"} direction @param {Partial<Other>} peer */
@@ -86,7 +88,6 @@ export class Controls extends Emitter {
   async setCamera(isOn) {
     if (isOn) await this.local.openCamera(this.chosen.camera || undefined);
     else this.local.closeCamera();
-    this.tell({ video_muted: !isOn });
   }
 
   /** @param {boolean} isOn */
@@ -114,7 +115,10 @@ export class Controls extends Emitter {
 
   #localChanged() {
     this.apply();
-    if (this.id && this.answeredAt !== null) this.tell({ screen: this.isSharing });
+    // Both at once: a picture that stops is not seen by the other side's track (Firefox shows the last one for ever).
+    const seen = { screen: this.isSharing, video_muted: !this.isCameraOn };
+    if (this.id && JSON.stringify(seen) !== this.#seen) this.tell(seen);
+    if (this.id && this.answeredAt !== null) this.#seen = JSON.stringify(seen);
     this.emit("local", new MediaStream([this.local.audio, this.local.video].filter((track) => track !== null)));
     this.emit("update", undefined);
   }

@@ -21,6 +21,9 @@ li:hover { background: var(--raised); }
 
 /** The server writes its record in batches. */
 const RECORDED_MS = 500;
+/** How often it looks for the end of a call that goes on on another device: this one is not told. */
+const GOING_ON_MS = 5_000;
+const GOING_ON = ["INITIATED", "RINGING", "ANSWERED"];
 
 /**
  * @typedef {import("../account.js").HistoryEntry} Entry
@@ -56,9 +59,19 @@ export class TbHistory extends Part {
 
   /** Now, and once what has just happened is on record. */
   async refresh() {
-    clearTimeout(this.#later);
-    this.#later = setTimeout(() => this.#fetch(true), RECORDED_MS);
     await this.#fetch(true);
+    this.#again(RECORDED_MS);
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    clearTimeout(this.#later);
+  }
+
+  /** @param {number} ms */
+  #again(ms) {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.#fetch(true), ms);
   }
 
   /** @param {string} id @returns {any} */
@@ -69,6 +82,7 @@ export class TbHistory extends Part {
   /** @param {boolean} isFirst */
   async #fetch(isFirst) {
     if (!this.#load) return;
+    clearTimeout(this.#later); // what is on its way is as new, or has more than the first page
     try {
       const { items, next_cursor: next } = await this.#load(isFirst ? null : this.#cursor);
       if (!this.isConnected) return;
@@ -79,6 +93,7 @@ export class TbHistory extends Part {
       this.#get("empty").hidden = list.children.length > 0;
       this.#get("empty").textContent = text("history_empty");
       this.#get("more").hidden = !next;
+      if (isFirst && items.some(({ status }) => GOING_ON.includes(status))) this.#again(GOING_ON_MS);
     } catch (error) {
       const { code, message } = /** @type {any} */ (error);
       this.#get("empty").hidden = false;

@@ -1,4 +1,4 @@
-// `<tb-history>`: the user's calls. Set `load`, a function of a cursor; call `refresh()` when there is a new one.
+// `<tb-history>`: the user's calls. Set `load`, a function of a cursor, and `nameOf`; call `refresh()` when there is a new one.
 // Events: `tb-call` (detail: {user, name, video}).
 
 import { Part, define, h, icon, sheet } from "./base.js";
@@ -31,6 +31,8 @@ const GOING_ON = ["INITIATED", "RINGING", "ANSWERED"];
  */
 
 export class TbHistory extends Part {
+  /** The name of somebody who had no part in a call: he was busy, or away. @type {(user: string) => string} */
+  nameOf = () => "";
   /** @type {Load | null} */
   #load = null;
   /** @type {string | null} */
@@ -103,7 +105,7 @@ export class TbHistory extends Part {
 
   /** @param {Entry} entry */
   #row({ call, direction, status, peer, started_at: at, talk_ms: talk, media }) {
-    const name = peer?.name || peer?.user || "–";
+    const name = peer?.name || this.nameOf(peer?.user ?? "") || peer?.user || "–";
     const isOut = direction === "OUTBOUND";
     const isMissed = status === "MISSED" && !isOut;
     const key = isOut && status === "MISSED" ? "status_MISSED_out" : `status_${status}`;

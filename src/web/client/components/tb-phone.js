@@ -126,6 +126,7 @@ export class TbPhone extends Part {
     line.subscribe({ role: "member" }).catch(() => {});
     line.ready.then(() => {
       this.#showLine();
+      this.#get("history").nameOf = (/** @type {string} */ user) => line.people.get(user)?.name ?? "";
       this.#get("history").load = (/** @type {string | null} */ cursor) => history(this.#server, account.token, 10, cursor);
       if (to) this.dial(to, { microphone: mic });
     }, () => {});

@@ -27,8 +27,6 @@ li:hover { background: var(--raised); }
 .busy .dot, .dnd .dot { background: #d2574e; }
 .away .dot { background: #c98a12; }
 .act { color: var(--accent); }
-.empty { padding: 1.5rem 0.5rem 0.5rem; text-align: center; }
-.empty .icon { width: 2.25rem; height: 2.25rem; color: var(--field); }
 `);
 
 export class TbDialer extends Part {
@@ -51,7 +49,7 @@ export class TbDialer extends Part {
         h("p", { id: "hint", class: "hint quiet small" })),
       h("h2", {}, text("people"), h("span", { class: "count", id: "count" })),
       h("ul", { id: "people" }),
-      h("div", { id: "empty", class: "empty quiet" }, icon("sound"), h("p", {}, text("nobody")), h("p", { class: "small" }, text("nobody_hint")))));
+      h("div", { id: "empty", class: "empty" }, icon("people"), h("p", {}, text("nobody")), h("p", { class: "small" }, text("nobody_hint")))));
   }
 
   /** @param {import("../line.js").Line | null} line */

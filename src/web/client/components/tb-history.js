@@ -45,7 +45,8 @@ export class TbHistory extends Part {
     this.root.append(h("section", { class: "card", part: "card" },
       h("h2", {}, text("history")),
       h("ul", { id: "list" }),
-      h("p", { id: "empty", class: "quiet" }, text("history_empty")),
+      h("div", { id: "empty", class: "empty" }, icon("clock"), h("p", { id: "why" }, text("history_empty")),
+        h("p", { id: "hint", class: "small" }, text("history_hint"))),
       h("button", { id: "more", class: "plain", hidden: true, onclick: () => this.#fetch(false) }, text("history_more"))));
   }
 
@@ -93,13 +94,15 @@ export class TbHistory extends Part {
       if (isFirst) list.replaceChildren();
       list.append(...items.map((entry) => this.#row(entry)));
       this.#get("empty").hidden = list.children.length > 0;
-      this.#get("empty").textContent = text("history_empty");
+      this.#get("why").textContent = text("history_empty");
+      this.#get("hint").hidden = false;
       this.#get("more").hidden = !next;
       if (isFirst && items.some(({ status }) => GOING_ON.includes(status))) this.#again(GOING_ON_MS);
     } catch (error) {
       const { code, message } = /** @type {any} */ (error);
-      this.#get("empty").hidden = false;
-      this.#get("empty").textContent = code === "unreachable" ? message : text("history_failed");
+      this.#get("empty").hidden = this.#get("list").children.length > 0;
+      this.#get("why").textContent = code === "unreachable" ? message : text("history_failed");
+      this.#get("hint").hidden = true;
     }
   }
 

@@ -7,6 +7,7 @@ import { connect, serverOf } from "../line.js";
 import { AccountStore } from "./account_store.js";
 import { Alerts } from "./alerts.js";
 import { Part, avatar, define, h, icon } from "./base.js";
+import { chosen } from "./device_choice.js";
 import { PHONE } from "./phone_style.js";
 import { endText, text } from "./texts.js";
 import "./tb-active-call.js";
@@ -67,17 +68,16 @@ export class TbPhone extends Part {
     if (this.call || !this.line) return;
     this.#clearNotices();
     try {
-      const calling = this.line.call(user, { video, microphone });
-      await calling;
+      const devices = await chosen();
+      await this.line.call(user, { video, ...devices, ...(microphone !== undefined && { microphone }) });
     } catch (error) {
       const { code, message, cure } = /** @type {any} */ (error);
       if (code === "call_ended") return;
       const end = endText(code, name, null, 0);
       const isEnd = end !== text("ended");
       this.#notice({ message: isEnd ? end : message, cure: isEnd && !code.includes("microphone") ? "" : cure });
-      if (code === "microphone_missing" || code === "microphone_denied") {
-        this.#offer(text("accept_listen"), () => this.dial(user, { name, video, microphone: false }));
-      }
+      if (code.startsWith("microphone_")) this.#offer(text("call_listen"), () => this.dial(user, { name, video, microphone: false }));
+      if (code.startsWith("camera_")) this.#offer(text("call_no_camera"), () => this.dial(user, { name, microphone }));
     }
   }
 
@@ -235,10 +235,15 @@ export class TbPhone extends Part {
     const back = async (/** @type {string | false | undefined} */ microphone) => {
       this.#clearNotices();
       try {
-        await call.rejoin({ video: false, microphone });
+        await call.rejoin({ video: false, ...(await chosen()), ...(microphone !== undefined && { microphone }) });
         this.#show(call);
       } catch (error) {
+        const { code = "" } = /** @type {any} */ (error);
+        if (!code.startsWith("microphone_") || microphone === false) return this.#notice(error);
+        // Whoever talked without one, or has lost it, hears on; others may want to cure it first.
+        if (call.wasHere) return back(false);
         this.#notice(error);
+        this.#offer(text("rejoin_listen"), () => back(false));
       }
     };
     // This tab was in it before it was loaded again: go on without a question.

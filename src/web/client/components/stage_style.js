@@ -107,6 +107,7 @@ h2 { font-size: 1.25rem; line-height: 1.25; }
   border-radius: 1rem;
   background: #16211e;
 }
+.chooses #words { visibility: hidden; }
 .panel select { margin-top: 0.25rem; background-color: #0e1614; color: #f2f6f4; border-color: #71827a; }
 .panel label { font-size: 0.9375rem; }
 footer {

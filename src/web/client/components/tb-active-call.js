@@ -235,15 +235,17 @@ export class TbActiveCall extends Part {
   async #choose() {
     const panel = this.#get("panel");
     const opens = panel.hidden;
-    this.#get("devices").setAttribute("aria-expanded", String(opens));
-    panel.hidden = !opens;
-    if (!opens) return;
+    if (!opens) return this.#closePanel();
+    this.#get("devices").setAttribute("aria-expanded", "true");
+    this.#get("stage").classList.add("chooses");
+    panel.hidden = false;
     await this.#list();
     panel.querySelector("select")?.focus();
   }
 
   #closePanel() {
     this.#get("panel").hidden = true;
+    this.#get("stage").classList.remove("chooses");
     this.#get("devices").setAttribute("aria-expanded", "false");
     this.#get("devices").focus();
   }

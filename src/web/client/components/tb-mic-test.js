@@ -7,12 +7,11 @@ import { text } from "./texts.js";
 
 const STYLE = sheet(`
 :host { display: block; }
-.head { display: flex; align-items: center; justify-content: space-between; gap: 0.75rem; flex-wrap: wrap; }
 .bars { display: grid; grid-template-columns: repeat(20, 1fr); gap: 3px; height: 1.75rem; margin: 0.75rem 0 0.5rem; }
 .bars i { border-radius: 3px; background: var(--line); }
 .bars i.on { background: var(--accent); }
 .bars i.loud { background: #d9a21b; }
-.head button { margin-left: auto; }
+#toggle { margin-top: 0.75rem; }
 .choices { display: grid; gap: 0.75rem; margin-top: 0.75rem; }
 .choices select { margin-top: 0.25rem; }
 .notice { margin-top: 0.75rem; }
@@ -29,8 +28,9 @@ export class TbMicTest extends Part {
   constructor() {
     super(STYLE);
     this.root.append(
-      h("div", { class: "head" }, h("h2", {}, text("mic_test")),
-        h("button", { id: "toggle", onclick: () => (this.#test ? this.stop() : this.start()) }, icon("mic"), h("span", { id: "label" }, text("mic_start")))),
+      h("h2", {}, text("mic_test")),
+      h("p", { class: "quiet small" }, text("mic_hint")),
+      h("button", { id: "toggle", onclick: () => (this.#test ? this.stop() : this.start()) }, icon("mic"), h("span", { id: "label" }, text("mic_start"))),
       h("div", { id: "on", hidden: true },
         h("div", { class: "bars", id: "bars", "aria-hidden": "true" }, ...Array.from({ length: BARS }, () => h("i"))),
         h("p", { id: "verdict", class: "quiet", role: "status" }),

@@ -39,6 +39,7 @@ const TEXTS = {
   call_video: "Video call {name}",
   video_call: "Video call",
   nobody: "Nobody else is here yet.",
+  nobody_there: "Nobody is there right now.",
   nobody_hint: "Send somebody an invite link, or open this page in another browser.",
   no_match: "Nobody here has this name. It is called as a user id.",
   presence_online: "available",
@@ -163,6 +164,7 @@ const TEXTS = {
   another_device: "another device",
   // Microphone test
   mic_test: "Test the microphone",
+  mic_hint: "See whether you are heard, and choose what calls use.",
   mic_start: "Start the test",
   mic_stop: "Stop",
   mic_say: "Say something.",

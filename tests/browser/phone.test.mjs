@@ -349,7 +349,7 @@ test("without a tap sound is off, and the page says so until there is one", TIME
     await bob.hearsMore();
     const playing = await bob.page.evaluate(() => {
       const stage = document.querySelector("tb-phone").shadowRoot.querySelector("tb-active-call").shadowRoot;
-      return !stage.getElementById("far").paused;
+      return !stage.getElementById("sound").paused;
     });
     assert.equal(playing, true, "the tap on Accept let the sound out");
   } finally {

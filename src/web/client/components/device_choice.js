@@ -29,6 +29,12 @@ export function choose(kind, id) {
   }
 }
 
+/** What calls take: the microphone and the camera that were chosen and are plugged in. */
+export async function forCalls() {
+  const { microphone, camera } = await chosen();
+  return { microphone, camera };
+}
+
 /** What was chosen and is plugged in. @returns {Promise<Choice>} */
 export async function chosen() {
   const choice = kept();
@@ -53,7 +59,7 @@ async function listed() {
 export async function choices(now, take) {
   const there = await listed();
   const picked = { ...(await chosen()), ...now };
-  return KINDS.filter((kind) => there[kind].length > 0).map((kind) => h("label", {}, text(kind),
+  return KINDS.filter((kind) => there[kind].length > 0).map((kind) => h("div", {}, h("label", { for: `choose-${kind}` }, text(kind)),
     h("select", { id: `choose-${kind}`, onchange: (/** @type {any} */ { target }) => {
       choose(kind, target.value);
       take(kind, target.value);

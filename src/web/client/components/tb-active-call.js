@@ -50,7 +50,10 @@ export class TbActiveCall extends Part {
         this.tell("tb-ended", call);
       }),
     );
+    // The sound has an element of its own: with the picture it would wait for a camera that sends nothing.
+    this.#get("far").muted = true;
     call.attach(this.#get("far"));
+    call.attach(this.#get("sound"));
     this.#useSpeaker();
     this.#showLocal(new MediaStream([call.local.audio, call.local.video].filter((track) => track !== null)));
     this.#update();
@@ -83,7 +86,8 @@ export class TbActiveCall extends Part {
     const control = (/** @type {string} */ id, /** @type {() => unknown} */ act, more = {}) =>
       h("button", { id, class: "control", onclick: () => this.#try(act), ...more }, h("span", { class: "disc" }), h("span", { class: "name" }));
     this.root.append(h("section", { id: "stage", part: "stage", tabindex: "-1", "aria-label": text("in_call", { name }) },
-      h("video", { id: "far", part: "video", playsinline: true }),
+      h("video", { id: "far", part: "video", playsinline: true, muted: true }),
+      h("audio", { id: "sound" }),
       h("header", {},
         h("div", { class: "title" }, h("h2", { id: "name" }, name), h("p", { id: "state" })),
         h("p", { id: "quality", hidden: true })),
@@ -135,7 +139,7 @@ export class TbActiveCall extends Part {
             : call.peer.muted ? text("muted_other", { name }) : "";
     this.#get("four").textContent = call.words?.join(" · ") ?? "";
     this.#get("words").hidden = !call.words;
-    this.#get("far").muted = call.isOnHold || call.peer.hold;
+    this.#get("sound").muted = call.isOnHold || call.peer.hold;
     this.#showQuality(call);
     this.#announce(call, name);
   }
@@ -257,11 +261,11 @@ export class TbActiveCall extends Part {
     if (!call || !panel || panel.hidden) return;
     const of = (/** @type {MediaStreamTrack | null} */ track) => track?.getSettings().deviceId;
     const focused = this.root.activeElement?.id;
-    const speaker = this.#get("far").sinkId;
+    const speaker = this.#get("sound").sinkId;
     const lists = await choices({
       microphone: of(call.local.audio), ...(call.isCameraOn && { camera: of(call.local.camera) }), ...(speaker && { speaker }),
     }, (kind, id) => this.#try(() => (kind === "microphone" ? call.useMicrophone(id)
-      : kind === "camera" ? call.useCamera(id) : this.#get("far").setSinkId(id))));
+      : kind === "camera" ? call.useCamera(id) : this.#get("sound").setSinkId(id))));
     panel.replaceChildren(...lists);
     if (focused?.startsWith("choose-")) this.#get(focused)?.focus();
   }
@@ -269,8 +273,8 @@ export class TbActiveCall extends Part {
   /** The one that was chosen before, where the browser lets choose. */
   async #useSpeaker() {
     const { speaker } = await chosen();
-    const far = this.#get("far");
-    if (speaker && far && "setSinkId" in far) await far.setSinkId(speaker).catch(() => {});
+    const sound = this.#get("sound");
+    if (speaker && sound && "setSinkId" in sound) await sound.setSinkId(speaker).catch(() => {});
   }
 }
 

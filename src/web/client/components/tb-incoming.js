@@ -2,7 +2,7 @@
 // Events: `tb-accepted` (detail: the call), `tb-problem` (detail: the error).
 
 import { Part, avatar, define, h, icon, sheet } from "./base.js";
-import { chosen } from "./device_choice.js";
+import { forCalls } from "./device_choice.js";
 import { text } from "./texts.js";
 
 const STYLE = sheet(`
@@ -108,7 +108,7 @@ export class TbIncoming extends Part {
     for (const button of buttons) button.disabled = true;
     this.tell("tb-accepting", call); // in the tap: sound may start
     try {
-      await call.accept({ ...(await chosen()), ...options });
+      await call.accept({ ...(await forCalls()), ...options });
       this.tell("tb-accepted", call);
       this.call = null;
     } catch (error) {

@@ -7,7 +7,7 @@ import { connect, serverOf } from "../line.js";
 import { AccountStore } from "./account_store.js";
 import { Alerts } from "./alerts.js";
 import { Part, avatar, define, h, icon } from "./base.js";
-import { chosen } from "./device_choice.js";
+import { forCalls } from "./device_choice.js";
 import { PHONE } from "./phone_style.js";
 import { endText, text } from "./texts.js";
 import "./tb-active-call.js";
@@ -68,7 +68,7 @@ export class TbPhone extends Part {
     if (this.call || !this.line) return;
     this.#clearNotices();
     try {
-      const devices = await chosen();
+      const devices = await forCalls();
       await this.line.call(user, { video, ...devices, ...(microphone !== undefined && { microphone }) });
     } catch (error) {
       const { code, message, cure } = /** @type {any} */ (error);
@@ -235,7 +235,7 @@ export class TbPhone extends Part {
     const back = async (/** @type {string | false | undefined} */ microphone) => {
       this.#clearNotices();
       try {
-        await call.rejoin({ video: false, ...(await chosen()), ...(microphone !== undefined && { microphone }) });
+        await call.rejoin({ video: false, ...(await forCalls()), ...(microphone !== undefined && { microphone }) });
         this.#show(call);
       } catch (error) {
         const { code = "" } = /** @type {any} */ (error);

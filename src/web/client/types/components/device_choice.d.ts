@@ -1,5 +1,10 @@
 /** @param {Kind} kind @param {string} id */
 export function choose(kind: Kind, id: string): void;
+/** What calls take: the microphone and the camera that were chosen and are plugged in. */
+export function forCalls(): Promise<{
+    microphone: string | undefined;
+    camera: string | undefined;
+}>;
 /** What was chosen and is plugged in. @returns {Promise<Choice>} */
 export function chosen(): Promise<Choice>;
 /**

@@ -29,8 +29,8 @@ after(async () => {
 }, TIMEOUT);
 
 /** Somebody with a phone in a tab; `blank()` puts an empty tab before it. */
-async function arrives(name) {
-  const context = await chromium.person(new URL(daemon.url).origin);
+async function arrives(name, permissions) {
+  const context = await chromium.person(new URL(daemon.url).origin, permissions);
   const tab = await chromium.tab(context);
   await tab.send("Page.addScriptToEvaluateOnNewDocument", { source: `(${watch})()` });
   await tab.goto(daemon.url);
@@ -146,9 +146,12 @@ async function frozenPagesAreNotThere(caller) {
   await hangUp();
 }
 
-/** A call goes on in a page that was never tapped: it says what to tap, and the tap lets the sound out. */
+/**
+ * A call goes on in a page that was never tapped: it says what to tap, and the tap lets the sound out. (To a page that
+ * uses the microphone Chromium allows sound, so this one has none.)
+ */
 async function soundWaitsForATap(caller) {
-  const untapped = await arrives("Untapped");
+  const untapped = await arrives("Untapped", []);
   const { said } = await calls(caller, untapped);
   assert.equal(said, "ringing");
   const inCall = (body) => untapped.until(`() => {
@@ -157,9 +160,12 @@ async function soundWaitsForATap(caller) {
     return stage && (${body})(tap, sound);
   }`);
   await untapped.until(() => {
-    const accept = document.querySelector("tb-phone").shadowRoot.querySelector("tb-incoming").shadowRoot.getElementById("accept");
-    accept?.click(); // no tap for the browser: nobody touched it
-    return accept;
+    const dialog = document.querySelector("tb-phone").shadowRoot.querySelector("tb-incoming").shadowRoot;
+    const listen = dialog.getElementById("listen");
+    // No taps for the browser: nobody touched it.
+    if (listen?.hidden === false) return listen.click(), true;
+    dialog.querySelector("#accept:enabled")?.click();
+    return false;
   });
   assert.equal(await inCall("(tap, sound) => !tap.hidden && sound.paused && tap.textContent"), "Tap to hear Caller");
   assert.equal(await untapped.until(() => document.querySelector("tb-phone").call.state === "active" && "active"), "active");

@@ -35,10 +35,9 @@ export class PlainChromium {
     return chromium;
   }
 
-  /** Somebody with a profile of his own, who may use the microphone and be notified at `origin`. */
-  async person(origin) {
+  /** Somebody with a profile of his own, who by default may use the microphone and be notified at `origin`. */
+  async person(origin, permissions = ["audioCapture", "videoCapture", "notifications"]) {
     const { browserContextId } = await this.send("Target.createBrowserContext");
-    const permissions = ["audioCapture", "videoCapture", "notifications"];
     await this.send("Browser.grantPermissions", { browserContextId, permissions, origin });
     return browserContextId;
   }

@@ -202,6 +202,7 @@ export class TbPhone extends Part {
   /** @param {Call} call */
   #show(call) {
     if (call.state === "ended") return;
+    this.#clearNotices("info"); // how the one before ended is not how this one does
     this.call = call;
     this.#ringing = this.#ringing.filter((other) => other !== call);
     if (call.direction === "outgoing" && call.answeredAt === null) this.#alerts.ringback(call);

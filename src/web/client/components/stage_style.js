@@ -156,6 +156,7 @@ footer {
 @media (max-width: 30rem) {
   .controls { display: grid; grid-template-columns: repeat(3, 1fr); justify-items: center; max-width: 22rem; margin: 0 auto; }
   #near { top: 4.75rem; }
+  .picture #words .hint { display: none; }
 }
 @media (min-width: 48rem) {
   header { padding: 1.5rem 2rem; }

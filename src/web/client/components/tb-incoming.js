@@ -109,8 +109,8 @@ export class TbIncoming extends Part {
     this.tell("tb-accepting", call); // in the tap: sound may start
     try {
       await call.accept({ ...(await forCalls()), ...options });
+      this.call = null; // first: a dialog that closes takes the focus back to where it was
       this.tell("tb-accepted", call);
-      this.call = null;
     } catch (error) {
       for (const button of buttons) button.disabled = false;
       const { code = "", message, cure = "" } = /** @type {any} */ (error);

@@ -335,6 +335,7 @@ scene("an invite link is made and copied, and whoever opens it is in the call", 
     return { url: `${daemon.url}j/#the-token` };
   });
   await host.page.getByRole("button", { name: "Make a link" }).click();
+  await host.page.getByLabel("Invite link").waitFor();
   const link = await host.page.getByLabel("Invite link").inputValue();
 
   const visitor = await arrives("", { path: "j/" });

@@ -40,9 +40,13 @@ export class TbCallButton extends Part {
       this.hidden = false;
       said.textContent = error.message;
     });
+    /** @type {boolean | null} */
+    let isThere = null;
     this.until(line.on("presence", (people) => {
-      button.disabled = !people.has(to);
-      said.textContent = people.has(to) ? "" : text("nobody_there");
+      if (people.has(to) === isThere) return; // what was said of the last call stays
+      isThere = people.has(to);
+      button.disabled = !isThere;
+      said.textContent = isThere ? "" : text("nobody_there");
     }));
   }
 

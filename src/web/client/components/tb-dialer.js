@@ -32,6 +32,8 @@ li:hover { background: var(--raised); }
 export class TbDialer extends Part {
   /** @type {import("../line.js").Line | null} */
   #line = null;
+  /** The rows there are. */
+  #shown = "";
 
   constructor() {
     super(STYLE);
@@ -96,8 +98,11 @@ export class TbDialer extends Part {
   #update() {
     const { word, all, fits } = this.#people();
     const list = this.#get("people");
+    const shown = JSON.stringify(fits);
     const focused = this.root.activeElement?.getAttribute("data-key");
-    list.replaceChildren(...fits.map((person) => this.#row(person)));
+    // A row that is made anew under a finger loses its press.
+    if (shown !== this.#shown) list.replaceChildren(...fits.map((person) => this.#row(person)));
+    this.#shown = shown;
     if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     this.#get("count").textContent = all.length ? String(all.length) : "";
     this.#get("empty").hidden = all.length > 0;

@@ -179,7 +179,7 @@ export class TbPhone extends Part {
     call.on("ended", ({ reason, by }) => {
       this.#ringing = this.#ringing.filter((other) => other !== call);
       const isSilent = ["declined", "silenced", "merged", "hangup", "cancelled"].includes(reason) || this.call === call;
-      if (!isSilent) this.#notice({ message: endText(reason, call.peer.name || call.peer.user, by, 0), cure: "" }, "info");
+      if (!isSilent) this.#notice({ message: endText(reason === "callee_offline" ? "timeout" : reason, call.peer.name || call.peer.user, by, 0), cure: "" }, "info");
       this.#nextRing();
       this.#get("history")?.refresh();
     });

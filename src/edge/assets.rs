@@ -33,6 +33,7 @@ files! {
     "components/account_store.js",
     "components/alerts.js",
     "components/base.js",
+    "components/device_choice.js",
     "components/phone_style.js",
     "components/stage_style.js",
     "components/styles.js",

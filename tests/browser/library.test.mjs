@@ -1,4 +1,4 @@
-// The README's example, as it stands there, on a page of another origin: two of them call each other.
+// What the README gives for a page of another origin, as it stands there: ten lines that call, and a button in two.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -13,19 +13,22 @@ const TIMEOUT = { timeout: 90_000 };
 let daemon;
 let phones;
 let shop;
+const foreigns = [];
+const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
 before(async () => {
   daemon = await Daemon.start();
   phones = await openPhoneBrowser();
 }, TIMEOUT);
 after(async () => {
-  shop?.closeAllConnections();
-  shop?.close();
+  for (const server of [shop, ...foreigns]) {
+    server?.closeAllConnections();
+    server?.close();
+  }
   await phones?.close();
   await daemon?.stop();
 }, TIMEOUT);
 
 test("ten lines make a call, from a page that is not ours", TIMEOUT, async () => {
-  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
   const [, example] = /```html\n([^]*?)```/.exec(readme.slice(readme.indexOf("## Calls in your page")));
   const lines = example.slice(example.indexOf("import {"), example.indexOf("</script>")).split("\n").filter((line) => line.trim());
   assert.ok(lines.length <= 10, `${lines.length} lines`);
@@ -59,4 +62,63 @@ test("ten lines make a call, from a page that is not ours", TIMEOUT, async () =>
   assert.deepEqual([alice.complaints, bob.complaints], [[], []]);
   await alice.close();
   await bob.close();
+});
+
+/** A page somewhere else that has the button and the policy of the README, and calls `to`. */
+async function openPageWithButton(server, to, token) {
+  const from = readme.slice(readme.indexOf("A call button is two lines"));
+  const ours = (text) => text.replaceAll("wss://turn.example.org", server.url.replace(/^http(.*)\/$/, "ws$1"))
+    .replaceAll("https://turn.example.org/", server.url).replaceAll("https://turn.example.org", server.url.slice(0, -1));
+  const [, lines] = /```html\n([^]*?)```/.exec(from);
+  const [, policy] = /Content-Security-Policy: (.*)/.exec(from);
+  assert.equal(lines.trim().split("\n").length, 2, lines);
+  assert.doesNotMatch(policy, /unsafe|\*|data:|blob:/);
+  const page = ours(lines).replace('to="alice"', `to="${to}"`).replace('token="..."', `token="${token}"`);
+  assert.ok(page.includes(server.url) && page.includes(to) && page.includes(token), page);
+  const foreign = createServer((_, response) => response.setHeader("Content-Type", "text/html")
+    .setHeader("Content-Security-Policy", ours(policy)).end(page)).listen(0, "127.0.0.1");
+  await once(foreign, "listening");
+  const visitor = await Person.arrive(phones.browser, `http://127.0.0.1:${foreign.address().port}/`, "", {
+    init: () => addEventListener("tb-ready", () => (globalThis.isReady = true)),
+  });
+  foreigns.push(foreign);
+  return { visitor, button: visitor.page.locator("tb-call-button") };
+}
+const tokenOf = async (server, user) => /eyJ[\w.-]+/.exec(await server.ask("token", "--user", user))[0];
+
+test("a call button is two lines under a strict policy: nobody is there, then somebody is called", TIMEOUT, async () => {
+  const { visitor, button } = await openPageWithButton(daemon, "alice", await tokenOf(daemon, "visitor"));
+  await button.getByText("Nobody is there right now.").waitFor();
+  assert.equal(await button.getByRole("button", { name: "Call" }).isDisabled(), true);
+
+  const alice = await Person.arrive(phones.browser, daemon.url, "");
+  await alice.page.getByText("I have a token").click();
+  await alice.page.getByLabel("Token").fill(await tokenOf(daemon, "alice"));
+  await alice.page.getByRole("button", { name: "Sign in" }).click();
+  await button.getByText("Nobody is there right now.").waitFor({ state: "hidden" });
+  await button.getByRole("button", { name: "Call" }).click();
+  await alice.accepts();
+  await alice.callIs("active");
+  await alice.hearsMore();
+  await button.getByRole("button", { name: "Hang up" }).click();
+  await alice.callIs("none");
+  await button.getByText(/^Call ended/).waitFor();
+  assert.deepEqual([visitor.complaints, alice.complaints], [[], []]);
+  await alice.close();
+  await visitor.close();
+});
+
+test("where calls are switched off a call button shows nothing at all", TIMEOUT, async () => {
+  const silent = await Daemon.start({ http: ["local_without_key = true", "[tenant.default]", "voice_enabled = false"] });
+  try {
+    const { visitor, button } = await openPageWithButton(silent, "alice", await tokenOf(silent, "visitor"));
+    await visitor.isOnline;
+    await visitor.until(() => visitor.page.evaluate(() => globalThis.isReady), "ready");
+    assert.equal(await button.isVisible(), false);
+    assert.equal(await button.evaluate((one) => one.getBoundingClientRect().height), 0);
+    assert.deepEqual(visitor.complaints, []);
+    await visitor.close();
+  } finally {
+    await silent.stop();
+  }
 });

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 
 import { INSECURE_HOST, openChromium } from "./support/browser.mjs";
 import { Daemon } from "./support/daemon.mjs";
-import { Person, TONE_HZ, openPhoneBrowser } from "./support/phone.mjs";
+import { Person, SCREEN, TONE_HZ, openPhoneBrowser, pitchOf } from "./support/phone.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TIMEOUT = { timeout: 90_000 };
@@ -20,7 +20,7 @@ let browser;
 let daemon;
 before(async () => {
   daemon = await Daemon.start();
-  phones = await openPhoneBrowser();
+  phones = await openPhoneBrowser([`--auto-select-tab-capture-source-by-title=${SCREEN}`]);
   ({ browser } = phones);
 }, TIMEOUT);
 after(async () => {
@@ -62,24 +62,7 @@ async function talk(alice, bob) {
 }
 
 /** The loudest pitch that arrives, Hz. */
-const pitch = (person) => person.page.evaluate(async () => {
-  const { call } = document.querySelector("tb-phone");
-  const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  analyser.fftSize = 4096;
-  context.createMediaStreamSource(call.remoteStream).connect(analyser);
-  const bins = new Uint8Array(analyser.frequencyBinCount);
-  const late = performance.now() + 15_000;
-  let loudest = 0;
-  do {
-    await new Promise((resolve) => requestAnimationFrame(resolve));
-    analyser.getByteFrequencyData(bins);
-    loudest = bins.indexOf(Math.max(...bins));
-  } while (bins[loudest] < 100 && performance.now() < late);
-  const hertz = (loudest * context.sampleRate) / analyser.fftSize;
-  await context.close();
-  return hertz;
-});
+const pitch = (person) => person.page.evaluate(pitchOf);
 
 scene("two people see each other, call, and hear each other through the relay until one mutes or hangs up", async () => {
   const [alice, bob] = await two({ relayOnly: true });
@@ -166,9 +149,14 @@ for (const who of ["caller", "callee"]) {
   });
 }
 
-scene("a camera and a screen come and go in a call", async () => {
+scene("a camera and a screen come and go in a call, and the browser's own button ends the screen", async () => {
   const [alice, bob] = await two();
   await talk(alice, bob);
+  const size = () => bob.page.evaluate(() => {
+    const { videoWidth, videoHeight } = document.querySelector("tb-phone").shadowRoot
+      .querySelector("tb-active-call").shadowRoot.getElementById("far");
+    return `${videoWidth}x${videoHeight}`;
+  });
   const sees = (wanted) => bob.page.waitForFunction((picture) => {
     const stage = document.querySelector("tb-phone").shadowRoot.querySelector("tb-active-call").shadowRoot;
     const { videoWidth } = stage.getElementById("far");
@@ -176,6 +164,18 @@ scene("a camera and a screen come and go in a call", async () => {
   }, wanted, { timeout: 20_000 });
   await alice.control("Camera on").click();
   await sees(true);
+  const camera = await size();
+  const slides = await alice.openScreen({ width: 500, height: 900 });
+  await alice.page.bringToFront();
+  await alice.control("Share screen").click();
+  await bob.page.getByText(`${alice.name} shares the screen`).waitFor();
+  await bob.until(async () => (await size()) !== camera, "a picture of another size");
+  await sees(true);
+  const screen = await size();
+  await slides.close(); // its track ends, as by the browser's "Stop sharing"
+  await alice.control("Share screen").waitFor();
+  await bob.page.getByText(`${alice.name} shares the screen`).waitFor({ state: "hidden" });
+  await bob.until(async () => (await size()) !== screen, "the camera again");
   await alice.control("Camera off").click();
   await sees(false);
 });
@@ -192,28 +192,48 @@ scene("hold silences both sides until it is taken back", async () => {
   await bob.hearsMore();
 });
 
-scene("a call is made, taken and ended by keyboard alone", async () => {
+/** What a screen reader says where the focus is: "button: Accept". */
+async function focused({ context, page }) {
+  const session = await context.newCDPSession(page);
+  const { nodes } = await session.send("Accessibility.getFullAXTree");
+  await session.detach();
+  const at = nodes.filter(({ properties = [] }) => properties.some(({ name, value }) => name === "focused" && value.value));
+  const { role, name } = at.at(-1) ?? {};
+  return `${role?.value}: ${name?.value}`;
+}
+
+/** Tab after Tab until this is said. */
+async function tabsTo(person, wanted) {
+  const heard = [];
+  for (let times = 0; times < 40; times += 1) {
+    heard.push(await focused(person));
+    if (heard.at(-1) === wanted) return;
+    await person.page.keyboard.press("Tab");
+  }
+  assert.fail(`never at ${wanted}: ${heard.join("; ")}`);
+}
+
+scene("a call is made, taken and ended by keyboard alone, by what a screen reader says", async () => {
   const [alice, bob] = await two();
-  await alice.page.getByLabel("Call somebody").focus();
+  await tabsTo(alice, "textbox: Call somebody");
   await alice.page.keyboard.type(bob.name);
   await alice.page.keyboard.press("Enter");
   await bob.incoming().waitFor();
   // Focus is on the dialog, not on Accept: Enter that was meant for something else takes no call.
   await bob.page.keyboard.press("Enter");
   assert.equal(await bob.page.evaluate(() => document.querySelector("tb-phone").call), null);
-  assert.equal(await bob.incoming().count(), 1);
-  const focused = () => bob.page.evaluate(() => {
-    let at = document.activeElement;
-    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-    return at?.id || at?.tagName;
-  });
-  assert.equal(await focused(), "DIALOG");
-  for (let times = 0; times < 5 && (await focused()) !== "accept"; times += 1) await bob.page.keyboard.press("Tab");
+  assert.equal(await focused(bob), `alertdialog: ${alice.name} is calling`);
+  await tabsTo(bob, "button: Accept");
   await bob.page.keyboard.press("Enter");
-  await alice.callIs("active");
-  await alice.control("Hang up").focus();
+  await Promise.all([alice.callIs("active"), bob.callIs("active")]);
+  assert.equal(await focused(bob), `region: Call with ${alice.name}`);
+  await tabsTo(bob, "button: Mute");
+  await bob.page.keyboard.press("Space");
+  assert.equal(await focused(bob), "button: Unmute");
+  await tabsTo(alice, "button: Hang up");
   await alice.page.keyboard.press("Enter");
   await bob.callIs("none");
+  assert.equal(await focused(bob), "textbox: Call somebody");
 });
 
 scene("Escape silences this device only: the caller hears it ring on, and the dialog is gone", async () => {
@@ -315,6 +335,7 @@ scene("an invite link is made and copied, and whoever opens it is in the call", 
     return { url: `${daemon.url}j/#the-token` };
   });
   await host.page.getByRole("button", { name: "Make a link" }).click();
+  await host.page.getByLabel("Invite link").waitFor();
   const link = await host.page.getByLabel("Invite link").inputValue();
 
   const visitor = await arrives("", { path: "j/" });
@@ -366,7 +387,7 @@ test("without a tap sound is off, and the page says so until there is one", TIME
     await bob.hearsMore();
     const playing = await bob.page.evaluate(() => {
       const stage = document.querySelector("tb-phone").shadowRoot.querySelector("tb-active-call").shadowRoot;
-      return !stage.getElementById("far").paused;
+      return !stage.getElementById("sound").paused;
     });
     assert.equal(playing, true, "the tap on Accept let the sound out");
   } finally {
@@ -402,8 +423,24 @@ for (const colorScheme of ["light", "dark"]) {
         const nobody = await arrives("", options);
         await nobody.page.getByLabel("Your name").waitFor();
         await look(nobody, "sign-in");
+        const invited = await arrives("", { ...options, path: "j/#a-token" });
+        await invited.page.getByRole("button", { name: "Start the test" }).click();
+        await invited.page.getByText("We hear you.").waitFor();
+        await look(invited, "invite");
         const [alice, bob] = await two(options);
         await look(alice, "idle");
+        await alice.page.getByRole("button", { name: "Make a link" }).click();
+        await alice.page.getByLabel("Invite link").waitFor();
+        await alice.page.evaluate(() => {
+          const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          navigator.mediaDevices.getUserMedia = () => {
+            navigator.mediaDevices.getUserMedia = real;
+            return Promise.reject(new DOMException("no", "NotAllowedError"));
+          };
+        });
+        await alice.calls(bob.name);
+        await alice.page.getByRole("button", { name: "Call without microphone" }).waitFor();
+        await look(alice, "denied");
         await alice.page.getByLabel("Call somebody").fill("nobody-at-all");
         await alice.page.keyboard.press("Enter");
         await alice.page.getByText("nobody-at-all is not online").waitFor();
@@ -417,8 +454,23 @@ for (const colorScheme of ["light", "dark"]) {
         await bob.page.waitForFunction(() => document.querySelector("tb-phone").call.words);
         await bob.control("Devices").click();
         await bob.page.locator("#choose-microphone").waitFor();
-        await look(alice, "active");
         await look(bob, "active-video");
+        await bob.control("Devices").click();
+        await alice.openScreen({ width: 800, height: 500 });
+        await alice.page.bringToFront();
+        await alice.control("Share screen").click();
+        await bob.page.getByText(`${alice.name} shares the screen`).waitFor();
+        await look(bob, "screen");
+        await look(alice, "active");
+        await alice.control("Stop sharing").click();
+        await alice.control("Camera off").click();
+        await alice.control("Hold").click();
+        await bob.page.getByText(`${alice.name} put you on hold`).waitFor();
+        await look(bob, "held");
+        await alice.hangsUp();
+        await Promise.all([alice.callIs("none"), bob.callIs("none")]);
+        await bob.page.locator("tb-history li[data-status=COMPLETED]").waitFor();
+        await look(bob, "history");
       } finally {
         if (!kept) await rm(directory, { recursive: true, force: true });
       }

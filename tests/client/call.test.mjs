@@ -332,12 +332,14 @@ test("a device that is unplugged is replaced by another, and the call says so", 
   const call = await talk();
   const told = call.next("unplugged");
   devices.opened[0].onended();
-  assert.deepEqual(await told, { device: "microphone", isReplaced: true });
+  assert.deepEqual(await told, { device: "microphone", isReplaced: true, error: null });
   assert.equal(call.local.audio, devices.opened[1]);
   devices.refuse = "NotFoundError";
   const again = call.next("unplugged");
   devices.opened[1].onended();
-  assert.deepEqual(await again, { device: "microphone", isReplaced: false });
+  const { error, ...how } = await again;
+  assert.deepEqual([how, error.code], [{ device: "microphone", isReplaced: false }, "microphone_missing"]);
+  assert.equal((await server.frame(of("call.update"))).d.muted, true, "the other side learns that nothing will be heard");
   assert.equal(call.state, "active");
 });
 

@@ -162,7 +162,9 @@ impl<'a> Side<'a> {
                     let is_ours = sessions.is_empty()
                         || is_of_session(relay, &sessions)
                         || !relay.username.contains('~');
-                    if is_ours && event.at_unix_ms >= relays_from {
+                    // One that was given back before belongs to the call before.
+                    let is_over = relay.ended_at_unix_ms.is_some_and(|at| at < row.started_at);
+                    if is_ours && !is_over && event.at_unix_ms >= relays_from {
                         side.relays.push(relay);
                     }
                 }

@@ -67,6 +67,7 @@ export class Call extends Controls {
     call.id = view.call;
     call.media = view.media;
     call.wasHere = view.you !== null;
+    call.isMuted = call.wasHere && Boolean(mine?.muted); // who was not heard before a reload is not heard after it
     call.#see({ ...view, you: mine?.party ?? null });
     return call;
   }

@@ -40,7 +40,7 @@
  * @property {{ party: number, metric: string, value: number, cleared: boolean }} warning
  * @property {() => Promise<void>} blocked the browser wants a tap before sound: run this in it
  * @property {import("./errors.js").TurnbellError} problem
- * @property {{ device: "microphone" | "camera", isReplaced: boolean }} unplugged
+ * @property {import("./media.js").Unplugged} unplugged
  * @property {{ reason: string, by: string | null }} ended `by`: the user's own device that was first
  *
  * @typedef {object} Host what a call needs of its line

@@ -43,6 +43,9 @@ export class Controls extends Emitter {
 
   /** @protected @type {CallOptions} */
   chosen = {};
+  /** What the other side was told of us. @type {Record<string, boolean>} */
+  #told = {};
+  #hadPicture = false;
   #host;
 
   /** @param {Host} host @param {"outgoing" | "incoming"} direction @param {Partial<Other>} peer */
@@ -56,11 +59,19 @@ export class Controls extends Emitter {
     };
     // They end with `local.close`.
     this.local.on("change", () => this.#localChanged());
-    this.local.on("unplugged", (what) => this.emit("unplugged", what));
+    this.local.on("unplugged", (what) => {
+      this.chosen = { ...this.chosen, [what.device]: undefined };
+      this.emit("unplugged", what);
+    });
   }
 
   get isCameraOn() {
     return this.local.camera !== null;
+  }
+
+  /** Nothing is heard of us: muted, or there is no microphone. */
+  get isSilent() {
+    return this.isMuted || this.local.audio === null;
   }
 
   get isSharing() {
@@ -71,7 +82,7 @@ export class Controls extends Emitter {
   mute(isMuted) {
     this.isMuted = isMuted;
     this.apply();
-    this.tell({ muted: isMuted });
+    this.#tellSeen();
   }
 
   /** Both sides hear nothing until it is taken back. @param {boolean} isOnHold */
@@ -86,7 +97,6 @@ export class Controls extends Emitter {
   async setCamera(isOn) {
     if (isOn) await this.local.openCamera(this.chosen.camera || undefined);
     else this.local.closeCamera();
-    this.tell({ video_muted: !isOn });
   }
 
   /** @param {boolean} isOn */
@@ -95,7 +105,7 @@ export class Controls extends Emitter {
     else this.local.closeScreen();
   }
 
-  /** @param {string} id */
+  /** Also for who has none so far. @param {string} [id] the default one without */
   async useMicrophone(id) {
     await this.local.openMicrophone(id);
     this.chosen = { ...this.chosen, microphone: id };
@@ -114,9 +124,23 @@ export class Controls extends Emitter {
 
   #localChanged() {
     this.apply();
-    if (this.id && this.answeredAt !== null) this.tell({ screen: this.isSharing });
+    this.#tellSeen();
     this.emit("local", new MediaStream([this.local.audio, this.local.video].filter((track) => track !== null)));
     this.emit("update", undefined);
+  }
+
+  /**
+   * What has changed of what the other side sees and hears. That a picture stops is told with the end of a screen, too:
+   * it is not to be seen from the track (Firefox shows the last one for ever).
+   */
+  #tellSeen() {
+    if (this.answeredAt === null) return this.emit("update", undefined);
+    this.#hadPicture ||= this.media.video || this.local.video !== null;
+    const seen = { muted: this.isSilent, screen: this.isSharing, video_muted: this.#hadPicture && !this.isCameraOn };
+    const changes = Object.entries(seen).filter(([name, is]) => is !== (this.#told[name] ?? false));
+    this.#told = seen;
+    if (changes.length) this.tell(Object.fromEntries(changes));
+    else this.emit("update", undefined);
   }
 
   /** @protected Who holds or is held is neither heard nor seen. */
@@ -130,8 +154,8 @@ export class Controls extends Emitter {
 
   /** @protected What the other side could not know before. */
   tellAll() {
-    const isDark = this.media.video && !this.isCameraOn;
-    if (this.isMuted || isDark) this.tell({ muted: this.isMuted, ...(isDark && { video_muted: true }) });
+    this.#told = {};
+    this.#tellSeen();
   }
 
   /** @protected @param {Record<string, boolean>} changes */

@@ -4,9 +4,12 @@ import { Emitter } from "./emitter.js";
 import { TurnbellError, ensureSecureContext, fromDevice } from "./errors.js";
 
 /**
+ * @typedef {{ device: "microphone" | "camera", isReplaced: boolean, error: TurnbellError | null }} Unplugged
+ *   `error`: why the default one is not used in its place
+ *
  * @typedef {object} MediaEvents
  * @property {void} change which tracks there are
- * @property {{ device: "microphone" | "camera", isReplaced: boolean }} unplugged
+ * @property {Unplugged} unplugged it was pulled out, or the browser took it away
  */
 
 /** @extends {Emitter<MediaEvents>} */
@@ -82,15 +85,16 @@ export class LocalMedia extends Emitter {
     if (this.#isClosed || this[place] !== track) return;
     if (place === "screen") return this.closeScreen();
     const device = place === "audio" ? "microphone" : "camera";
-    let isReplaced = false;
+    /** @type {TurnbellError | null} */
+    let error = null;
     try {
       if (device === "microphone") await this.openMicrophone();
       else await this.openCamera();
-      isReplaced = true;
-    } catch {
-      this.#replace(place, null);
+    } catch (refusal) {
+      error = /** @type {TurnbellError} */ (refusal);
+      if (this[place] === track) this.#replace(place, null);
     }
-    this.emit("unplugged", { device, isReplaced });
+    if (!this.#isClosed) this.emit("unplugged", { device, isReplaced: error === null, error });
   }
 }
 
@@ -113,7 +117,7 @@ async function open(device, id) {
 }
 
 /**
- * The devices there are. Their names are empty until the browser was allowed to use one.
+ * The devices there are. Names, and all but one of a kind, are kept back until the browser was allowed to use one.
  * @returns {Promise<{ microphones: MediaDeviceInfo[], cameras: MediaDeviceInfo[], speakers: MediaDeviceInfo[] }>}
  */
 export async function devices() {
@@ -125,6 +129,16 @@ export async function devices() {
     cameras: of("videoinput"),
     speakers: canChooseSpeaker ? of("audiooutput") : [],
   };
+}
+
+/**
+ * Tells of devices that are plugged in or pulled out.
+ * @param {() => void} changed
+ * @returns {() => void} ends it
+ */
+export function onDevices(changed) {
+  navigator.mediaDevices?.addEventListener("devicechange", changed);
+  return () => navigator.mediaDevices?.removeEventListener("devicechange", changed);
 }
 
 /** How loud a stream is, 0 to 1; ask it as often as you paint. */

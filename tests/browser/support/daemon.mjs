@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 
 const READY_MS = 20_000;
 const STOP_MS = 10_000;
+const RECORD_MS = 30_000;
 export const SECRET = "a secret that only this test knows";
 
 export class Daemon {
@@ -116,6 +117,17 @@ export class Daemon {
       this.binary, [...words, "--config", this.config], { cwd: this.directory },
     );
     return stdout;
+  }
+
+  /** A call and its timeline on record, once it has ended and `isWhole` says so. */
+  async callOnRecord(id, isWhole = () => true) {
+    const late = performance.now() + RECORD_MS;
+    for (;;) {
+      const said = await this.ask("calls", id, "--json").catch(() => "{}"); // not written yet
+      const { call, timeline } = JSON.parse(said).call ?? {};
+      if (call?.ended_at && isWhole(call)) return { call, timeline };
+      if (performance.now() > late) throw new Error(`not on record: ${id}: ${said}`);
+    }
   }
 
   /** Makes an API key by the daemon's own command. */

@@ -8,6 +8,8 @@ import { Conversation } from "../../client/support/schema.mjs";
 import { openChromium } from "./browser.mjs";
 
 export const TONE_HZ = 440;
+/** Title of the tab that is shared, where the browser was started to choose it. */
+export const SCREEN = "Slides to share";
 
 /** A browser whose microphone hears a tone for ever, on and off: what never changes is filtered out as noise. */
 export async function openPhoneBrowser(more = []) {
@@ -171,6 +173,23 @@ export class Person {
     });
   }
 
+  /** The token of whoever is signed in. */
+  token() {
+    return this.page.evaluate(() => {
+      const key = Object.keys(localStorage).find((name) => name.startsWith("turnbell:account:"));
+      return JSON.parse(localStorage.getItem(key)).token;
+    });
+  }
+
+  /** A tab to share; it moves, as captures of what stands still send nothing. */
+  async openScreen(viewport) {
+    const tab = await this.context.newPage();
+    await tab.setViewportSize(viewport);
+    await tab.setContent(`<title>${SCREEN}</title><h1 id="count">0</h1>`);
+    await tab.evaluate(() => setInterval(() => (document.getElementById("count").textContent += "."), 200));
+    return tab;
+  }
+
   words() {
     return this.page.locator("tb-active-call #four").textContent();
   }
@@ -178,6 +197,26 @@ export class Person {
   close() {
     return this.context.close();
   }
+}
+
+/** In a page in a call: the loudest pitch that arrives, Hz. */
+export async function pitchOf() {
+  const { call } = document.querySelector("tb-phone");
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 4096;
+  context.createMediaStreamSource(call.remoteStream).connect(analyser);
+  const bins = new Uint8Array(analyser.frequencyBinCount);
+  const late = performance.now() + 15_000;
+  let loudest = 0;
+  do {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    analyser.getByteFrequencyData(bins);
+    loudest = bins.indexOf(Math.max(...bins));
+  } while (bins[loudest] < 100 && performance.now() < late);
+  const hertz = (loudest * context.sampleRate) / analyser.fftSize;
+  await context.close();
+  return hertz;
 }
 
 function forceRelay() {

@@ -23,7 +23,8 @@ export function h(tag, attributes = {}, ...children) {
 /** Strokes on a field of 24 by 24. @type {Record<string, string>} */
 const ICONS = {
   phone: "M6.6 3.5 9 3l2 5-2.2 1.6a12 12 0 0 0 5.6 5.6L16 13l5 2-.5 2.4a3 3 0 0 1-3.2 2.4C10.4 19.2 4.8 13.6 4.2 6.700a3 3 0 0 1 2.4-3.200Z",
-  end: "M3.2 14.600c5-4.3 12.6-4.3 17.6 0l-1.7 2.7-4.1-1.5-.4-2.400a10 10 0 0 0-5.2 0L9 15.800l-4.1 1.5-1.7-2.700Z",
+  people: "M9 11.500a3.25 3.25 0 1 0 0-6.500 3.25 3.25 0 0 0 0 6.500ZM3 19a6 6 0 0 1 12 0M16 5.300a3.25 3.25 0 0 1 0 5.900M17.500 13.700A6 6 0 0 1 21 19",
+  clock: "M12 20.500a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17ZM12 7.500V12l3 2",
   mic: "M12 4a2.5 2.5 0 0 0-2.5 2.500v5a2.5 2.5 0 0 0 5 0v-5A2.5 2.5 0 0 0 12 4Zm-6 7.500a6 6 0 0 0 12 0M12 17.500V21m-3 0h6",
   mic_off: "M9.5 8v3.500a2.5 2.5 0 0 0 4.2 1.800M14.5 11V6.500a2.5 2.5 0 0 0-4.7-1.200M6 11.500a6 6 0 0 0 9.7 4.700M18 11.500a6 6 0 0 1-.5 2.400M12 17.500V21m-3 0h6M4 4l16 16",
   video: "M4 8.500A1.5 1.5 0 0 1 5.5 7h8A1.5 1.5 0 0 1 15 8.500v7a1.5 1.5 0 0 1-1.5 1.500h-8A1.5 1.5 0 0 1 4 15.500v-7Zm11 2 5-2.500v8l-5-2.5",
@@ -53,7 +54,9 @@ export function icon(name) {
   svg.setAttribute("aria-hidden", "true");
   svg.classList.add("icon");
   const path = document.createElementNS(space, "path");
-  path.setAttribute("d", ICONS[name] ?? "");
+  // The receiver is laid down to end a call.
+  path.setAttribute("d", ICONS[name === "end" ? "phone" : name] ?? "");
+  if (name === "end") path.setAttribute("transform", "rotate(135 12 12)");
   svg.append(path);
   return svg;
 }

@@ -21,7 +21,7 @@ h1 { font-size: 1.125rem; letter-spacing: -0.01em; }
 .me { display: flex; align-items: center; gap: 0.5rem; min-width: 0; }
 .me .avatar { --size: 2.25rem; }
 .me b { max-width: 12rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
-select { width: auto; border-radius: 1.5rem; border-color: var(--line); background: var(--card); font-size: 0.9375rem; }
+header select { width: auto; border-radius: 1.5rem; border-color: var(--line); background-color: var(--card); font-size: 0.9375rem; }
 #state { display: flex; align-items: center; gap: 0.5rem; padding: 0.625rem 1rem; margin-bottom: 1rem; border-radius: 0.75rem; background: var(--raised); }
 #state:empty { display: none; }
 #notices { display: grid; gap: 0.75rem; }
@@ -38,7 +38,7 @@ select { width: auto; border-radius: 1.5rem; border-color: var(--line); backgrou
   .brand h1 { display: none; }
   .me .avatar { display: none; }
   .me b { max-width: 8rem; }
-  select { padding-inline: 0.75rem 0.25rem; }
+  header select { padding-left: 0.875rem; }
 }
 @media (min-width: 52rem) {
   .page { padding-inline: 2rem; }

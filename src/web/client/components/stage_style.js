@@ -22,7 +22,6 @@ export const STAGE = sheet(`
 #far { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; opacity: 0; }
 #far.contain { object-fit: contain; background: #000000; }
 .picture #far { opacity: 1; }
-.picture #face .who { visibility: hidden; }
 header {
   display: flex;
   flex-wrap: wrap;
@@ -30,7 +29,8 @@ header {
   gap: 0.5rem 1rem;
   padding: 1rem 1.25rem;
 }
-.picture header { background: linear-gradient(rgb(0 0 0 / 0.65), rgb(0 0 0 / 0.35)); }
+.picture header { background: linear-gradient(rgb(0 0 0 / 0.7), rgb(0 0 0 / 0.45) 60%, rgb(0 0 0 / 0)); padding-bottom: 2rem; }
+.picture #state, .picture .mark, .picture .mark .detail { color: #ffffff; }
 .title { display: grid; }
 h2 { font-size: 1.25rem; line-height: 1.25; }
 #state { color: #c3d2cb; font-size: 1rem; }
@@ -45,9 +45,14 @@ h2 { font-size: 1.25rem; line-height: 1.25; }
 .poor .bars i:first-child { background: #ff9a91; }
 #face { display: grid; align-content: center; justify-items: center; gap: 1rem; min-height: 0; padding: 0.5rem 1rem; }
 #face .avatar { --size: min(9rem, 26vh); box-shadow: 0 0 0 0.5rem rgb(255 255 255 / 0.06), 0 0 0 1.25rem rgb(255 255 255 / 0.035); }
+.waits #face .avatar { animation: breathe 2.4s ease-in-out infinite; }
+@keyframes breathe { 50% { box-shadow: 0 0 0 0.875rem rgb(255 255 255 / 0.09), 0 0 0 2.25rem rgb(255 255 255 / 0.045); } }
 .hint { color: #c3d2cb; font-size: 0.9375rem; text-align: center; }
 #hint { min-height: 1.5rem; }
-.picture #hint:not(:empty) { align-self: end; padding: 0.2rem 0.75rem; border-radius: 1rem; background: rgb(0 0 0 / 0.6); }
+.picture #face { align-content: end; }
+.picture #face .who { display: none; }
+.picture #hint { color: #ffffff; }
+.picture #hint:not(:empty) { padding: 0.25rem 0.875rem; border-radius: 1rem; background: rgb(0 0 0 / 0.65); }
 #near {
   position: absolute;
   right: 1rem;
@@ -82,24 +87,38 @@ h2 { font-size: 1.25rem; line-height: 1.25; }
 }
 #words .icon { width: 1.125rem; height: 1.125rem; color: #7fe3be; }
 #four { font-weight: 650; letter-spacing: 0.01em; }
-.picture #words { background: rgb(0 0 0 / 0.55); }
+.picture #words { justify-self: center; margin-bottom: 0.5rem; border-radius: 1.25rem; background: rgb(0 0 0 / 0.65); }
+.picture #words .hint { color: #ffffff; }
 .panel {
+  position: absolute;
+  z-index: 1;
+  max-height: calc(100dvh - 18rem);
+  overflow: auto;
+  right: 0;
+  bottom: 100%;
+  left: 0;
   display: grid;
   gap: 0.75rem;
   width: min(26rem, calc(100% - 2rem));
-  margin: 0 auto 0.75rem;
-  padding: 1rem;
+  margin: 0 auto 0.5rem;
+  padding: 1rem 1.125rem 1.25rem;
+  box-shadow: 0 16px 48px rgb(0 0 0 / 0.5);
   border: 1px solid rgb(255 255 255 / 0.14);
   border-radius: 1rem;
   background: #16211e;
 }
-.panel select { margin-top: 0.25rem; background: #0e1614; color: #f2f6f4; border-color: #71827a; }
+.chooses #words { visibility: hidden; }
+.panel select { margin-top: 0.25rem; background-color: #0e1614; color: #f2f6f4; border-color: #71827a; }
+.panel label { font-size: 0.9375rem; }
 footer {
   padding: 0.5rem 0.75rem max(1rem, env(safe-area-inset-bottom));
   background: linear-gradient(rgb(0 0 0 / 0), rgb(0 0 0 / 0.35));
 }
-.picture footer { background: rgb(0 0 0 / 0.6); }
-.level { width: min(14rem, 50%); height: 4px; margin: 0 auto 0.75rem; border-radius: 2px; background: rgb(255 255 255 / 0.14); overflow: hidden; }
+.picture footer { padding-top: 1.5rem; background: linear-gradient(rgb(0 0 0 / 0), rgb(0 0 0 / 0.6) 35%, rgb(0 0 0 / 0.75)); }
+.picture .disc { background: rgb(20 30 27 / 0.82); }
+.picture .pressed .disc { background: #f2f6f4; }
+.picture .control.end .disc { background: #d43a31; }
+.level { width: 8rem; height: 4px; margin: 0 auto 0.875rem; border-radius: 2px; background: rgb(255 255 255 / 0.14); overflow: hidden; }
 .level i { display: block; height: 100%; border-radius: 2px; background: #7fe3be; transform: scaleX(0); transform-origin: left; }
 .controls { display: flex; flex-wrap: wrap; justify-content: center; gap: 0.5rem 0.375rem; }
 .control {
@@ -130,11 +149,14 @@ footer {
 .control:hover:enabled .disc { background: rgb(255 255 255 / 0.24); }
 .pressed .disc { background: #f2f6f4; color: #10201b; }
 .control.pressed:hover:enabled .disc { background: #ffffff; }
+.control:focus-visible { outline: none; }
+.control:focus-visible .disc { outline: 3px solid #7fe3be; outline-offset: 3px; }
 .control.end .disc { background: #d43a31; color: #ffffff; }
 .control.end:hover:enabled .disc { background: #e5554c; }
 @media (max-width: 30rem) {
   .controls { display: grid; grid-template-columns: repeat(3, 1fr); justify-items: center; max-width: 22rem; margin: 0 auto; }
   #near { top: 4.75rem; }
+  .picture #words .hint { display: none; }
 }
 @media (min-width: 48rem) {
   header { padding: 1.5rem 2rem; }

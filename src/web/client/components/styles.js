@@ -48,7 +48,7 @@ export const BASE = `
 [hidden] { display: none !important; }
 h1, h2, h3, p, ul, dl, dd { margin: 0; padding: 0; }
 ul { list-style: none; }
-h2 { font-size: 1.0625rem; font-weight: 650; letter-spacing: -0.005em; }
+h2 { font-size: 1.0625rem; font-weight: 650; letter-spacing: -0.005em; text-wrap: balance; }
 .quiet { color: var(--quiet); }
 .small { font-size: 0.875rem; }
 .card {
@@ -106,6 +106,18 @@ input, select {
   color: var(--ink);
   font: inherit;
 }
+select {
+  padding-right: 2.25rem;
+  appearance: none;
+  background-image: linear-gradient(45deg, transparent 50%, currentColor 50%), linear-gradient(135deg, currentColor 50%, transparent 50%);
+  background-position: right 1.3rem center, right 0.95rem center;
+  background-size: 0.35rem 0.35rem;
+  background-repeat: no-repeat;
+  font-weight: 400;
+  text-overflow: ellipsis;
+  cursor: pointer;
+}
+@media (forced-colors: active) { select { appearance: auto; background-image: none; } }
 input::placeholder { color: var(--quiet); opacity: 1; }
 .avatar {
   --size: 2.75rem;
@@ -128,6 +140,9 @@ input::placeholder { color: var(--quiet); opacity: 1; }
 .hue-3 { background: linear-gradient(145deg, #a5501d, #8d2f3b); }
 .hue-4 { background: linear-gradient(145deg, #4f6b1c, #1f6a4a); }
 .hue-5 { background: linear-gradient(145deg, #5a48b0, #8a3590); }
+.empty { display: grid; justify-items: center; gap: 0.25rem; padding: 1.75rem 1rem 1.25rem; text-align: center; color: var(--quiet); }
+.empty .icon { width: 3rem; height: 3rem; margin-bottom: 0.5rem; padding: 0.75rem; border-radius: 50%; background: var(--raised); color: var(--accent); }
+.empty p:first-of-type { color: var(--ink); font-weight: 600; }
 .sr {
   position: absolute;
   width: 1px;
@@ -138,7 +153,7 @@ input::placeholder { color: var(--quiet); opacity: 1; }
 }
 .notice {
   display: flex;
-  align-items: flex-start;
+  align-items: center;
   gap: 0.75rem;
   padding: 0.75rem 0.5rem 0.75rem 1rem;
   border: 1px solid var(--line);
@@ -146,6 +161,8 @@ input::placeholder { color: var(--quiet); opacity: 1; }
   border-radius: 0.75rem;
   background: var(--card);
 }
+.notice p:first-child:not(:last-child) { font-weight: 600; }
+.notice button.small { margin: 0.625rem 0.5rem 0 0; }
 .notice.info { border-left-color: var(--accent); }
 .notice > div { flex: 1; padding: 0.3rem 0; }
 .notice p + p { color: var(--quiet); }

@@ -1,7 +1,8 @@
 // `<tb-active-call>`: a call that is made or going on. Set `call`. Events: `tb-ended` (detail: the call).
 
-import { Meter, devices } from "../media.js";
+import { Meter, onDevices } from "../media.js";
 import { Part, avatar, define, h, icon } from "./base.js";
+import { chosen, choices } from "./device_choice.js";
 import { STAGE } from "./stage_style.js";
 import { clock, text } from "./texts.js";
 
@@ -37,8 +38,10 @@ export class TbActiveCall extends Part {
       call.on("quality", () => this.#update()),
       call.on("local", (stream) => this.#showLocal(stream)),
       call.on("blocked", (play) => this.#blocked(play)),
-      call.on("unplugged", ({ device, isReplaced }) =>
-        this.#say(`${text(`unplugged_${device}`)} ${text(isReplaced ? "replaced_device" : "no_device")}`)),
+      call.on("unplugged", ({ device, isReplaced, error }) => this.#say(error?.code.endsWith("_denied")
+        ? `${error.message} ${text("no_device")}`
+        : `${text(`unplugged_${device}`)} ${text(isReplaced ? "replaced_device" : "no_device")}`)),
+      onDevices(() => this.#list()),
       call.on("warning", ({ metric, cleared }) => {
         if (metric === "one_way_audio") this.#say(cleared ? "" : text("one_way"));
       }),
@@ -47,7 +50,11 @@ export class TbActiveCall extends Part {
         this.tell("tb-ended", call);
       }),
     );
+    // The sound has an element of its own: with the picture it would wait for a camera that sends nothing.
+    this.#get("far").muted = true;
     call.attach(this.#get("far"));
+    call.attach(this.#get("sound"));
+    this.#useSpeaker();
     this.#showLocal(new MediaStream([call.local.audio, call.local.video].filter((track) => track !== null)));
     this.#update();
     this.#paint();
@@ -79,7 +86,8 @@ export class TbActiveCall extends Part {
     const control = (/** @type {string} */ id, /** @type {() => unknown} */ act, more = {}) =>
       h("button", { id, class: "control", onclick: () => this.#try(act), ...more }, h("span", { class: "disc" }), h("span", { class: "name" }));
     this.root.append(h("section", { id: "stage", part: "stage", tabindex: "-1", "aria-label": text("in_call", { name }) },
-      h("video", { id: "far", part: "video", playsinline: true }),
+      h("video", { id: "far", part: "video", playsinline: true, muted: true }),
+      h("audio", { id: "sound" }),
       h("header", {},
         h("div", { class: "title" }, h("h2", { id: "name" }, name), h("p", { id: "state" })),
         h("p", { id: "quality", hidden: true })),
@@ -89,11 +97,11 @@ export class TbActiveCall extends Part {
       h("button", { id: "tap", class: "primary", hidden: true }, icon("sound"), text("tap_to_hear", { name })),
       h("div", { id: "words", hidden: true }, icon("lock"), h("span", { class: "sr" }, text("words_label")),
         h("b", { id: "four" }), h("span", { class: "hint" }, text("words_hint"))),
-      h("div", { id: "panel", class: "panel", hidden: true }),
       h("footer", {},
+        h("div", { id: "panel", class: "panel", hidden: true, onkeydown: (/** @type {KeyboardEvent} */ { key }) => key === "Escape" && this.#closePanel() }),
         h("div", { class: "level", "aria-hidden": "true" }, h("i", { id: "level" })),
         h("div", { class: "controls" },
-          control("mute", () => call.mute(!call.isMuted)),
+          control("mute", () => (call.local.audio ? call.mute(!call.isMuted) : call.useMicrophone().then(() => call.mute(false)))),
           control("camera", () => call.setCamera(!call.isCameraOn)),
           control("screen", () => call.shareScreen(!call.isSharing)),
           control("hold", () => call.hold(!call.isOnHold)),
@@ -113,7 +121,7 @@ export class TbActiveCall extends Part {
       this.#get("who").replaceChildren(avatar(name));
       this.#get("stage").setAttribute("aria-label", text("in_call", { name }));
     }
-    this.#button("mute", call.isMuted ? "mic_off" : "mic", call.isMuted ? "unmute" : "mute", call.isMuted, true);
+    this.#button("mute", call.isSilent ? "mic_off" : "mic", !call.local.audio ? "microphone_on" : call.isMuted ? "unmute" : "mute", call.isSilent, true);
     this.#button("camera", call.isCameraOn ? "video" : "video_off", call.isCameraOn ? "camera_off" : "camera_on", call.isCameraOn, true);
     this.#button("screen", "screen", call.isSharing ? "stop_sharing" : "share_screen", call.isSharing, isUp);
     this.#button("hold", call.isOnHold ? "play" : "pause", call.isOnHold ? "resume" : "hold", call.isOnHold, isUp);
@@ -122,6 +130,7 @@ export class TbActiveCall extends Part {
     const picture = call.remoteStream?.getVideoTracks().some((track) => !track.muted && track.readyState === "live");
     const isSeen = Boolean(picture) && isUp && !call.peer.hold && (!call.peer.video_muted || call.peer.screen);
     this.#get("stage").classList.toggle("picture", isSeen);
+    this.#get("stage").classList.toggle("waits", !isUp);
     this.#get("far").classList.toggle("contain", call.peer.screen);
     this.#get("hint").textContent = call.peer.hold ? text("held_by", { name })
       : call.isOnHold ? text("on_hold")
@@ -130,7 +139,7 @@ export class TbActiveCall extends Part {
             : call.peer.muted ? text("muted_other", { name }) : "";
     this.#get("four").textContent = call.words?.join(" · ") ?? "";
     this.#get("words").hidden = !call.words;
-    this.#get("far").muted = call.isOnHold || call.peer.hold;
+    this.#get("sound").muted = call.isOnHold || call.peer.hold;
     this.#showQuality(call);
     this.#announce(call, name);
   }
@@ -230,22 +239,42 @@ export class TbActiveCall extends Part {
   async #choose() {
     const panel = this.#get("panel");
     const opens = panel.hidden;
-    this.#get("devices").setAttribute("aria-expanded", String(opens));
-    panel.hidden = !opens;
-    const call = this.#call;
-    if (!opens || !call) return;
-    const { microphones, cameras, speakers } = await devices();
-    const choice = (/** @type {string} */ key, /** @type {MediaDeviceInfo[]} */ list, /** @type {string | undefined} */ now,
-      /** @type {(id: string) => unknown} */ take) => list.length > 0 && h("label", {}, text(key),
-      h("select", { id: `choose-${key}`, onchange: (/** @type {any} */ { target }) => this.#try(() => take(target.value)) },
-        ...list.map((one) => h("option", { value: one.deviceId, selected: one.deviceId === now }, one.label || text("default_device")))));
-    const of = (/** @type {MediaStreamTrack | null} */ track) => track?.getSettings().deviceId;
-    panel.replaceChildren(...[
-      choice("microphone", microphones, of(call.local.audio), (id) => call.useMicrophone(id)),
-      choice("camera", cameras, of(call.local.camera), (id) => call.useCamera(id)),
-      choice("speaker", speakers, this.#get("far").sinkId, (id) => this.#get("far").setSinkId(id)),
-    ].filter((one) => one !== false));
+    if (!opens) return this.#closePanel();
+    this.#get("devices").setAttribute("aria-expanded", "true");
+    this.#get("stage").classList.add("chooses");
+    panel.hidden = false;
+    await this.#list();
     panel.querySelector("select")?.focus();
+  }
+
+  #closePanel() {
+    this.#get("panel").hidden = true;
+    this.#get("stage").classList.remove("chooses");
+    this.#get("devices").setAttribute("aria-expanded", "false");
+    this.#get("devices").focus();
+  }
+
+  /** The devices there are, in the panel if it is open. */
+  async #list() {
+    const call = this.#call;
+    const panel = this.#get("panel");
+    if (!call || !panel || panel.hidden) return;
+    const of = (/** @type {MediaStreamTrack | null} */ track) => track?.getSettings().deviceId;
+    const focused = this.root.activeElement?.id;
+    const speaker = this.#get("sound").sinkId;
+    const lists = await choices({
+      microphone: of(call.local.audio), ...(call.isCameraOn && { camera: of(call.local.camera) }), ...(speaker && { speaker }),
+    }, (kind, id) => this.#try(() => (kind === "microphone" ? call.useMicrophone(id)
+      : kind === "camera" ? call.useCamera(id) : this.#get("sound").setSinkId(id))));
+    panel.replaceChildren(...lists);
+    if (focused?.startsWith("choose-")) this.#get(focused)?.focus();
+  }
+
+  /** The one that was chosen before, where the browser lets choose. */
+  async #useSpeaker() {
+    const { speaker } = await chosen();
+    const sound = this.#get("sound");
+    if (speaker && sound && "setSinkId" in sound) await sound.setSinkId(speaker).catch(() => {});
   }
 }
 

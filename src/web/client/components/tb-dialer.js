@@ -27,13 +27,13 @@ li:hover { background: var(--raised); }
 .busy .dot, .dnd .dot { background: #d2574e; }
 .away .dot { background: #c98a12; }
 .act { color: var(--accent); }
-.empty { padding: 1.5rem 0.5rem 0.5rem; text-align: center; }
-.empty .icon { width: 2.25rem; height: 2.25rem; color: var(--field); }
 `);
 
 export class TbDialer extends Part {
   /** @type {import("../line.js").Line | null} */
   #line = null;
+  /** The rows there are. */
+  #shown = "";
 
   constructor() {
     super(STYLE);
@@ -51,7 +51,7 @@ export class TbDialer extends Part {
         h("p", { id: "hint", class: "hint quiet small" })),
       h("h2", {}, text("people"), h("span", { class: "count", id: "count" })),
       h("ul", { id: "people" }),
-      h("div", { id: "empty", class: "empty quiet" }, icon("sound"), h("p", {}, text("nobody")), h("p", { class: "small" }, text("nobody_hint")))));
+      h("div", { id: "empty", class: "empty" }, icon("people"), h("p", {}, text("nobody")), h("p", { class: "small" }, text("nobody_hint")))));
   }
 
   /** @param {import("../line.js").Line | null} line */
@@ -98,8 +98,11 @@ export class TbDialer extends Part {
   #update() {
     const { word, all, fits } = this.#people();
     const list = this.#get("people");
+    const shown = JSON.stringify(fits);
     const focused = this.root.activeElement?.getAttribute("data-key");
-    list.replaceChildren(...fits.map((person) => this.#row(person)));
+    // A row that is made anew under a finger loses its press.
+    if (shown !== this.#shown) list.replaceChildren(...fits.map((person) => this.#row(person)));
+    this.#shown = shown;
     if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
     this.#get("count").textContent = all.length ? String(all.length) : "";
     this.#get("empty").hidden = all.length > 0;

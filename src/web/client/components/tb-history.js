@@ -1,4 +1,4 @@
-// `<tb-history>`: the user's calls. Set `load`, a function of a cursor; call `refresh()` when there is a new one.
+// `<tb-history>`: the user's calls. Set `load`, a function of a cursor, and `nameOf`; call `refresh()` when there is a new one.
 // Events: `tb-call` (detail: {user, name, video}).
 
 import { Part, define, h, icon, sheet } from "./base.js";
@@ -21,6 +21,9 @@ li:hover { background: var(--raised); }
 
 /** The server writes its record in batches. */
 const RECORDED_MS = 500;
+/** How often it looks for the end of a call that goes on on another device: this one is not told. */
+const GOING_ON_MS = 5_000;
+const GOING_ON = ["INITIATED", "RINGING", "ANSWERED"];
 
 /**
  * @typedef {import("../account.js").HistoryEntry} Entry
@@ -28,6 +31,8 @@ const RECORDED_MS = 500;
  */
 
 export class TbHistory extends Part {
+  /** The name of somebody who had no part in a call: he was busy, or away. @type {(user: string) => string} */
+  nameOf = () => "";
   /** @type {Load | null} */
   #load = null;
   /** @type {string | null} */
@@ -40,7 +45,8 @@ export class TbHistory extends Part {
     this.root.append(h("section", { class: "card", part: "card" },
       h("h2", {}, text("history")),
       h("ul", { id: "list" }),
-      h("p", { id: "empty", class: "quiet" }, text("history_empty")),
+      h("div", { id: "empty", class: "empty" }, icon("clock"), h("p", { id: "why" }, text("history_empty")),
+        h("p", { id: "hint", class: "small" }, text("history_hint"))),
       h("button", { id: "more", class: "plain", hidden: true, onclick: () => this.#fetch(false) }, text("history_more"))));
   }
 
@@ -56,9 +62,19 @@ export class TbHistory extends Part {
 
   /** Now, and once what has just happened is on record. */
   async refresh() {
-    clearTimeout(this.#later);
-    this.#later = setTimeout(() => this.#fetch(true), RECORDED_MS);
     await this.#fetch(true);
+    this.#again(RECORDED_MS);
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    clearTimeout(this.#later);
+  }
+
+  /** @param {number} ms */
+  #again(ms) {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.#fetch(true), ms);
   }
 
   /** @param {string} id @returns {any} */
@@ -69,6 +85,7 @@ export class TbHistory extends Part {
   /** @param {boolean} isFirst */
   async #fetch(isFirst) {
     if (!this.#load) return;
+    clearTimeout(this.#later); // what is on its way is as new, or has more than the first page
     try {
       const { items, next_cursor: next } = await this.#load(isFirst ? null : this.#cursor);
       if (!this.isConnected) return;
@@ -77,18 +94,21 @@ export class TbHistory extends Part {
       if (isFirst) list.replaceChildren();
       list.append(...items.map((entry) => this.#row(entry)));
       this.#get("empty").hidden = list.children.length > 0;
-      this.#get("empty").textContent = text("history_empty");
+      this.#get("why").textContent = text("history_empty");
+      this.#get("hint").hidden = false;
       this.#get("more").hidden = !next;
+      if (isFirst && items.some(({ status }) => GOING_ON.includes(status))) this.#again(GOING_ON_MS);
     } catch (error) {
       const { code, message } = /** @type {any} */ (error);
-      this.#get("empty").hidden = false;
-      this.#get("empty").textContent = code === "unreachable" ? message : text("history_failed");
+      this.#get("empty").hidden = this.#get("list").children.length > 0;
+      this.#get("why").textContent = code === "unreachable" ? message : text("history_failed");
+      this.#get("hint").hidden = true;
     }
   }
 
   /** @param {Entry} entry */
   #row({ call, direction, status, peer, started_at: at, talk_ms: talk, media }) {
-    const name = peer?.name || peer?.user || "–";
+    const name = peer?.name || this.nameOf(peer?.user ?? "") || peer?.user || "–";
     const isOut = direction === "OUTBOUND";
     const isMissed = status === "MISSED" && !isOut;
     const key = isOut && status === "MISSED" ? "status_MISSED_out" : `status_${status}`;

@@ -2,6 +2,7 @@
 // Events: `tb-accepted` (detail: the call), `tb-problem` (detail: the error).
 
 import { Part, avatar, define, h, icon, sheet } from "./base.js";
+import { forCalls } from "./device_choice.js";
 import { text } from "./texts.js";
 
 const STYLE = sheet(`
@@ -107,9 +108,9 @@ export class TbIncoming extends Part {
     for (const button of buttons) button.disabled = true;
     this.tell("tb-accepting", call); // in the tap: sound may start
     try {
-      await call.accept(options);
+      await call.accept({ ...(await forCalls()), ...options });
+      this.call = null; // first: a dialog that closes takes the focus back to where it was
       this.tell("tb-accepted", call);
-      this.call = null;
     } catch (error) {
       for (const button of buttons) button.disabled = false;
       const { code = "", message, cure = "" } = /** @type {any} */ (error);

@@ -1,17 +1,19 @@
-// `<tb-mic-test>`: shows how loud the microphone is, and which one.
+// `<tb-mic-test>`: shows how loud the microphone is, and lets choose it, and camera and speaker, for calls to come.
 
-import { devices, testMicrophone } from "../media.js";
+import { onDevices, testMicrophone } from "../media.js";
+import { chosen, choices } from "./device_choice.js";
 import { Part, define, h, icon, sheet } from "./base.js";
 import { text } from "./texts.js";
 
 const STYLE = sheet(`
 :host { display: block; }
-.head { display: flex; align-items: center; justify-content: space-between; gap: 0.75rem; flex-wrap: wrap; }
 .bars { display: grid; grid-template-columns: repeat(20, 1fr); gap: 3px; height: 1.75rem; margin: 0.75rem 0 0.5rem; }
 .bars i { border-radius: 3px; background: var(--line); }
 .bars i.on { background: var(--accent); }
 .bars i.loud { background: #d9a21b; }
-select { margin-top: 0.5rem; }
+#toggle { margin-top: 0.75rem; }
+.choices { display: grid; gap: 0.75rem; margin-top: 0.75rem; }
+.choices select { margin-top: 0.25rem; }
 .notice { margin-top: 0.75rem; }
 `);
 const HEARD = 0.25;
@@ -26,12 +28,13 @@ export class TbMicTest extends Part {
   constructor() {
     super(STYLE);
     this.root.append(
-      h("div", { class: "head" }, h("h2", {}, text("mic_test")),
-        h("button", { id: "toggle", onclick: () => (this.#test ? this.stop() : this.start()) }, icon("mic"), h("span", { id: "label" }, text("mic_start")))),
+      h("h2", {}, text("mic_test")),
+      h("p", { class: "quiet small" }, text("mic_hint")),
+      h("button", { id: "toggle", onclick: () => (this.#test ? this.stop() : this.start()) }, icon("mic"), h("span", { id: "label" }, text("mic_start"))),
       h("div", { id: "on", hidden: true },
         h("div", { class: "bars", id: "bars", "aria-hidden": "true" }, ...Array.from({ length: BARS }, () => h("i"))),
         h("p", { id: "verdict", class: "quiet", role: "status" }),
-        h("select", { id: "which", "aria-label": text("microphone"), onchange: (/** @type {any} */ { target }) => this.start(target.value) })),
+        h("div", { id: "choices", class: "choices" })),
       h("div", { id: "problem", class: "notice", role: "alert", hidden: true }));
   }
 
@@ -42,7 +45,7 @@ export class TbMicTest extends Part {
 
   /** The device that was chosen. */
   get deviceId() {
-    return this.#get("which").value || undefined;
+    return this.#get("choose-microphone")?.value || undefined;
   }
 
   /** @param {string} id @returns {any} */
@@ -55,17 +58,15 @@ export class TbMicTest extends Part {
     this.stop();
     this.#get("problem").hidden = true;
     try {
-      this.#test = await testMicrophone(id);
+      this.#test = await testMicrophone(id ?? (await chosen()).microphone);
     } catch (error) {
       const { message, cure } = /** @type {any} */ (error);
       this.#get("problem").replaceChildren(h("div", {}, h("p", {}, message), h("p", {}, cure)));
       this.#get("problem").hidden = false;
       return;
     }
-    const { microphones } = await devices();
-    const now = this.#test?.stream.getAudioTracks()[0]?.getSettings().deviceId;
-    this.#get("which").replaceChildren(...microphones.map((one) =>
-      h("option", { value: one.deviceId, selected: one.deviceId === now }, one.label || text("default_device"))));
+    this.until(onDevices(() => this.#list()));
+    await this.#list();
     this.#wasHeard = false;
     this.#get("on").hidden = false;
     this.#get("label").textContent = text("mic_stop");
@@ -73,7 +74,15 @@ export class TbMicTest extends Part {
     this.#paint();
   }
 
+  async #list() {
+    const microphone = this.#test?.stream.getAudioTracks()[0]?.getSettings().deviceId;
+    const focused = this.root.activeElement?.id;
+    this.#get("choices").replaceChildren(...await choices({ microphone }, (kind, one) => kind === "microphone" && this.start(one)));
+    if (focused?.startsWith("choose-")) this.#get(focused)?.focus();
+  }
+
   stop() {
+    this.release();
     cancelAnimationFrame(this.#frame);
     this.#test?.close();
     this.#test = null;

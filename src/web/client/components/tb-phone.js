@@ -7,6 +7,7 @@ import { connect, serverOf } from "../line.js";
 import { AccountStore } from "./account_store.js";
 import { Alerts } from "./alerts.js";
 import { Part, avatar, define, h, icon } from "./base.js";
+import { forCalls } from "./device_choice.js";
 import { PHONE } from "./phone_style.js";
 import { endText, text } from "./texts.js";
 import "./tb-active-call.js";
@@ -67,17 +68,16 @@ export class TbPhone extends Part {
     if (this.call || !this.line) return;
     this.#clearNotices();
     try {
-      const calling = this.line.call(user, { video, microphone });
-      await calling;
+      const devices = await forCalls();
+      await this.line.call(user, { video, ...devices, ...(microphone !== undefined && { microphone }) });
     } catch (error) {
       const { code, message, cure } = /** @type {any} */ (error);
       if (code === "call_ended") return;
       const end = endText(code, name, null, 0);
       const isEnd = end !== text("ended");
       this.#notice({ message: isEnd ? end : message, cure: isEnd && !code.includes("microphone") ? "" : cure });
-      if (code === "microphone_missing" || code === "microphone_denied") {
-        this.#offer(text("accept_listen"), () => this.dial(user, { name, video, microphone: false }));
-      }
+      if (code.startsWith("microphone_")) this.#offer(text("call_listen"), () => this.dial(user, { name, video, microphone: false }));
+      if (code.startsWith("camera_")) this.#offer(text("call_no_camera"), () => this.dial(user, { name, microphone }));
     }
   }
 
@@ -126,6 +126,7 @@ export class TbPhone extends Part {
     line.subscribe({ role: "member" }).catch(() => {});
     line.ready.then(() => {
       this.#showLine();
+      this.#get("history").nameOf = (/** @type {string} */ user) => line.people.get(user)?.name ?? "";
       this.#get("history").load = (/** @type {string | null} */ cursor) => history(this.#server, account.token, 10, cursor);
       if (to) this.dial(to, { microphone: mic });
     }, () => {});
@@ -178,7 +179,7 @@ export class TbPhone extends Part {
     call.on("ended", ({ reason, by }) => {
       this.#ringing = this.#ringing.filter((other) => other !== call);
       const isSilent = ["declined", "silenced", "merged", "hangup", "cancelled"].includes(reason) || this.call === call;
-      if (!isSilent) this.#notice({ message: endText(reason, call.peer.name || call.peer.user, by, 0), cure: "" }, "info");
+      if (!isSilent) this.#notice({ message: endText(reason === "callee_offline" ? "timeout" : reason, call.peer.name || call.peer.user, by, 0), cure: "" }, "info");
       this.#nextRing();
       this.#get("history")?.refresh();
     });
@@ -201,6 +202,7 @@ export class TbPhone extends Part {
   /** @param {Call} call */
   #show(call) {
     if (call.state === "ended") return;
+    this.#clearNotices("info"); // how the one before ended is not how this one does
     this.call = call;
     this.#ringing = this.#ringing.filter((other) => other !== call);
     if (call.direction === "outgoing" && call.answeredAt === null) this.#alerts.ringback(call);
@@ -234,10 +236,15 @@ export class TbPhone extends Part {
     const back = async (/** @type {string | false | undefined} */ microphone) => {
       this.#clearNotices();
       try {
-        await call.rejoin({ video: false, microphone });
+        await call.rejoin({ video: false, ...(await forCalls()), ...(microphone !== undefined && { microphone }) });
         this.#show(call);
       } catch (error) {
+        const { code = "" } = /** @type {any} */ (error);
+        if (!code.startsWith("microphone_") || microphone === false) return this.#notice(error);
+        // Whoever talked without one, or has lost it, hears on; others may want to cure it first.
+        if (call.wasHere) return back(false);
         this.#notice(error);
+        this.#offer(text("rejoin_listen"), () => back(false));
       }
     };
     // This tab was in it before it was loaded again: go on without a question.

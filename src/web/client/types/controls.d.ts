@@ -42,6 +42,8 @@ export class Controls extends Emitter<import("./call_types.js").CallEvents> {
     /** @protected @type {CallOptions} */
     protected chosen: CallOptions;
     get isCameraOn(): boolean;
+    /** Nothing is heard of us: muted, or there is no microphone. */
+    get isSilent(): boolean;
     get isSharing(): boolean;
     /** @param {boolean} isMuted */
     mute(isMuted: boolean): void;
@@ -51,8 +53,8 @@ export class Controls extends Emitter<import("./call_types.js").CallEvents> {
     setCamera(isOn: boolean): Promise<void>;
     /** @param {boolean} isOn */
     shareScreen(isOn: boolean): Promise<void>;
-    /** @param {string} id */
-    useMicrophone(id: string): Promise<void>;
+    /** Also for who has none so far. @param {string} [id] the default one without */
+    useMicrophone(id?: string): Promise<void>;
     /** @param {string} id */
     useCamera(id: string): Promise<void>;
     /** @param {number} score 1 (bad) to 5 @param {string} [issue] */

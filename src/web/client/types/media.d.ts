@@ -1,5 +1,5 @@
 /**
- * The devices there are. Their names are empty until the browser was allowed to use one.
+ * The devices there are. Names, and all but one of a kind, are kept back until the browser was allowed to use one.
  * @returns {Promise<{ microphones: MediaDeviceInfo[], cameras: MediaDeviceInfo[], speakers: MediaDeviceInfo[] }>}
  */
 export function devices(): Promise<{
@@ -7,6 +7,12 @@ export function devices(): Promise<{
     cameras: MediaDeviceInfo[];
     speakers: MediaDeviceInfo[];
 }>;
+/**
+ * Tells of devices that are plugged in or pulled out.
+ * @param {() => void} changed
+ * @returns {() => void} ends it
+ */
+export function onDevices(changed: () => void): () => void;
 /**
  * Opens a microphone and says how loud it is, until `close`.
  * @param {string} [id] of the device
@@ -19,9 +25,12 @@ export function testMicrophone(id?: string): Promise<{
     close: () => void;
 }>;
 /**
+ * @typedef {{ device: "microphone" | "camera", isReplaced: boolean, error: TurnbellError | null }} Unplugged
+ *   `error`: why the default one is not used in its place
+ *
  * @typedef {object} MediaEvents
  * @property {void} change which tracks there are
- * @property {{ device: "microphone" | "camera", isReplaced: boolean }} unplugged
+ * @property {Unplugged} unplugged it was pulled out, or the browser took it away
  */
 /** @extends {Emitter<MediaEvents>} */
 export class LocalMedia extends Emitter<MediaEvents> {
@@ -53,14 +62,23 @@ export class Meter {
     close(): void;
     #private;
 }
+/**
+ * `error`: why the default one is not used in its place
+ */
+export type Unplugged = {
+    device: "microphone" | "camera";
+    isReplaced: boolean;
+    error: TurnbellError | null;
+};
 export type MediaEvents = {
     /**
      * which tracks there are
      */
     change: void;
-    unplugged: {
-        device: "microphone" | "camera";
-        isReplaced: boolean;
-    };
+    /**
+     * it was pulled out, or the browser took it away
+     */
+    unplugged: Unplugged;
 };
 import { Emitter } from "./emitter.js";
+import { TurnbellError } from "./errors.js";

@@ -4,6 +4,8 @@
  */
 export class TbHistory extends Part {
     constructor();
+    /** The name of somebody who had no part in a call: he was busy, or away. @type {(user: string) => string} */
+    nameOf: (user: string) => string;
     /** @param {Load | null} load */
     set load(load: Load | null);
     get load(): Load | null;

@@ -6,6 +6,7 @@ use std::time::Duration;
 pub mod call;
 pub mod identity;
 pub mod outside;
+pub mod quota;
 pub mod record;
 pub mod revocation;
 pub mod ws;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub mod utc;
+
 /// One reading of both clocks.
 ///
 /// `mono` never jumps and carries every lifetime. `unix_ms` may jump at any time and is used only

@@ -1,12 +1,14 @@
 //! The command line, one file a subcommand.
 
 mod ask;
+mod backup;
 pub mod banner;
 mod calls;
 mod check_config;
 mod credential;
 mod drain;
 mod explain;
+mod forget;
 mod invite;
 mod key;
 mod log;
@@ -18,6 +20,7 @@ mod sessions;
 mod status;
 mod table;
 mod token;
+mod usage;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -73,6 +76,12 @@ enum Command {
     Drain(drain::Drain),
     /// List who called whom, or tell what happened in one call
     Calls(calls::Calls),
+    /// Add up calls, minutes and relayed bytes by tenant, user or day
+    Usage(usage::Usage),
+    /// Copy the record while it is being written
+    Backup(backup::Backup),
+    /// Take a person out of the record
+    Forget(forget::Forget),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -91,6 +100,8 @@ Examples:
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell calls --user alice --since 2h        whom she called, and how it ended
   turnbell log --user alice --since 2h          why did that call fail?
+  turnbell usage --by tenant                    calls, minutes and relayed bytes of 30 days
+  turnbell backup /var/backups/turnbell.db      a copy of the record while it is written
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
@@ -124,6 +135,9 @@ impl Cli {
                 command.question(&config)?.ask(&config)
             }
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
+            Some(Command::Usage(command)) => command.run(&find(named)?),
+            Some(Command::Backup(command)) => command.run(&find(named)?),
+            Some(Command::Forget(command)) => command.run(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -189,7 +203,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,usage,backup,forget";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::ask::{Format, Question};
 use super::table;
 use crate::edge::control_json::Request;
-use crate::edge::json::{ExternalHealth, Health};
+use crate::edge::json::{ExternalHealth, Health, QuotaHealth, QuotaWord};
 use crate::ops::log::printable;
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, external, proxies } = health;
+    let Health { ok, draining, relay, record, tls, external, proxies, quotas } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -73,6 +73,22 @@ pub(super) fn shown(health: &Health) -> String {
             printable(&proxies.hint)
         ));
     }
+    if let Some(QuotaHealth { users, total, tenants, near }) = quotas {
+        for QuotaWord { quota, who, used, limit } in near {
+            let what = match quota.as_str() {
+                "allocations" => {
+                    format!("user {} has {used} of {limit} allocations", printable(who))
+                }
+                "calls" => format!("tenant {} has {used} of {limit} calls", printable(who)),
+                _ => format!("all together have {used} of {limit} allocations"),
+            };
+            text.push_str(&format!("quota   {what}\n"));
+        }
+        let more = (users + total + tenants).saturating_sub(near.len());
+        if more > 0 {
+            text.push_str(&format!("        and {more} more are near theirs\n"));
+        }
+    }
     text
 }
 
@@ -91,6 +107,7 @@ mod tests {
             tls: None,
             external: Vec::new(),
             proxies: None,
+            quotas: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -125,5 +142,10 @@ mod tests {
         health.proxies = Some(ProxyHealth { ignored: 7, sources: Vec::new(), hint });
         let line = "HTTP    7 requests with a forwarding header that is ignored; write this\n";
         assert!(shown(&health).ends_with(line));
+        let near = QuotaWord { quota: "calls".into(), who: "acme".into(), used: 80, limit: 100 };
+        health.quotas = Some(QuotaHealth { users: 0, total: 0, tenants: 2, near: vec![near] });
+        let lines =
+            "\nquota   tenant acme has 80 of 100 calls\n        and 1 more are near theirs\n";
+        assert!(shown(&health).ends_with(lines), "{}", shown(&health));
     }
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::calls_json::{CallItem, TimelineItem};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
+pub use super::log_json::{LogLine, LogWord};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::usage_json::UsageWord;
+use super::users_json::ForgottenWord;
 
 /// `{"cmd":"...", ...}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +61,38 @@ pub enum Request {
         /// Only from or to this user.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<String>,
+        /// Only those that another program calls so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_id: Option<String>,
         /// Only from this moment on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_at: Option<i64>,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
+    },
+    /// Asks what was used.
+    Usage {
+        /// From when on, as it was typed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// Until before when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// `tenant`, `user` or `day`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// Forgets a person.
+    Forget {
+        /// Who.
+        user: String,
+        /// In which tenant; `default` without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// Not only tells what it would do.
+        #[serde(default)]
+        really: bool,
     },
     /// Tells all about one.
     Call {
@@ -164,6 +193,10 @@ pub enum Response {
         /// What happened in it, in order.
         timeline: Vec<TimelineItem>,
     },
+    /// To `usage`.
+    Usage(UsageWord),
+    /// To `forget`.
+    Forgotten(ForgottenWord),
     /// To `credential`.
     Credential {
         /// `turn:` URLs it is good for; none where nothing from elsewhere can reach an open port.
@@ -306,90 +339,4 @@ pub struct Relayed {
     pub packets_to_client: u64,
     /// Their payload, bytes.
     pub bytes_to_client: u64,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When.
-    pub at: i64,
-    /// What.
-    #[serde(flatten)]
-    pub event: LogWord,
-}
-
-/// What happened; `kind` says which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LogWord {
-    /// A client was handed a credential.
-    Credential {
-        /// Whom it is for.
-        user: String,
-        /// TURN username.
-        username: String,
-        /// Its end, Unix seconds.
-        expires_at: i64,
-        /// Lifetime, seconds.
-        ttl: u32,
-        /// `local`, `api_key` or `command`.
-        by: String,
-        /// Id of the key.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-        /// Who asked.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client: Option<String>,
-    },
-    /// A relayed address was given.
-    Opened(Session),
-    /// A relayed address was given back.
-    Closed(Session),
-    /// A request with credentials was refused.
-    AuthFailure {
-        /// User it claimed to be.
-        user: String,
-        /// Username as claimed.
-        username: String,
-        /// Where it came from.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client: Option<String>,
-        /// `udp`, `tcp` or `tls`.
-        transport: String,
-        /// The true cause.
-        cause: String,
-        /// How long ago the credential had ended, if that is the cause.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expired_ago_s: Option<i64>,
-        /// Failures since the previous line that have none.
-        suppressed: u64,
-    },
-    /// Failures beyond those with a line.
-    AuthFailuresCounted {
-        /// How many.
-        count: u64,
-    },
-    /// Another value of a key counts.
-    Config {
-        /// Its path, such as `quota.per_user`.
-        key: String,
-        /// What counted before; secrets are counted, not shown.
-        old: String,
-        /// What counts from then on.
-        new: String,
-        /// `reload`; `stun` or `dns` if it was found outside.
-        by: String,
-    },
-    /// The daemon started.
-    RunStarted {
-        /// Its version.
-        version: String,
-    },
-    /// The daemon stopped.
-    RunEnded {
-        /// `shutdown` or `crash`.
-        reason: String,
-        /// Rows that are missing in the record of this run.
-        rows_dropped: u64,
-    },
 }

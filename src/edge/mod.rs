@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -28,6 +28,7 @@ pub mod access;
 pub mod api_keys;
 mod assets;
 mod call_commands;
+mod call_notes;
 pub mod calls;
 pub mod calls_json;
 pub mod certificate;
@@ -49,6 +50,7 @@ pub mod invite_json;
 pub mod invites;
 pub mod json;
 mod listen;
+mod log_json;
 mod metrics;
 mod open;
 mod opening;
@@ -64,9 +66,14 @@ pub mod signaling;
 mod silent;
 pub mod snapshot;
 mod strict_head;
+mod usage;
+pub mod usage_json;
+mod users;
+pub mod users_json;
 
 use api_keys::ApiKeys;
 use calls::Calls;
+use commands::Commands;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -158,6 +165,7 @@ pub struct Edge {
     signaling: OnceLock<Signaling>,
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
+    commands: OnceLock<Weak<Commands>>,
 }
 
 impl Edge {
@@ -191,6 +199,7 @@ impl Edge {
             signaling: OnceLock::new(),
             store: OnceLock::new(),
             calls: OnceLock::new(),
+            commands: OnceLock::new(),
         })
     }
 
@@ -236,6 +245,16 @@ impl Edge {
     pub fn open_calls(&self, calls: Calls) {
         let first = self.calls.set(calls).is_ok();
         debug_assert!(first, "calls are opened once");
+    }
+
+    /// Carries out over HTTP, too, what some commands do; once, and as long as they live.
+    pub fn open_commands(&self, commands: &Arc<Commands>) {
+        let first = self.commands.set(Arc::downgrade(commands)).is_ok();
+        debug_assert!(first, "commands are opened once");
+    }
+
+    fn commands(&self) -> Option<Arc<Commands>> {
+        self.commands.get()?.upgrade()
     }
 
     fn calls(&self) -> Option<&Calls> {

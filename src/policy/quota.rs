@@ -1,10 +1,11 @@
 //! How many allocations a user, a source and everybody together may hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::peers::fold;
+use crate::limits::quota::QUOTA_NEAR_PERCENT;
 use crate::limits::{
     ALLOCATIONS_PER_SOURCE_PERCENT, ALLOCATIONS_PER_USER_DEFAULT, ALLOCATIONS_TOTAL_PERCENT,
 };
@@ -27,6 +28,8 @@ pub struct Quota {
     held_by_user: HashMap<Box<str>, u32>,
     held_by_source: HashMap<SourcePrefix, u32>,
     held: u32,
+    /// Users who are near their limit, in order.
+    near: BTreeSet<Box<str>>,
 }
 
 /// Which limit an allocation would break.
@@ -62,7 +65,13 @@ impl Quota {
     /// Starts with nothing held.
     #[must_use]
     pub fn new(limits: QuotaLimits) -> Self {
-        Self { limits, held_by_user: HashMap::new(), held_by_source: HashMap::new(), held: 0 }
+        Self {
+            limits,
+            held_by_user: HashMap::new(),
+            held_by_source: HashMap::new(),
+            held: 0,
+            near: BTreeSet::new(),
+        }
     }
 
     /// Counts one allocation, or counts nothing.
@@ -91,6 +100,9 @@ impl Quota {
         }
         *self.held_by_source.entry(source).or_insert(0) += 1;
         self.held += 1;
+        if self.is_near(self.held_by_user(user)) {
+            self.near.insert(user.into());
+        }
     }
 
     /// Counts for `to` what was counted for `from`, or leaves it as it was.
@@ -128,6 +140,23 @@ impl Quota {
             Some(_) | None => _ = self.held_by_source.remove(&source),
         }
         self.held -= 1;
+        if !self.is_near(by_user - 1) {
+            self.near.remove(user);
+        }
+    }
+
+    fn is_near(&self, held: u32) -> bool {
+        is_near(held, self.limits.per_user)
+    }
+
+    /// Users who hold [`QUOTA_NEAR_PERCENT`] of what they may, or more, with how many: the first
+    /// `most` by name, and how many there are. Whether limits that were set since are near is known
+    /// of a user at his next allocation.
+    #[must_use]
+    pub fn near(&self, most: usize) -> (Vec<(Box<str>, u32)>, usize) {
+        let named = self.near.iter().take(most);
+        let named = named.map(|user| (user.clone(), self.held_by_user(user))).collect();
+        (named, self.near.len())
     }
 
     /// Sets new limits. What is held above them stays held and only stops growing.
@@ -164,6 +193,12 @@ impl Quota {
     pub fn holders(&self) -> (usize, usize) {
         (self.held_by_user.len(), self.held_by_source.len())
     }
+}
+
+/// Whether so many are near a limit.
+#[must_use]
+pub fn is_near(held: u32, limit: u32) -> bool {
+    held > 0 && u64::from(held) * 100 >= u64::from(limit) * QUOTA_NEAR_PERCENT as u64
 }
 
 impl SourcePrefix {

@@ -24,6 +24,7 @@ mod credential;
 mod explain;
 mod key;
 mod log;
+mod record;
 mod refusals;
 mod revoke;
 mod sessions;

@@ -78,6 +78,7 @@ impl Server {
             tls: None,
             external: Vec::new(),
             proxies: None,
+            quotas: None,
         }));
         let names = options.ice.issued.clone();
         let (issued_in, health_in) = (issued.clone(), health.clone());

@@ -212,13 +212,24 @@ pub(crate) fn token(daemon: &Daemon, name: &str) -> String {
 
 /// A POST with a JSON body.
 pub(crate) fn post(http: SocketAddr, path: &str, body: &Value, headers: &[&str]) -> (u16, Value) {
+    send(http, "POST", path, body, headers)
+}
+
+/// Any request with a JSON body.
+pub(crate) fn send(
+    http: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &Value,
+    headers: &[&str],
+) -> (u16, Value) {
     let body = body.to_string();
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
         body.len()
     )

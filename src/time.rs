@@ -1,8 +1,8 @@
 //! The two clocks. The only file that reads one: everything else is handed a `Now`.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
 pub mod utc;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.
 ///

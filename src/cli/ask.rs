@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     calls, credential, drain, explain, forget, invite, key, log, print_config, reload, revoke,
-    sessions, status, token, usage,
+    sessions, status, token, usage, why,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -99,6 +99,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Sessions(sessions) => sessions::listed(sessions, now),
         Response::Log(lines) => log::listed(lines),
         Response::Calls(found) => calls::listed(found),
+        Response::Why(story) => why::told(story),
         Response::Call { call, timeline } => calls::told(call, timeline),
         Response::Usage(used) => usage::shown(used),
         Response::Forgotten(word) => forget::shown(word),
@@ -139,6 +140,7 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Call { .. }
         | Request::Usage { .. }
         | Request::Forget { .. }
+        | Request::Why { .. }
         | Request::Log { .. } => true,
         Request::ExplainPeer { peer } => return explained(config, peer),
         Request::Config {} => {
@@ -270,6 +272,7 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Calls { .. }
         | Request::Call { .. }
         | Request::Usage { .. }
+        | Request::Why { .. }
         | Request::Log { .. }
         | Request::RevokeList {}
         | Request::InviteList {}

@@ -21,6 +21,7 @@ mod status;
 mod table;
 mod token;
 mod usage;
+mod why;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ enum Command {
     Backup(backup::Backup),
     /// Take a person out of the record
     Forget(forget::Forget),
+    /// Say why somebody's call failed: the record as one story that ends with the likely cause
+    Why(why::WhyArgs),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -99,9 +102,10 @@ Examples:
   turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell calls --user alice --since 2h        whom she called, and how it ended
-  turnbell log --user alice --since 2h          why did that call fail?
   turnbell usage --by tenant                    calls, minutes and relayed bytes of 30 days
   turnbell backup /var/backups/turnbell.db      a copy of the record while it is written
+  turnbell why alice                            why did her call fail?
+  turnbell log --user alice --since 2h          every row behind that
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
@@ -138,6 +142,7 @@ impl Cli {
             Some(Command::Usage(command)) => command.run(&find(named)?),
             Some(Command::Backup(command)) => command.run(&find(named)?),
             Some(Command::Forget(command)) => command.run(&find(named)?),
+            Some(Command::Why(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -203,7 +208,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,usage,backup,forget";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,usage,backup,forget";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -6,12 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
+pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
-pub use super::log_json::{LogLine, LogWord};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 use super::usage_json::UsageWord;
 use super::users_json::ForgottenWord;
+use super::why::{Why, WhyWanted};
 
 /// `{"cmd":"...", ...}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,11 @@ pub enum Request {
     Call {
         /// Its id.
         call: String,
+    },
+    /// Tells why something did not work.
+    Why {
+        /// What.
+        wanted: WhyWanted,
     },
     /// Issues a credential by hand.
     Credential {
@@ -186,6 +192,8 @@ pub enum Response {
     Log(Vec<LogLine>),
     /// To `calls`, newest first.
     Calls(Vec<CallItem>),
+    /// To `why`.
+    Why(Box<Why>),
     /// To `call`.
     Call {
         /// With its parties.
@@ -280,63 +288,4 @@ pub struct Key {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<i64>,
-}
-
-/// An allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// Its number in its run of the daemon.
-    pub number: u64,
-    /// User by which quotas count.
-    pub user: String,
-    /// The client's address, as much of it as is kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
-    /// Our side.
-    pub server: String,
-    /// `udp`, `tcp` or `tls`.
-    pub transport: String,
-    /// Relayed transport address.
-    pub relayed: String,
-    /// Of an allocation with both families: the other one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relayed_other: Option<String>,
-    /// When it was given.
-    pub opened_at: i64,
-    /// When it ended; absent while it is on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<i64>,
-    /// Why it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_reason: Option<String>,
-    /// Seconds left; known of live ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_in_s: Option<u32>,
-    /// What it relayed, payload only; absent where only a running daemon would know.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<Relayed>,
-}
-
-impl Session {
-    /// The relayed transport addresses for people: one, or both with a comma.
-    #[must_use]
-    pub fn all_relayed(&self) -> String {
-        match &self.relayed_other {
-            Some(other) => format!("{}, {other}", self.relayed),
-            None => self.relayed.clone(),
-        }
-    }
-}
-
-/// What was relayed, payload only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Relayed {
-    /// Datagrams from the client to peers.
-    pub packets_to_peers: u64,
-    /// Their payload, bytes.
-    pub bytes_to_peers: u64,
-    /// Datagrams from peers to the client.
-    pub packets_to_client: u64,
-    /// Their payload, bytes.
-    pub bytes_to_client: u64,
 }

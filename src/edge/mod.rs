@@ -37,6 +37,7 @@ pub mod check_json;
 pub mod commands;
 pub mod control;
 pub mod control_json;
+pub mod control_rows;
 mod control_words;
 mod cors;
 mod entrance;
@@ -50,7 +51,6 @@ pub mod invite_json;
 pub mod invites;
 pub mod json;
 mod listen;
-mod log_json;
 mod metrics;
 mod open;
 mod opening;
@@ -70,6 +70,8 @@ mod usage;
 pub mod usage_json;
 mod users;
 pub mod users_json;
+pub mod watching;
+pub mod why;
 
 use api_keys::ApiKeys;
 use calls::Calls;
@@ -81,6 +83,7 @@ pub use listen::Handed;
 use proxy_watch::ProxyWatch;
 use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
+use watching::Watching;
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -166,6 +169,7 @@ pub struct Edge {
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
     commands: OnceLock<Weak<Commands>>,
+    watching: OnceLock<Watching>,
 }
 
 impl Edge {
@@ -200,6 +204,7 @@ impl Edge {
             store: OnceLock::new(),
             calls: OnceLock::new(),
             commands: OnceLock::new(),
+            watching: OnceLock::new(),
         })
     }
 
@@ -255,6 +260,17 @@ impl Edge {
 
     fn commands(&self) -> Option<Arc<Commands>> {
         self.commands.get()?.upgrade()
+    }
+
+    /// Watches verifications from here on; once.
+    pub fn open_watching(&self, watching: Watching) {
+        let first = self.watching.set(watching).is_ok();
+        debug_assert!(first, "watching is opened once");
+    }
+
+    /// What watches verifications; `None` while the daemon starts.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.get()
     }
 
     fn calls(&self) -> Option<&Calls> {

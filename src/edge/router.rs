@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
     Edge, assets, call_notes, calls, cors, entrance, health, ice, identity, invites, metrics, page,
-    usage, users,
+    usage, users, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -55,6 +55,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
         .route("/v1/usage", reading(get(usage::get)))
         .route("/v1/users/{id}", removing(delete(users::delete)))
+        .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))

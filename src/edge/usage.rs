@@ -21,7 +21,8 @@ use crate::limits::record::{CALLS_PAGE_MAX, USAGE_RANGE_DEFAULT, USAGE_RANGE_MAX
 use crate::store::{UsageBy, UsageQuery};
 use crate::time::{Now, utc};
 
-const WHEN: &str = "a day such as 2026-11-20 (UTC), or Unix milliseconds";
+const WHEN: &str =
+    "a day or time such as 2026-11-20 or 2026-11-20 10:02 (UTC), or Unix milliseconds";
 
 /// `GET /v1/usage?from=&to=&by=tenant|user|day&tenant=&format=json|csv&limit=&cursor=`
 pub(crate) async fn get(
@@ -139,7 +140,9 @@ fn query(
 /// Unix milliseconds. Not before 1970: nothing happened there.
 fn moment(text: &str) -> Option<i64> {
     let number = text.parse::<i64>().ok().filter(|at| *at >= 0);
-    number.or_else(|| utc::day(text))
+    // A day begins at midnight; a time of day alone is of no day.
+    let day = || utc::parse(&format!("{text} 00:00"), 0);
+    number.or_else(day).or_else(|| text.contains('-').then(|| utc::parse(text, 0)).flatten())
 }
 
 pub(super) fn known(edge: &Edge, tenant: &str) -> Result<TenantId, ApiError> {
@@ -164,6 +167,8 @@ mod tests {
     fn a_time_is_given_by_days_or_milliseconds_and_has_a_bound() {
         assert_eq!(asked("2026-11-01", "2026-11-02"), Ok((1_793_491_200_000, 1_793_577_600_000)));
         assert_eq!(asked("1", "2"), Ok((1, 2)));
+        assert_eq!(asked("0", "1970-01-01 10:02"), Ok((0, 36_120_000)));
+        assert_eq!(asked("0", "10:02"), Err("to"));
         assert_eq!(asked("2", "2"), Err("to"));
         assert_eq!(asked("yesterday", "2"), Err("from"));
         assert_eq!(asked("1", "2026-02-30"), Err("to"));

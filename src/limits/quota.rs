@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Percent of a quota from which it is told of.
 pub const QUOTA_NEAR_PERCENT: usize = 80;
+/// A quota of allocations of a user that is smaller is told of nowhere.
+pub const QUOTA_TOLD_MIN: u32 = 5;
 /// How often it is looked who is near his quota.
 pub const QUOTA_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Who was told of is not told of again for this long, though he may come near again.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::peers::fold;
-use crate::limits::quota::QUOTA_NEAR_PERCENT;
+use crate::limits::quota::{QUOTA_NEAR_PERCENT, QUOTA_TOLD_MIN};
 use crate::limits::{
     ALLOCATIONS_PER_SOURCE_PERCENT, ALLOCATIONS_PER_USER_DEFAULT, ALLOCATIONS_TOTAL_PERCENT,
 };
@@ -145,18 +145,20 @@ impl Quota {
         }
     }
 
+    /// A small limit is reached in ordinary use: nobody need hear of it.
     fn is_near(&self, held: u32) -> bool {
-        is_near(held, self.limits.per_user)
+        self.limits.per_user >= QUOTA_TOLD_MIN && is_near(held, self.limits.per_user)
     }
 
     /// Users who hold [`QUOTA_NEAR_PERCENT`] of what they may, or more, with how many: the first
-    /// `most` by name, and how many there are. Whether limits that were set since are near is known
-    /// of a user at his next allocation.
+    /// `most` by name, and how many there are. Of a limit that was lowered he is known to be near
+    /// from his next allocation on.
     #[must_use]
     pub fn near(&self, most: usize) -> (Vec<(Box<str>, u32)>, usize) {
-        let named = self.near.iter().take(most);
-        let named = named.map(|user| (user.clone(), self.held_by_user(user))).collect();
-        (named, self.near.len())
+        let held = self.near.iter().map(|user| (user, self.held_by_user(user)));
+        let near: Vec<_> = held.filter(|(_, held)| self.is_near(*held)).collect();
+        let named = near.iter().take(most).map(|(user, held)| ((*user).clone(), *held));
+        (named.collect(), near.len())
     }
 
     /// Sets new limits. What is held above them stays held and only stops growing.

@@ -26,7 +26,7 @@ fn usage_is_a_table_json_or_csv_with_and_without_a_daemon() {
     assert_eq!(csv.lines().nth(1), Some("default,2,0,1,65000,0,0,0,0,0,0"), "{csv}");
     assert!(ask_stopped(at, "usage").starts_with("nothing was used from "));
     for (arguments, word) in [
-        ("usage --from yesterday", "from is a day such as 2026-11-20"),
+        ("usage --from yesterday", "from is a day or time such as"),
         ("usage --from 2026-01-02 --to 2026-01-02", "to must be later than from"),
         ("usage --from 2020-01-01 --to 2026-01-02", "at most 366 days"),
     ] {

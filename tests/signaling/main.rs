@@ -19,3 +19,4 @@ mod sessions;
 mod tokens;
 mod usage;
 mod users;
+mod why;

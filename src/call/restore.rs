@@ -111,7 +111,7 @@ impl Switchboard {
         self.beat(now, id);
         self.note(now, id, TimelineKind::Restored, About::Call, "");
         // Who had just rejoined stands there twice: who he was has left.
-        let is_there = |row: &PartyRow| live.iter().any(|party| *party == row.party);
+        let is_there = |row: &PartyRow| live.contains(&row.party);
         for mut row in rows.into_iter().filter(|row| !is_there(row)) {
             row.left_at = Some(alive_at);
             self.store(Some(id), Row::Party(Box::new(row)));

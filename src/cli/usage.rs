@@ -1,5 +1,6 @@
 //! `turnbell usage`: calls, minutes and relayed bytes of a time.
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use super::ask::{self, Format};
@@ -56,10 +57,10 @@ impl Usage {
         if !csv {
             return question.ask(config);
         }
-        match ask::answer(config, &question.request)? {
-            Response::Usage(usage) => super::print(&usage.csv()),
-            other => super::print(&format!("{other:?}\n")),
-        }
+        let Response::Usage(usage) = ask::answer(config, &question.request)? else {
+            bail!("the turnbell that runs answers in another form than this one reads");
+        };
+        super::print(&usage.csv())
     }
 }
 

@@ -137,7 +137,11 @@ mod tests {
             let most = match note {
                 Note::FromDisplay => DISPLAY_BYTES_MAX,
                 Note::RecordingUrl => RECORDING_URL_BYTES_MAX,
-                _ => INVITE_TEXT_BYTES_MAX,
+                Note::ContactId
+                | Note::FromNumber
+                | Note::ToNumber
+                | Note::ExternalId
+                | Note::Metadata => INVITE_TEXT_BYTES_MAX,
             };
             let long = |bytes: usize| {
                 let head = if note == Note::RecordingUrl { "https://a/" } else { "" };

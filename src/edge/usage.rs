@@ -121,7 +121,7 @@ fn query(
     };
     let ms = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     // Until the end of this millisecond: what was written just now is in.
-    let to_unix_ms = moment("to", to)?.unwrap_or(now.unix_ms.saturating_add(1));
+    let to_unix_ms = moment("to", to)?.unwrap_or_else(|| now.unix_ms.saturating_add(1));
     let default = to_unix_ms.saturating_sub(ms(USAGE_RANGE_DEFAULT));
     let from_unix_ms = moment("from", from)?.unwrap_or(default);
     if from_unix_ms >= to_unix_ms {

@@ -102,7 +102,7 @@ fn write(database: &mut Database, call: CallId, notes: &Notes) -> Result<bool, S
         }
         for (note, text) in notes {
             let sql = ["UPDATE calls SET ", note.name(), " = ?2 WHERE call = ?1"].concat();
-            let text = text.as_deref().or(note.nothing());
+            let text = text.as_deref().or_else(|| note.nothing());
             connection.prepare_cached(&sql)?.execute(params![call, text])?;
         }
         Ok(true)

@@ -137,7 +137,9 @@ fn copy_pages(
         match step {
             StepResult::Done => break,
             StepResult::More => {}
-            _ => return Err(StoreError::InUse { path: part.to_owned() }),
+            StepResult::Busy | StepResult::Locked | _ => {
+                return Err(StoreError::InUse { path: part.to_owned() });
+            }
         }
     }
     drop(steps);
@@ -169,9 +171,13 @@ fn name(part: &Path, to: &Path) -> Result<(), StoreError> {
         }
         linked => linked,
     };
-    linked.map_err(|source| match source.kind() {
-        ErrorKind::AlreadyExists => StoreError::Exists { path: to.to_owned() },
-        _ => StoreError::Io { what: "written", path: to.to_owned(), source },
+    linked.map_err(|source| {
+        let path = to.to_owned();
+        if source.kind() == ErrorKind::AlreadyExists {
+            StoreError::Exists { path }
+        } else {
+            StoreError::Io { what: "written", path, source }
+        }
     })
 }
 

@@ -144,9 +144,9 @@ fn a_draining_switchboard_sends_everybody_away_and_leaves_the_calls_in_the_recor
 /// Users whose relaying is to end, with how many of their sessions.
 fn cut(call: &mut Call) -> Vec<String> {
     let facts = std::mem::take(&mut call.board.facts);
-    let seats = facts.into_iter().filter_map(|fact| match fact {
-        Fact::CallCut { seats, .. } => Some(seats),
-        _ => None,
+    let seats = facts.into_iter().filter_map(|fact| {
+        let Fact::CallCut { seats, .. } = fact else { return None };
+        Some(seats)
     });
     seats.flatten().map(|(user, _)| user.to_string()).collect()
 }
@@ -194,9 +194,11 @@ fn a_page_in_two_calls_keeps_what_it_relays_until_the_last_one() {
 fn a_tenant_near_its_bound_of_calls_is_told_of_once_and_when_it_is_over() {
     let near = |call: &mut Call| -> Vec<(usize, bool)> {
         let facts = std::mem::take(&mut call.board.facts);
-        let said = facts.into_iter().filter_map(|fact| match fact {
-            Fact::CallsNearBound { calls, calls_max: 5, is_near, .. } => Some((calls, is_near)),
-            _ => None,
+        let said = facts.into_iter().filter_map(|fact| {
+            let Fact::CallsNearBound { calls, calls_max: 5, is_near, .. } = fact else {
+                return None;
+            };
+            Some((calls, is_near))
         });
         said.collect()
     };

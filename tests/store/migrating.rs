@@ -47,7 +47,8 @@ fn an_older_file_is_kept_beside_the_one_that_is_brought_up_to_date() {
         tenant: turnbell::auth::identity::TenantId::default_tenant(),
         user: crate::call_rows::user("alice"),
     };
-    assert_eq!(store.on_record_of(&who).unwrap().copies, [kept.clone()], "he may stand in it");
+    let copies = store.on_record_of(&who).unwrap().copies;
+    assert_eq!(copies, std::slice::from_ref(&kept), "he may stand in it");
     close(&store, writer);
     assert_eq!(version(&directory.path().join(FILE_NAME)), older + 1);
     assert_eq!(ask::<i64>(directory.path(), "SELECT count(*) FROM credentials_issued"), 2);

@@ -83,12 +83,10 @@ impl World {
         };
         let may_return: BTreeSet<CallId> =
             self.board.record.live.iter().filter(is_his).copied().collect();
-        let synced = socket.inbox.iter().find_map(|message| match message {
-            Message::Event { event, .. } => match &**event {
-                Event::StateSync { calls } => Some(calls.iter().map(|call| call.call).collect()),
-                _ => None,
-            },
-            _ => None,
+        let synced = socket.inbox.iter().find_map(|message| {
+            let Message::Event { event, .. } = message else { return None };
+            let Event::StateSync { calls } = &**event else { return None };
+            Some(calls.iter().map(|call| call.call).collect())
         });
         let synced: BTreeSet<CallId> = synced.expect("a page that knows nothing is told");
         assert!(may_return.is_subset(&synced), "{may_return:?} of {synced:?}");

@@ -7,7 +7,7 @@ use super::ask::{Format, Question};
 use super::table;
 use crate::config::Config;
 use crate::edge::control_json::Request;
-use crate::edge::users_json::{ForgottenWord, RowsWord};
+use crate::edge::forget_json::{ForgottenWord, RowsWord};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
 pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
+use super::forget_json::ForgottenWord;
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 use super::usage_json::UsageWord;
-use super::users_json::ForgottenWord;
 use super::why::{Why, WhyWanted};
 
 /// `{"cmd":"...", ...}`

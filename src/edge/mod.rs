@@ -42,6 +42,8 @@ mod control_words;
 mod cors;
 mod entrance;
 pub mod error;
+mod forget;
+pub mod forget_json;
 pub mod forwarded;
 mod health;
 pub mod ice;
@@ -68,8 +70,6 @@ pub mod snapshot;
 mod strict_head;
 mod usage;
 pub mod usage_json;
-mod users;
-pub mod users_json;
 pub mod watching;
 pub mod why;
 

@@ -17,8 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
-    Edge, assets, call_notes, calls, cors, entrance, health, ice, identity, invites, metrics, page,
-    usage, users, why,
+    Edge, assets, call_notes, calls, cors, entrance, forget, health, ice, identity, invites,
+    metrics, page, usage, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -54,7 +54,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
         .route("/v1/usage", reading(get(usage::get)))
-        .route("/v1/users/{id}", removing(delete(users::delete)))
+        .route("/v1/users/{id}", removing(delete(forget::delete)))
         .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))

@@ -183,6 +183,8 @@ fn a_person_goes_from_every_table_and_out_of_the_file_and_nobody_else_does() {
     assert_eq!(counts(&store.forget(&who).unwrap()), expected);
     assert!(counts(&store.on_record_of(&who).unwrap()).is_empty());
     assert!(counts(&store.forget(&who).unwrap()).is_empty(), "there is no second time");
+    let nobody = person("default", FORGOTTEN);
+    assert!(counts(&store.forget(&nobody).unwrap()).is_empty(), "and an end");
 
     let record = store.call(id(1)).unwrap().unwrap();
     assert_eq!((record.call.caller.as_str(), record.call.callee.as_str()), (FORGOTTEN, "bob"));
@@ -269,30 +271,36 @@ fn forgetting_that_is_killed_leaves_a_good_record_and_is_finished_by_the_next_on
     let (store, writer) = open(directory.path());
     close(&store, writer);
     let all = 400 * FORGET_STEP_ROWS as i64;
-    fill(directory.path(), all);
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "forgetting::child_that_forgets_until_it_is_killed", "--nocapture"])
-        .env(CHILD, directory.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Now::read().mono + Duration::from_secs(30);
-    while ask::<i64>(directory.path(), LEFT) == all {
-        assert!(Now::read().mono < deadline, "the child forgets");
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(ask::<String>(directory.path(), "PRAGMA integrity_check"), "ok");
-    let left = ask::<i64>(directory.path(), LEFT);
-    assert!(left > 0 && left < all, "in the middle: {left}");
+    // On a busy machine the child may be done before it is killed; then once more.
+    let left = (0..5).map(|_| forget_and_kill(directory.path(), all)).find(|left| *left > 0);
+    let left = left.expect("one of them is killed in the middle");
     assert_eq!(left % FORGET_STEP_ROWS as i64, 0, "a step is whole or not at all");
     let (store, writer) = open(directory.path());
     let forgotten = store.forget(&person("default", "mallory-x")).unwrap();
     assert_eq!(counts(&forgotten), [("credentials_issued", "deleted", left as u64)]);
     close(&store, writer);
     assert_eq!(ask::<i64>(directory.path(), LEFT), 0);
+}
+
+/// How many rows were left.
+fn forget_and_kill(directory: &Path, all: i64) -> i64 {
+    fill(directory, all);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "forgetting::child_that_forgets_until_it_is_killed", "--nocapture"])
+        .env(CHILD, directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Now::read().mono + Duration::from_secs(30);
+    while ask::<i64>(directory, LEFT) == all {
+        assert!(Now::read().mono < deadline, "the child forgets");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ask::<String>(directory, "PRAGMA integrity_check"), "ok");
+    ask::<i64>(directory, LEFT)
 }
 
 /// Does nothing where it is not asked to.

@@ -42,6 +42,7 @@ mod control_words;
 mod cors;
 mod entrance;
 pub mod error;
+mod exact;
 mod forget;
 pub mod forget_json;
 pub mod forwarded;

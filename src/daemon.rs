@@ -15,6 +15,7 @@ pub(crate) mod parts;
 pub mod plan;
 mod ports;
 mod pulse;
+mod quotas;
 mod relaying;
 pub(crate) mod signaling;
 mod signals;
@@ -65,6 +66,7 @@ use signals::Signals;
 pub use plan::{Impossible, Plan};
 use ports::Ports;
 pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
+use quotas::Near;
 use relaying::Parts;
 
 /// Why the daemon did not start, or ended.
@@ -211,12 +213,14 @@ impl Daemon {
         let draining = Draining::default();
         let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
         let external = Arc::new(Snapshot::new(outside.health(&config, &opened.relay_addresses)));
+        let near = Near::default();
         let health = pulse::health_probe(
             handle.clone(),
             store.clone(),
             Arc::clone(&issuer),
             Arc::clone(&draining.begun),
             Arc::clone(&external),
+            near.clone(),
         );
         let own = signaling::Own::open(&state, &store)?;
         let identity = own.identity(&config, opened.invite_base(&config));
@@ -227,7 +231,7 @@ impl Daemon {
             Arc::clone(&health),
             pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
         );
-        let exchange = signaling::start(&config, &store, &runtime)?;
+        let exchange = signaling::start(&config, &store, &runtime, handle.clone(), near.clone())?;
         edge.open_calls(Calls::new(store.clone(), exchange.clone()));
         edge.open_signaling(Signaling::new(exchange.clone()));
         edge.open_record(store.clone());
@@ -274,15 +278,16 @@ impl Daemon {
             verifications,
             config: Arc::new(move || telling.config_word()),
         };
-        let commands = Commands {
+        let commands = Arc::new(Commands {
             store,
             issuer: Some(issuer),
             identity: Some(Arc::new(move || known.identity())),
             daemon: Some(running),
-        };
+        });
+        edge.open_commands(&commands);
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
-        let control = runtime.spawn(control.serve(Arc::new(commands), async move {
+        let control = runtime.spawn(control.serve(commands, async move {
             let _ = control_stopped.wait_for(|stopped| *stopped).await;
         }));
         let mut doors_stopped = stopped.clone();
@@ -297,6 +302,7 @@ impl Daemon {
             let _ = doors_stopped.wait_for(|stopped| *stopped).await;
         }));
         runtime.spawn(memory::watch(handle.clone(), Arc::clone(&edge)));
+        runtime.spawn(quotas::watch(near, handle.clone()));
         let mut http_stopped = stopped;
         let edge = runtime.spawn(crate::edge::serve(http, handed, edge, async move {
             let _ = http_stopped.wait_for(|stopped| *stopped).await;

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod load;
 pub mod outside;
 pub mod probe;
+pub mod quota;
 pub mod record;
 pub mod revocation;
 mod stream;

@@ -9,6 +9,7 @@ mod prng;
 mod call {
     pub(crate) mod actor;
     pub(crate) mod board;
+    pub(crate) mod record;
     pub(crate) mod said;
     pub(crate) mod setup;
 

@@ -90,6 +90,30 @@ proptest! {
 }
 
 #[test]
+fn who_has_eighty_percent_of_his_quota_is_near_it_and_who_has_less_is_not() {
+    let from = ip("192.0.2.1");
+    let limits = |per_user| QuotaLimits { per_user, per_source: 100, total: 100 };
+    let mut quota = Quota::new(limits(10));
+    for _ in 0..7 {
+        quota.take("anna", from).unwrap();
+    }
+    assert_eq!(quota.near(9), (vec![], 0));
+    quota.take("anna", from).unwrap();
+    assert_eq!(quota.near(9), (vec![("anna".into(), 8)], 1));
+    assert_eq!(quota.near(0), (vec![], 1), "counted, not named");
+    quota.set_limits(limits(11));
+    assert_eq!(quota.near(9).1, 0, "8 of 11");
+    quota.set_limits(limits(10));
+    quota.give_back("anna", from);
+    assert_eq!(quota.near(9).1, 0);
+    for (limit, told) in [(4, 0), (5, 1)] {
+        let mut small = Quota::new(limits(limit));
+        (0..limit).for_each(|_| small.take("bert", from).unwrap());
+        assert_eq!(small.near(9).1, told, "a quota of {limit}");
+    }
+}
+
+#[test]
 fn each_quota_lets_its_last_allocation_in_and_the_next_out() {
     let source = |n: u8| IpAddr::from([9, 9, 9, n]);
     let mut quota = Quota::new(QuotaLimits { per_user: 2, per_source: 3, total: 5 });

@@ -118,7 +118,10 @@ impl Model {
                     EndReason::Client => true,
                     EndReason::Expired => is_over,
                     EndReason::CredentialExpired => is_over && is_strict,
-                    EndReason::Disconnected | EndReason::Revoked | EndReason::Shutdown => false,
+                    EndReason::Disconnected
+                    | EndReason::Revoked
+                    | EndReason::Ended
+                    | EndReason::Shutdown => false,
                 };
                 assert!(is_fit, "{reason:?}, while {:?}", self.ending);
                 reason

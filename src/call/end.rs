@@ -49,8 +49,30 @@ impl Switchboard {
         }
         let (tenant, status) = (call.tenant.clone(), call.row.status);
         self.fact(Fact::CallEnded { call: id, tenant, status, reason, talk_ms: talk });
+        if is_cut(reason) {
+            self.cut_relaying(&call);
+        }
         self.remember_outcome(now, &call);
         self.forget_call(now, &call);
+    }
+
+    /// T27. A call that ends by itself leaves its allocations to its pages, which give them back, and
+    /// else to their own expiry: a page may just be gathering for its next call with them, and the
+    /// quota bounds what it can leave behind.
+    fn cut_relaying(&mut self, call: &LiveCall) {
+        let mut seats = Vec::new();
+        for (party, key) in call.parties.iter().zip(call.keys()) {
+            let Some(session) = party.seat else { continue };
+            let calls = self.users.get(&key).into_iter().flat_map(|user| &user.calls);
+            let mut others = calls.filter_map(|id| self.calls.get(*id));
+            // Two calls of one page cannot be told apart by what it relays.
+            if !others.any(|other| other.seated(session).is_some()) {
+                seats.push((party.user.clone(), session));
+            }
+        }
+        if !seats.is_empty() {
+            self.fact(Fact::CallCut { call: call.id, tenant: call.tenant.clone(), seats });
+        }
     }
 
     /// Tells ringing devices to stop, but for the one that brought it about.
@@ -98,6 +120,7 @@ impl Switchboard {
         if let Some(tenant) = self.live_by_tenant.get_mut(&call.tenant) {
             tenant.calls -= 1;
         }
+        self.weigh_calls(&call.tenant);
         self.ended.insert(call.id, keys.clone());
         for key in keys {
             if let Some(user) = self.users.get_mut(&key) {
@@ -111,6 +134,29 @@ impl Switchboard {
 
     pub(super) fn limit_reached(&mut self, now: Now, id: CallId) {
         self.end_call(now, id, EndReason::Limit);
+    }
+}
+
+/// Whether somebody other than its parties ended it.
+fn is_cut(reason: EndReason) -> bool {
+    match reason {
+        EndReason::Revoked | EndReason::Admin | EndReason::Limit => true,
+        EndReason::Hangup
+        | EndReason::Lost
+        | EndReason::Cancelled
+        | EndReason::NoAnswer
+        | EndReason::CalleeOffline
+        | EndReason::Declined
+        | EndReason::Dnd
+        | EndReason::Busy
+        | EndReason::IceFailed
+        | EndReason::IceTimeout
+        | EndReason::MediaFailed
+        | EndReason::FeatureDisabled
+        | EndReason::Forbidden
+        | EndReason::Quota
+        | EndReason::ServerRestart
+        | EndReason::Internal => false,
     }
 }
 

@@ -51,6 +51,26 @@ pub enum Fact {
         /// How long it was active, milliseconds.
         talk_ms: u64,
     },
+    /// Somebody in charge ended a call (T27): what was relayed for it is to end with it.
+    CallCut {
+        /// Which.
+        call: CallId,
+        /// Whose.
+        tenant: TenantId,
+        /// Its parties' sessions that are in no other call.
+        seats: Vec<(UserId, SessionId)>,
+    },
+    /// A tenant has come near its bound of calls, or is no longer.
+    CallsNearBound {
+        /// Which.
+        tenant: TenantId,
+        /// Calls that are not over.
+        calls: usize,
+        /// How many there may be.
+        calls_max: usize,
+        /// Whether it is near.
+        is_near: bool,
+    },
     /// A row could not be stored; it is lost.
     RowLost {
         /// Of which call, if of one.

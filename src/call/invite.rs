@@ -284,6 +284,7 @@ impl Switchboard {
             }
         }
         self.live_by_tenant.entry(caller_key.tenant.clone()).or_default().calls += 1;
+        self.weigh_calls(&caller_key.tenant);
         self.timers.set(Timer::Route(id), now.mono + ROUTE_TIMEOUT);
         self.store_call(id);
         self.store_party(id, 0);

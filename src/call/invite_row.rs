@@ -75,6 +75,7 @@ impl Switchboard {
             contact_id: invite.contact.clone().or(contact),
             external_id: invite.external_id.clone(),
             metadata: invite.metadata.clone(),
+            recording_url: None,
             started_at: now.unix_ms,
             ringing_at: None,
             answered_at: None,

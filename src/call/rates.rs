@@ -1,14 +1,33 @@
-//! How often a session may ask, and when its patience is over.
+//! How often a session may ask, and when its patience is over; when a tenant has nearly all its calls.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::fact::Fact;
 use super::refusal::Refusal;
+use super::switchboard::Switchboard;
+use crate::auth::identity::TenantId;
 use crate::limits::call::{
     PRESENCE_BURST, PRESENCE_WINDOW_S, REQUESTS_BURST, REQUESTS_PER_S, STRIKE_INTERVAL,
     STRIKE_WINDOW, STRIKES_MAX,
 };
+use crate::limits::quota::QUOTA_NEAR_PERCENT;
 use crate::policy::rate::TokenBucket;
+
+impl Switchboard {
+    /// Says when a tenant comes near its bound of calls, and when it is no longer.
+    pub(super) fn weigh_calls(&mut self, tenant: &TenantId) {
+        let calls_max = self.options(tenant).calls_max;
+        let Some(live) = self.live_by_tenant.get_mut(tenant) else { return };
+        let calls = live.calls;
+        let is_near = calls > 0 && calls * 100 >= calls_max * QUOTA_NEAR_PERCENT;
+        if is_near == std::mem::replace(&mut live.is_near_bound, is_near) {
+            return;
+        }
+        let tenant = tenant.clone();
+        self.fact(Fact::CallsNearBound { tenant, calls, calls_max, is_near });
+    }
+}
 
 /// The buckets of one session.
 #[derive(Debug)]

@@ -26,15 +26,13 @@ impl Switchboard {
         media: RejoinMedia,
     ) -> Outcome {
         let (index, before) = self.may_rejoin(asked.session, id)?;
-        if media == RejoinMedia::New {
-            // Who he was has left.
-            let left = self.calls.get(id).map(|call| call.party_row(index, Some(now.unix_ms)));
-            if let Some(left) = left {
-                self.store(Some(id), Row::Party(Box::new(left)));
-            }
-        }
+        let left = self.calls.get(id).map(|call| call.party_row(index, Some(now.unix_ms)));
         self.take_seat(now, asked.session, id, index, media);
+        // Who he is before who he was: a daemon that is killed in between finds him in the call.
         self.store_party(id, index);
+        if let Some(left) = left.filter(|_| media == RejoinMedia::New) {
+            self.store(Some(id), Row::Party(Box::new(left)));
+        }
         let Some(call) = self.calls.get(id) else { return Ok(None) };
         let about = About::Party(call.parties[index].id);
         let how = match media {

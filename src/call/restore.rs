@@ -6,12 +6,12 @@ use super::event::Caller;
 use super::live_call::{LiveCall, Party, Phase};
 use super::media::PartyId;
 use super::record::About;
-use super::rows::{Row, TimelineKind, UnfinishedCall};
+use super::rows::{PartyRow, Row, TimelineKind, UnfinishedCall};
 use super::state::{CallStatus, EndReason, PartyRole};
 use super::switchboard::Switchboard;
 use super::timers::Timer;
 use super::user::{User, UserKey};
-use crate::auth::identity::{Identity, Role};
+use crate::auth::identity::{Identity, Role, UserId};
 use crate::limits::call::{
     CALL_MAX, ICE_RESTARTS, RESTORED_CALLS_MAX, RESTORED_TIMEOUT, RING_DEFAULT,
 };
@@ -42,6 +42,9 @@ impl Switchboard {
         call.reason = Some(EndReason::ServerRestart);
         call.ended_at = Some(ended_at);
         call.talk_ms = Some(call.connected_at.map_or(0, |at| span_ms(at, ended_at)));
+        // A page that comes back and asks for it hears that it is over.
+        let key = |user: &UserId| UserKey { tenant: call.tenant.clone(), user: user.clone() };
+        self.ended.insert(id, vec![key(&call.caller), key(&call.callee)]);
         self.store(Some(id), Row::Call(Box::new(call)));
         for mut party in parties {
             party.left_at = Some(ended_at);
@@ -54,7 +57,8 @@ impl Switchboard {
         let id = row.call;
         let connected_at = row.connected_at.unwrap_or(row.started_at);
         let alive_at = heartbeat_at.unwrap_or(connected_at).max(connected_at);
-        let parties = party_list(&parties);
+        let rows = parties;
+        let parties = party_list(&rows);
         let highest = parties.iter().map(|party| party.id.0).max().unwrap_or_default();
         let call = LiveCall {
             id,
@@ -91,6 +95,7 @@ impl Switchboard {
             row,
         };
         let keys = call.keys();
+        let live: Vec<PartyId> = call.parties.iter().map(|party| party.id).collect();
         let rest = CALL_MAX.saturating_sub(call.talk_before);
         let tenant = call.tenant.clone();
         for (key, party) in keys.into_iter().zip(&call.parties) {
@@ -98,18 +103,25 @@ impl Switchboard {
             let user = self.users.entry(key.clone()).or_insert_with(|| User::new(&identity()));
             user.calls.push(id);
         }
-        self.live_by_tenant.entry(tenant).or_default().calls += 1;
+        self.live_by_tenant.entry(tenant.clone()).or_default().calls += 1;
+        self.weigh_calls(&tenant);
         self.calls.insert(id, call);
         self.timers.set(Timer::Phase(id), now.mono + RESTORED_TIMEOUT);
         self.timers.set(Timer::Limit(id), now.mono + rest);
         self.beat(now, id);
         self.note(now, id, TimelineKind::Restored, About::Call, "");
+        // Who had just rejoined stands there twice: who he was has left.
+        let is_there = |row: &PartyRow| live.contains(&row.party);
+        for mut row in rows.into_iter().filter(|row| !is_there(row)) {
+            row.left_at = Some(alive_at);
+            self.store(Some(id), Row::Party(Box::new(row)));
+        }
     }
 }
 
 /// The parties in order, the caller first; their pages are gone.
-fn party_list(rows: &[super::rows::PartyRow]) -> Vec<Party> {
-    let party = |row: &super::rows::PartyRow| Party {
+fn party_list(rows: &[PartyRow]) -> Vec<Party> {
+    let party = |row: &PartyRow| Party {
         name: row.name.clone(),
         is_verified: row.is_verified,
         user_role: row.user_role,

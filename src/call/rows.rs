@@ -32,6 +32,9 @@ pub enum Row {
 }
 
 /// A row of `calls`.
+///
+/// The record may know better what people write on a call (names, numbers, ids, metadata, a
+/// recording): it keeps what it has of these, and takes the rest of a row that comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRow {
     /// Key.
@@ -62,6 +65,8 @@ pub struct CallRow {
     pub external_id: Option<Box<str>>,
     /// Whatever the caller added.
     pub metadata: Option<Box<str>>,
+    /// Where a recording of it lies. The record alone knows of one: clients cannot name it.
+    pub recording_url: Option<Box<str>>,
     /// The invite.
     pub started_at: i64,
     /// The first device rang.

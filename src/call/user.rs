@@ -148,6 +148,8 @@ impl User {
 pub(super) struct TenantLive {
     pub(super) sessions: usize,
     pub(super) calls: usize,
+    /// Whether so many calls are near the bound, as was last said.
+    pub(super) is_near_bound: bool,
     /// Users named in subscriptions.
     pub(super) subscriptions: usize,
     /// Who is there, by role.
@@ -158,7 +160,8 @@ pub(super) struct TenantLive {
 
 impl TenantLive {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { sessions, calls, subscriptions, users_by_role, watch_by_role } = self;
+        let Self { sessions, calls, is_near_bound: _, subscriptions, users_by_role, watch_by_role } =
+            self;
         *sessions == 0
             && *calls == 0
             && *subscriptions == 0

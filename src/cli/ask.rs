@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    calls, credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions,
-    status, token, verify, why,
+    calls, credential, drain, explain, forget, invite, key, log, print_config, reload, revoke,
+    sessions, status, token, usage, verify, why,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -71,7 +71,7 @@ impl Question {
 }
 
 /// Never `Response::Error`: that is an error here.
-fn answer(config: &Config, request: &Request) -> anyhow::Result<Response> {
+pub(super) fn answer(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let response = match control::call(&config.state_directory.join(CONTROL_SOCKET), request) {
         Ok(response) => response,
         Err(ControlError::NotRunning(_)) => {
@@ -101,6 +101,8 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Calls(found) => calls::listed(found),
         Response::Why(story) => why::told(story),
         Response::Call { call, timeline } => calls::told(call, timeline),
+        Response::Usage(used) => usage::shown(used),
+        Response::Forgotten(word) => forget::shown(word),
         Response::Credential { urls, username, credential, ttl, expires_at } => {
             credential::shown(urls, username, credential, *ttl, *expires_at)
         }
@@ -137,6 +139,8 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Sessions { .. }
         | Request::Calls { .. }
         | Request::Call { .. }
+        | Request::Usage { .. }
+        | Request::Forget { .. }
         | Request::Why { .. }
         | Request::Log { .. } => true,
         Request::ExplainPeer { peer } => return explained(config, peer),
@@ -264,12 +268,14 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
             "this is on record and holds from the next start on"
         }
         Request::Invite { .. } => "the invite is on record, and good from the next start on",
+        Request::Forget { .. } => "this was done on record",
         Request::InviteRevoke { .. } => "the invite is taken back on record",
         Request::Credential { .. } => "the credential is made of the same secret",
         Request::KeyList {}
         | Request::Sessions { .. }
         | Request::Calls { .. }
         | Request::Call { .. }
+        | Request::Usage { .. }
         | Request::Why { .. }
         | Request::Log { .. }
         | Request::RevokeList {}

@@ -22,11 +22,14 @@ Examples:
   turnbell calls 01JD0Q3ZK5V9XW2M4N6P8R0T1Y  why that one failed")]
 pub(super) struct Calls {
     /// Tell all about this call
-    #[arg(value_name = "CALL", conflicts_with_all = ["user", "since", "limit"])]
+    #[arg(value_name = "CALL", conflicts_with_all = ["user", "external_id", "since", "limit"])]
     call: Option<String>,
     /// Only calls from or to this user
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Only those that another program calls so
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
     /// Only the last 90s, 10m, 12h or 7d
     #[arg(long, value_name = "TIME", value_parser = log::since)]
     since: Option<Duration>,
@@ -39,10 +42,13 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn question(self) -> Question {
-        let Self { call, user, since, limit, format } = self;
+        let Self { call, user, external_id, since, limit, format } = self;
         let request = match call {
             Some(call) => Request::Call { call },
-            None => Request::Calls { user, since_at: since.map(log::since_at), limit: Some(limit) },
+            None => {
+                let since_at = since.map(log::since_at);
+                Request::Calls { user, external_id, since_at, limit: Some(limit) }
+            }
         };
         Question { request, format }
     }
@@ -86,7 +92,17 @@ pub(super) fn told(call: &CallItem, timeline: &[TimelineItem]) -> String {
     line("talked", &span(call.talk_ms));
     line("path", &call.path.as_ref().map_or_else(|| "-".to_owned(), path));
     line("relayed", &relayed(call));
-    for (name, value) in [("external", &call.external_id), ("metadata", &call.metadata)] {
+    line(
+        "number",
+        &format!("{} to {}", call.from_number, call.to_number.as_deref().unwrap_or("-")),
+    );
+    let metadata = call.metadata.as_ref().map(ToString::to_string);
+    for (name, value) in [
+        ("contact", &call.contact_id),
+        ("recording", &call.recording_url),
+        ("external", &call.external_id),
+        ("metadata", &metadata),
+    ] {
         if let Some(value) = value {
             line(name, value);
         }

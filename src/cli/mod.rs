@@ -1,12 +1,14 @@
 //! The command line, one file a subcommand.
 
 mod ask;
+mod backup;
 pub mod banner;
 mod calls;
 mod check_config;
 mod credential;
 mod drain;
 mod explain;
+mod forget;
 mod invite;
 mod key;
 mod load;
@@ -19,6 +21,7 @@ mod sessions;
 mod status;
 mod table;
 mod token;
+mod usage;
 mod verify;
 mod verify_remote;
 mod why;
@@ -77,6 +80,12 @@ enum Command {
     Drain(drain::Drain),
     /// List who called whom, or tell what happened in one call
     Calls(calls::Calls),
+    /// Add up calls, minutes and relayed bytes by tenant, user or day
+    Usage(usage::Usage),
+    /// Copy the record while it is being written
+    Backup(backup::Backup),
+    /// Take a person out of the record
+    Forget(forget::Forget),
     /// Say why somebody's call failed: the record as one story that ends with the likely cause
     Why(why::WhyArgs),
     /// Try every URL that /ice hands out, and say what is wrong and what to do
@@ -101,6 +110,8 @@ Examples:
   turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell calls --user alice --since 2h        whom she called, and how it ended
+  turnbell usage --by tenant                    calls, minutes and relayed bytes of 30 days
+  turnbell backup /var/backups/turnbell.db      a copy of the record while it is written
   turnbell why alice                            why did her call fail?
   turnbell log --user alice --since 2h          every row behind that
   turnbell load ws signals                      how many calls does this machine bear?
@@ -138,6 +149,9 @@ impl Cli {
             }
             Some(Command::Verify(command)) => command.run(|| find(named)),
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
+            Some(Command::Usage(command)) => command.run(&find(named)?),
+            Some(Command::Backup(command)) => command.run(&find(named)?),
+            Some(Command::Forget(command)) => command.run(&find(named)?),
             Some(Command::Why(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
             Some(Command::Load(command)) => command.run(|| find(named)),
@@ -210,7 +224,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::ask::{Format, Question};
 use super::table;
 use crate::edge::control_json::Request;
-use crate::edge::json::{ExternalHealth, Health};
+use crate::edge::json::{ExternalHealth, Health, QuotaHealth, QuotaWord};
 use crate::edge::verify_json::VerificationHealth;
 use crate::ops::log::printable;
 
@@ -26,7 +26,7 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, external, proxies, verified } = health;
+    let Health { ok, draining, relay, record, tls, external, proxies, verified, quotas } = health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -82,6 +82,22 @@ pub(super) fn shown(health: &Health) -> String {
             vantage = vantage.replace('_', " ")
         ));
     }
+    if let Some(QuotaHealth { users, total, tenants, near }) = quotas {
+        for QuotaWord { quota, who, used, limit } in near {
+            let what = match quota.as_str() {
+                "allocations" => {
+                    format!("user {} has {used} of {limit} allocations", printable(who))
+                }
+                "calls" => format!("tenant {} has {used} of {limit} calls", printable(who)),
+                _ => format!("all together have {used} of {limit} allocations"),
+            };
+            text.push_str(&format!("quota   {what}\n"));
+        }
+        let more = (users + total + tenants).saturating_sub(near.len());
+        if more > 0 {
+            text.push_str(&format!("        and {more} more are near theirs\n"));
+        }
+    }
     text
 }
 
@@ -101,6 +117,7 @@ mod tests {
             external: Vec::new(),
             proxies: None,
             verified: Vec::new(),
+            quotas: None,
         };
         assert_eq!(shown(&health), "relay   well, 1 allocation\nrecord  well\n");
         health.ok = false;
@@ -143,5 +160,10 @@ mod tests {
         }];
         let line = "verify  error from this machine at 1970-01-01 00:00:00 UTC: UDP is blocked\n";
         assert!(shown(&health).ends_with(line), "{}", shown(&health));
+        let near = QuotaWord { quota: "calls".into(), who: "acme".into(), used: 80, limit: 100 };
+        health.quotas = Some(QuotaHealth { users: 0, total: 0, tenants: 2, near: vec![near] });
+        let lines =
+            "\nquota   tenant acme has 80 of 100 calls\n        and 1 more are near theirs\n";
+        assert!(shown(&health).ends_with(lines), "{}", shown(&health));
     }
 }

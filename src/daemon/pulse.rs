@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::quotas::Near;
 use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
 use crate::edge::json::{ExternalHealth, Health, RecordHealth, RelayHealth, TlsHealth};
@@ -45,6 +46,7 @@ pub(super) fn health_probe(
     issuer: Arc<Snapshot<Issuer>>,
     draining: Arc<AtomicBool>,
     external: Arc<Snapshot<Vec<ExternalHealth>>>,
+    near: Near,
 ) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
@@ -71,6 +73,7 @@ pub(super) fn health_probe(
             // The edge adds what it sees.
             proxies: None,
             verified: Vec::new(),
+            quotas: near.read(&handle),
         }
     })
 }
@@ -84,6 +87,7 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
             version: env!("CARGO_PKG_VERSION"),
             shards: (health.relay.shards as u64, health.relay.shards_alive as u64),
             draining: health.draining,
+            near: health.quotas.map_or([0; 3], |near| [near.users, near.total, near.tenants]),
             short_of_memory: handle.is_short_of_memory(),
             relay: handle.statistics(ANSWER_PATIENCE).ok(),
             ports: Ports {

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
+use super::quotas::Near;
 use super::{DaemonError, guard, system};
+use crate::auth::credential::turn_user;
 use crate::auth::own_token::OwnKey;
 use crate::auth::secret::random_bytes;
 use crate::auth::token::{ClaimPath, Issuer, Issuers, Tenancy, TokenKey, Vouches};
 use crate::call::contract::{Command, StoreFailed};
+use crate::call::fact::Fact;
 use crate::call::options::{TenantOptions, Tenants};
 use crate::call::switchboard::{self, Switchboard};
 use crate::config::{Config, GuestRule, IssuerKeys, IssuerTenancy, TokenIssuer};
@@ -23,6 +26,7 @@ use crate::limits::ANSWER_PATIENCE;
 use crate::limits::call::RESTORED_CALLS_MAX;
 use crate::limits::identity::DRAIN_SPREAD;
 use crate::ops::state_directory::StateDirectory;
+use crate::plane;
 use crate::store::{Acknowledge, Entry, Store};
 
 /// What stays the same over reloads.
@@ -115,12 +119,17 @@ pub(super) fn start(
     config: &Config,
     store: &Store,
     runtime: &Runtime,
+    relay: plane::handle::Handle,
+    near: Near,
 ) -> Result<Exchange, DaemonError> {
     let seed = random_bytes::<32>()
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
     let tenants = tenants(config);
     let switchboard = Switchboard::new(switchboard::Options { tenants, seed });
-    let facts = Box::new(|fact| tracing::debug!(?fact, "signaling"));
+    let facts = Box::new(move |fact| {
+        tracing::debug!(?fact, "signaling");
+        heed(fact, &relay, &near);
+    });
     let exchange = {
         let _inside = runtime.enter();
         Exchange::start(switchboard, storing(store.clone()), facts)
@@ -137,6 +146,30 @@ pub(super) fn start(
         }
     }
     Ok(exchange)
+}
+
+/// What the daemon does about what signaling says.
+fn heed(fact: Fact, relay: &plane::handle::Handle, near: &Near) {
+    match fact {
+        Fact::CallCut { call, tenant, seats } => {
+            for (user, session) in seats {
+                let (user, session) = (turn_user(&tenant, &user), session.to_string());
+                let end = relay.end(user.into(), Some(session.into()));
+                if let Err(why) = end {
+                    tracing::warn!(%call, %why, "what a call relays goes on until it expires");
+                }
+            }
+        }
+        Fact::CallsNearBound { tenant, calls, calls_max, is_near } => {
+            near.calls(tenant, calls, calls_max, is_near);
+        }
+        Fact::SessionOpened { .. }
+        | Fact::SessionResumed { .. }
+        | Fact::SessionEnded { .. }
+        | Fact::Refused { .. }
+        | Fact::CallEnded { .. }
+        | Fact::RowLost { .. } => {}
+    }
 }
 
 fn storing(store: Store) -> Storing {

@@ -13,13 +13,14 @@ impl Commands {
     pub(super) fn calls(
         &self,
         user: Option<&str>,
+        external_id: Option<String>,
         since_unix_ms: Option<i64>,
         limit: usize,
     ) -> Result<Response, ErrorWord> {
         let no_user = || wrong("user", "a user id has 1 to 128 bytes and no control characters");
         let user = user.map(|user| UserId::new(user).ok_or_else(no_user)).transpose()?;
         let users = user.iter().cloned().collect();
-        let query = CallQuery { users, since_unix_ms, limit, ..CallQuery::default() };
+        let query = CallQuery { users, external_id, since_unix_ms, limit, ..CallQuery::default() };
         let eyes = Eyes { side: user.as_ref(), devices_of: None };
         let found = self.store.calls(&query)?;
         Ok(Response::Calls(found.iter().map(|record| CallItem::of(record, eyes)).collect()))

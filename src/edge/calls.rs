@@ -59,13 +59,16 @@ impl Calls {
         });
         let answer = answer.await.map_err(|_| ApiError::internal())?;
         answer.map_err(|why| {
-            tracing::warn!(%why, "calls cannot be read from the record");
+            if matches!(why, StoreError::UsageTooMuch) {
+                return ApiError::field("from", why.to_string());
+            }
+            tracing::warn!(%why, "the record cannot be asked");
             ApiError::store_unavailable()
         })
     }
 
     /// Waits until what was handed to the record before is durable; `false` if that is not known.
-    async fn written(&self) -> bool {
+    pub(super) async fn written(&self) -> bool {
         let (told, written) = oneshot::channel();
         self.store.when_written(Acknowledge::new(move |result| {
             let _ = told.send(result.is_ok());
@@ -74,7 +77,7 @@ impl Calls {
     }
 
     /// The call, if the viewer may see it.
-    async fn visible(&self, viewer: &Viewer, id: &str) -> Result<CallRecord, ApiError> {
+    pub(super) async fn visible(&self, viewer: &Viewer, id: &str) -> Result<CallRecord, ApiError> {
         let id = CallId::parse(id).ok_or_else(ApiError::no_such_call)?;
         let found = self.ask(move |store| store.call(id)).await?;
         found.filter(|record| viewer.sees(record)).ok_or_else(ApiError::no_such_call)
@@ -82,14 +85,14 @@ impl Calls {
 }
 
 /// Who asks, by what he may see.
-enum Viewer {
+pub(super) enum Viewer {
     Everything,
     Tenant(Box<Identity>),
     User(Box<Identity>),
 }
 
 impl Viewer {
-    fn of(edge: &Edge, parts: &Parts) -> Result<Self, ApiError> {
+    pub(super) fn of(edge: &Edge, parts: &Parts) -> Result<Self, ApiError> {
         Ok(match edge.reader(Now::read(), parts)? {
             Access::Key { .. } | Access::Local => Self::Everything,
             Access::Token(identity) if identity.role.governs_calls() => Self::Tenant(identity),
@@ -109,7 +112,7 @@ impl Viewer {
         }
     }
 
-    fn eyes(&self) -> Eyes<'_> {
+    pub(super) fn eyes(&self) -> Eyes<'_> {
         match self {
             Self::Everything => Eyes::default(),
             Self::Tenant(identity) => Eyes { side: Some(&identity.user), devices_of: None },
@@ -142,7 +145,7 @@ impl Viewer {
     }
 }
 
-/// `GET /v1/calls?user=&status=&since_at=&limit=&cursor=`
+/// `GET /v1/calls?user=&status=&external_id=&since_at=&limit=&cursor=`
 pub(crate) async fn list(
     State(edge): State<Arc<Edge>>,
     request: Request<Body>,
@@ -290,6 +293,7 @@ fn query(parts: &Parts) -> Result<CallQuery, ApiError> {
                 })?;
                 query.since_unix_ms = Some(since);
             }
+            "external_id" => query.external_id = Some(value),
             "limit" => query.limit = page_limit(&value)?,
             "cursor" => query.before = Some(CallId::parse(&value).ok_or_else(bad_cursor)?),
             _ => {}
@@ -304,7 +308,7 @@ pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
     Ok(pairs)
 }
 
-fn page_limit(text: &str) -> Result<usize, ApiError> {
+pub(super) fn page_limit(text: &str) -> Result<usize, ApiError> {
     let found = text.parse().ok().filter(|limit| (1..=CALLS_PAGE_MAX).contains(limit));
     let range = || format!("limit must be a whole number from 1 to {CALLS_PAGE_MAX}");
     found.ok_or_else(|| ApiError::field("limit", range()))

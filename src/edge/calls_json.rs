@@ -4,6 +4,7 @@
 //! shown to their own user, and to whoever may see all.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::auth::identity::UserId;
 use crate::call::media::MediaPath;
@@ -65,10 +66,16 @@ pub struct CallItem {
     pub path: Option<PathWord>,
     /// What its allocations relayed, both ways; null while one of them is on.
     pub relay_bytes: Option<u64>,
-    /// The caller's own name for it.
+    /// Contact the call is about.
+    #[serde(default)]
+    pub contact_id: Option<String>,
+    /// Where a recording lies.
+    #[serde(default)]
+    pub recording_url: Option<String>,
+    /// Another program's name for it.
     pub external_id: Option<String>,
-    /// Whatever the caller added.
-    pub metadata: Option<String>,
+    /// Whatever was added: an object, or a text that is none.
+    pub metadata: Option<Value>,
     /// Who was in it; in the answer for one call only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parties: Option<Vec<PartyItem>>,
@@ -211,8 +218,10 @@ impl CallItem {
             talk_ms: call.talk_ms,
             path: call.path.map(PathWord::from),
             relay_bytes: *relay_bytes,
+            contact_id: text(&call.contact_id),
+            recording_url: text(&call.recording_url),
             external_id: text(&call.external_id),
-            metadata: text(&call.metadata),
+            metadata: call.metadata.as_deref().map(metadata),
             parties: None,
         }
     }
@@ -222,6 +231,12 @@ impl CallItem {
         let parties = record.parties.iter().map(|party| PartyItem::of(party, eyes));
         Self { parties: Some(parties.collect()), ..Self::of(record, eyes) }
     }
+}
+
+/// An object if it is the text of one.
+fn metadata(text: &str) -> Value {
+    let object = serde_json::from_str(text).ok().filter(Value::is_object);
+    object.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 impl PartyItem {

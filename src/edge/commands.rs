@@ -109,8 +109,14 @@ impl Commands {
             Request::Log { user, kind, since_at, limit } => {
                 self.log(user, kind.as_deref(), since_at, rows(limit))
             }
-            Request::Calls { user, since_at, limit } => {
-                self.calls(user.as_deref(), since_at, rows(limit))
+            Request::Calls { user, external_id, since_at, limit } => {
+                self.calls(user.as_deref(), external_id, since_at, rows(limit))
+            }
+            Request::Usage { from, to, by } => {
+                self.usage(now, from.as_deref(), to.as_deref(), by.as_deref())
+            }
+            Request::Forget { user, tenant, really } => {
+                self.forget(&user, tenant.as_deref(), really)
             }
             Request::Call { call } => self.call(&call),
             Request::Why { wanted } => self.why(now, &wanted),
@@ -344,6 +350,7 @@ impl From<StoreError> for ErrorWord {
             StoreError::RevocationsFull => failed("revocations_full", why.to_string()),
             StoreError::InvitesFull => failed("invites_full", why.to_string()),
             StoreError::KeysFull => failed("keys_full", why.to_string()),
+            StoreError::UsageTooMuch => wrong("from", why.to_string()),
             StoreError::Newer { .. }
             | StoreError::Corrupt { .. }
             | StoreError::CorruptAgain { .. }
@@ -351,6 +358,8 @@ impl From<StoreError> for ErrorWord {
             | StoreError::Io { .. }
             | StoreError::Sqlite { .. }
             | StoreError::OldSqlite(_)
+            | StoreError::Exists { .. }
+            | StoreError::BadCopy { .. }
             | StoreError::Closed
             | StoreError::Busy
             | StoreError::Unconfirmed => failed("store_unavailable", why.to_string()),

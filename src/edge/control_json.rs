@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::calls_json::{CallItem, TimelineItem};
 pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
+use super::forget_json::ForgottenWord;
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::usage_json::UsageWord;
 use super::verification::VerifyAnswer;
 use super::why::{Why, WhyWanted};
 
@@ -61,12 +63,38 @@ pub enum Request {
         /// Only from or to this user.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<String>,
+        /// Only those that another program calls so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_id: Option<String>,
         /// Only from this moment on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since_at: Option<i64>,
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<usize>,
+    },
+    /// Asks what was used.
+    Usage {
+        /// From when on, as it was typed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// Until before when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// `tenant`, `user` or `day`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// Forgets a person.
+    Forget {
+        /// Who.
+        user: String,
+        /// In which tenant; `default` without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
+        /// Not only tells what it would do.
+        #[serde(default)]
+        really: bool,
     },
     /// Tells all about one.
     Call {
@@ -179,6 +207,10 @@ pub enum Response {
         /// What happened in it, in order.
         timeline: Vec<TimelineItem>,
     },
+    /// To `usage`.
+    Usage(UsageWord),
+    /// To `forget`.
+    Forgotten(ForgottenWord),
     /// To `credential`.
     Credential {
         /// `turn:` URLs it is good for; none where nothing from elsewhere can reach an open port.

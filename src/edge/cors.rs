@@ -16,7 +16,7 @@ pub(crate) fn layer(edge: Arc<Edge>) -> CorsLayer {
             let origin = claimed(&request.headers);
             matches!(origin, Claimed::One(origin) if is_allowed(&edge.options.read(), origin))
         }))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
         .max_age(CORS_PREFLIGHT_AGE)
 }

@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::forwarded::{self, HttpClient};
 use super::silent::InRow;
 use super::{Edge, Options};
+use crate::limits::record::NOTES_BODY_BYTES_MAX;
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_SWALLOW_BYTES_MAX};
 
 /// Lets a request in under the path it has without the prefix.
@@ -135,8 +136,12 @@ fn well_formed(parts: &Parts) -> Result<(), ApiError> {
     if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
         return Err(ApiError::framing("a request has exactly one Host header"));
     }
-    if content_length(headers).is_some_and(|length| length > HTTP_BODY_BYTES_MAX as u64) {
-        return Err(ApiError::body_too_large(HTTP_BODY_BYTES_MAX));
+    let most = match parts.method {
+        Method::PATCH => NOTES_BODY_BYTES_MAX,
+        _ => HTTP_BODY_BYTES_MAX,
+    };
+    if content_length(headers).is_some_and(|length| length > most as u64) {
+        return Err(ApiError::body_too_large(most));
     }
     if parts.method == Method::CONNECT {
         return Err(ApiError::method_not_allowed("GET, HEAD, POST, OPTIONS"));

@@ -363,6 +363,19 @@ pub(super) async fn json_body<T: DeserializeOwned>(
     body: Body,
     what: &str,
 ) -> Result<T, ApiError> {
+    json_body_within(HTTP_BODY_BYTES_MAX, headers, body, what).await
+}
+
+/// The same for a path with a bound of its own.
+///
+/// # Errors
+/// As `json_body`.
+pub(super) async fn json_body_within<T: DeserializeOwned>(
+    bytes_max: usize,
+    headers: &HeaderMap,
+    body: Body,
+    what: &str,
+) -> Result<T, ApiError> {
     let essence = |value: &HeaderValue| {
         let text = value.to_str().ok()?;
         Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
@@ -370,7 +383,7 @@ pub(super) async fn json_body<T: DeserializeOwned>(
     if headers.get(CONTENT_TYPE).and_then(essence) != Some(true) {
         return Err(ApiError::not_json());
     }
-    let Ok(bytes) = axum::body::to_bytes(body, HTTP_BODY_BYTES_MAX).await else {
+    let Ok(bytes) = axum::body::to_bytes(body, bytes_max).await else {
         return Err(ApiError::bad_request("the body did not arrive whole"));
     };
     serde_json::from_slice(&bytes).map(|Object(read)| read).map_err(|why| {

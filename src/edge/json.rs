@@ -109,6 +109,35 @@ pub struct Health {
     /// The last verification of each vantage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verified: Vec<VerificationHealth>,
+    /// Who has nearly all he may have; absent where nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<QuotaHealth>,
+}
+
+/// Quotas that are nearly used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaHealth {
+    /// Users near `quota.per_user`.
+    pub users: usize,
+    /// Whether all together are near `quota.total`: 1 or 0.
+    pub total: usize,
+    /// Tenants near their `calls`.
+    pub tenants: usize,
+    /// The first of them, by name.
+    pub near: Vec<QuotaWord>,
+}
+
+/// Somebody who has nearly all he may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaWord {
+    /// `allocations` of a user, `all_allocations`, or `calls` of a tenant.
+    pub quota: String,
+    /// Who; empty for all together.
+    pub who: String,
+    /// What he has.
+    pub used: u64,
+    /// What he may have.
+    pub limit: u64,
 }
 
 /// Forwarding headers that came from addresses outside `http.trusted_proxies`.

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -28,6 +28,7 @@ pub mod access;
 pub mod api_keys;
 mod assets;
 mod call_commands;
+mod call_notes;
 pub mod calls;
 pub mod calls_json;
 pub mod certificate;
@@ -42,6 +43,8 @@ mod cors;
 mod entrance;
 pub mod error;
 mod exact;
+mod forget;
+pub mod forget_json;
 pub mod forwarded;
 mod health;
 pub mod ice;
@@ -66,6 +69,8 @@ pub mod signaling;
 mod silent;
 pub mod snapshot;
 mod strict_head;
+mod usage;
+pub mod usage_json;
 pub mod verification;
 pub mod verify_json;
 pub mod verify_runs;
@@ -75,6 +80,7 @@ pub mod why;
 
 use api_keys::ApiKeys;
 use calls::Calls;
+use commands::Commands;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -171,6 +177,7 @@ pub struct Edge {
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
     verifications: OnceLock<Verifications>,
+    commands: OnceLock<Weak<Commands>>,
     watching: OnceLock<Watching>,
     runs: Runs,
 }
@@ -207,6 +214,7 @@ impl Edge {
             store: OnceLock::new(),
             calls: OnceLock::new(),
             verifications: OnceLock::new(),
+            commands: OnceLock::new(),
             watching: OnceLock::new(),
             runs: Runs::default(),
         })
@@ -255,6 +263,16 @@ impl Edge {
     pub fn open_calls(&self, calls: Calls) {
         let first = self.calls.set(calls).is_ok();
         debug_assert!(first, "calls are opened once");
+    }
+
+    /// Carries out over HTTP, too, what some commands do; once, and as long as they live.
+    pub fn open_commands(&self, commands: &Arc<Commands>) {
+        let first = self.commands.set(Arc::downgrade(commands)).is_ok();
+        debug_assert!(first, "commands are opened once");
+    }
+
+    fn commands(&self) -> Option<Arc<Commands>> {
+        self.commands.get()?.upgrade()
     }
 
     /// Watches verifications from here on; once.

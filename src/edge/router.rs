@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use axum::routing::{MethodFilter, MethodRouter, delete, get, on, post};
 use hyper::Request;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,8 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
-    Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page,
-    verification, verify_runs, why,
+    Edge, assets, call_notes, calls, cors, entrance, forget, health, ice, identity, invites,
+    metrics, page, usage, verification, verify_runs, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -49,7 +49,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/invites", posting(post(invites::post)))
         .route("/v1/invites/redeem", posting(post(invites::redeem)))
         .route("/v1/calls", reading(get(calls::list)))
-        .route("/v1/calls/{id}", reading(get(calls::one)))
+        .route("/v1/calls/{id}", amending(get(calls::one).patch(call_notes::patch)))
         .route("/v1/calls/{id}/timeline", reading(get(calls::timeline)))
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
@@ -61,6 +61,8 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/api/ice-verify/runs/{id}", reading(get(verify_runs::get)))
         .route("/api/ice-verify/runs/{id}/addresses", posting(post(verify_runs::addresses)))
         .route("/api/ice-verify/runs/{id}/report", posting(post(verify_runs::report)))
+        .route("/v1/usage", reading(get(usage::get)))
+        .route("/v1/users/{id}", removing(delete(forget::delete)))
         .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/healthz", reading(get(health::get)))
@@ -92,6 +94,14 @@ fn verifying(reading: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
 
 fn posting(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
     methods.fallback(async || ApiError::method_not_allowed("POST, OPTIONS"))
+}
+
+fn amending(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
+    methods.fallback(async || ApiError::method_not_allowed("GET, HEAD, PATCH, OPTIONS"))
+}
+
+fn removing(methods: MethodRouter<Arc<Edge>>) -> MethodRouter<Arc<Edge>> {
+    methods.fallback(async || ApiError::method_not_allowed("DELETE, OPTIONS"))
 }
 
 fn reading<S: Clone + Send + Sync + 'static>(methods: MethodRouter<S>) -> MethodRouter<S> {

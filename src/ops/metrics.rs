@@ -25,6 +25,8 @@ pub struct Reading {
     pub shards: (u64, u64),
     /// No new allocations.
     pub draining: bool,
+    /// Users near their quota of allocations, 1 if all together are, tenants near theirs of calls.
+    pub near: [usize; 3],
     /// What the relay counted; absent if it does not answer.
     pub relay: Option<Statistics>,
     /// Neither allocations nor streams become more.
@@ -108,6 +110,10 @@ impl Collector for Reading {
         to.gauge("turnbell_draining", help, self.draining.into())?;
         let help = "Whether new work is refused for want of memory";
         to.gauge("turnbell_memory_short", help, self.short_of_memory.into())?;
+        let [users, total, tenants] = self.near.map(|count| count as u64);
+        let near = [("user_allocations", users), ("allocations", total), ("tenant_calls", tenants)];
+        let help = "Users, all together and tenants that have 80 % of a quota or more";
+        to.gauges("turnbell_quotas_near", help, "quota", &near)?;
         let Ports { free, resting, used } = self.ports;
         let ports = [("free", free), ("resting", resting), ("used", used)];
         to.gauges("turnbell_relay_ports", "Relay ports by their use", "state", &ports)?;
@@ -283,6 +289,7 @@ mod tests {
             shards: (1, 1),
             draining: false,
             short_of_memory: false,
+            near: [2, 0, 1],
             relay: Some(Statistics {
                 counters,
                 live: [(Transport::Udp, 2), (Transport::Tcp, 1), (Transport::Tls, 0)],
@@ -315,6 +322,7 @@ mod tests {
         let (open, plain) = (open_metrics(reading()), plain(reading()));
         for line in [
             "turnbell_build_info{version=\"1.2.3\"} 1",
+            "turnbell_quotas_near{quota=\"user_allocations\"} 2",
             "turnbell_allocations{transport=\"udp\"} 2",
             "turnbell_allocations_opened_total 3",
             "turnbell_relayed_bytes_total{to=\"peer\"} 9007199254740992",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::eventfd::EventFd;
 use rustls::ServerConnection;
 
+pub use super::ledger::NearQuota;
 use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
 use crate::policy::watch::{NotWatched, WatchId, Wish};
@@ -161,6 +162,15 @@ impl Handle {
         self.ask(patience, |answer| Question::Tell(command, answer))
     }
 
+    /// Has allocations of a user end, or those of one session; they will, once this returns without
+    /// an error. Does not wait.
+    ///
+    /// # Errors
+    /// If the shard is gone or has too many questions before it; nothing ends then.
+    pub fn end(&self, user: Box<str>, session: Option<Box<str>>) -> Result<(), NoAnswer> {
+        self.send(|answer| Question::Tell(Command::End { user, session }, answer)).map(|_| ())
+    }
+
     /// Has a verification watched.
     ///
     /// # Errors
@@ -218,6 +228,12 @@ impl Handle {
     #[must_use]
     pub fn allocation_count(&self) -> u64 {
         self.ledger.allocation_count()
+    }
+
+    /// Who is near his quota of allocations; names at most so many.
+    #[must_use]
+    pub fn near_quota(&self, most: usize) -> NearQuota {
+        self.ledger.near_quota(most)
     }
 
     /// While memory is short neither allocations nor streams become more.

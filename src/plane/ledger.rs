@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::port_pool::PortPool;
 use crate::limits::{RELAY_PORT_REST, RESERVATION_LIFETIME, RESERVATIONS_MAX};
-use crate::policy::quota::{Quota, QuotaExceeded, QuotaLimits};
+use crate::policy::quota::{Quota, QuotaExceeded, QuotaLimits, is_near};
 use crate::time::Now;
 use crate::turn::contract::Why;
 use crate::turn::relayed_address::RelayPort;
@@ -70,6 +70,19 @@ impl Reservation {
     fn is_expired(&self, now: Now) -> bool {
         self.expires_at <= now.mono
     }
+}
+
+/// Who is near his quota of allocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NearQuota {
+    /// Some of the users, by name, with what they hold.
+    pub users: Vec<(Box<str>, u32)>,
+    /// How many users there are.
+    pub users_count: usize,
+    /// What all hold together, if that is near.
+    pub total: Option<u32>,
+    /// What may be held.
+    pub limits: QuotaLimits,
 }
 
 /// How many ports there are and what became of them.
@@ -290,6 +303,16 @@ impl Ledger {
     pub fn allocation_count(&self) -> u64 {
         let books = self.books();
         u64::from(books.quota.held()) - books.reservations.len() as u64
+    }
+
+    /// Who is near his quota of allocations, and whether all together are.
+    #[must_use]
+    pub fn near_quota(&self, most: usize) -> NearQuota {
+        let books = self.books();
+        let limits = books.quota.limits();
+        let (users, users_count) = books.quota.near(most);
+        let total = Some(books.quota.held()).filter(|held| is_near(*held, limits.total));
+        NearQuota { users, users_count, total, limits }
     }
 
     fn owner_cell(&self, port: RelayPort) -> Option<&AtomicU8> {

@@ -1,10 +1,11 @@
 //! How many allocations a user, a source and everybody together may hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::peers::fold;
+use crate::limits::quota::{QUOTA_NEAR_PERCENT, QUOTA_TOLD_MIN};
 use crate::limits::{
     ALLOCATIONS_PER_SOURCE_PERCENT, ALLOCATIONS_PER_USER_DEFAULT, ALLOCATIONS_TOTAL_PERCENT,
 };
@@ -27,6 +28,8 @@ pub struct Quota {
     held_by_user: HashMap<Box<str>, u32>,
     held_by_source: HashMap<SourcePrefix, u32>,
     held: u32,
+    /// Users who are near their limit, in order.
+    near: BTreeSet<Box<str>>,
 }
 
 /// Which limit an allocation would break.
@@ -62,7 +65,13 @@ impl Quota {
     /// Starts with nothing held.
     #[must_use]
     pub fn new(limits: QuotaLimits) -> Self {
-        Self { limits, held_by_user: HashMap::new(), held_by_source: HashMap::new(), held: 0 }
+        Self {
+            limits,
+            held_by_user: HashMap::new(),
+            held_by_source: HashMap::new(),
+            held: 0,
+            near: BTreeSet::new(),
+        }
     }
 
     /// Counts one allocation, or counts nothing.
@@ -91,6 +100,9 @@ impl Quota {
         }
         *self.held_by_source.entry(source).or_insert(0) += 1;
         self.held += 1;
+        if self.is_near(self.held_by_user(user)) {
+            self.near.insert(user.into());
+        }
     }
 
     /// Counts for `to` what was counted for `from`, or leaves it as it was.
@@ -128,6 +140,25 @@ impl Quota {
             Some(_) | None => _ = self.held_by_source.remove(&source),
         }
         self.held -= 1;
+        if !self.is_near(by_user - 1) {
+            self.near.remove(user);
+        }
+    }
+
+    /// A small limit is reached in ordinary use: nobody need hear of it.
+    fn is_near(&self, held: u32) -> bool {
+        self.limits.per_user >= QUOTA_TOLD_MIN && is_near(held, self.limits.per_user)
+    }
+
+    /// Users who hold [`QUOTA_NEAR_PERCENT`] of what they may, or more, with how many: the first
+    /// `most` by name, and how many there are. Of a limit that was lowered he is known to be near
+    /// from his next allocation on.
+    #[must_use]
+    pub fn near(&self, most: usize) -> (Vec<(Box<str>, u32)>, usize) {
+        let held = self.near.iter().map(|user| (user, self.held_by_user(user)));
+        let near: Vec<_> = held.filter(|(_, held)| self.is_near(*held)).collect();
+        let named = near.iter().take(most).map(|(user, held)| ((*user).clone(), *held));
+        (named.collect(), near.len())
     }
 
     /// Sets new limits. What is held above them stays held and only stops growing.
@@ -164,6 +195,12 @@ impl Quota {
     pub fn holders(&self) -> (usize, usize) {
         (self.held_by_user.len(), self.held_by_source.len())
     }
+}
+
+/// Whether so many are near a limit.
+#[must_use]
+pub fn is_near(held: u32, limit: u32) -> bool {
+    held > 0 && u64::from(held) * 100 >= u64::from(limit) * QUOTA_NEAR_PERCENT as u64
 }
 
 impl SourcePrefix {

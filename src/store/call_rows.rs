@@ -8,17 +8,15 @@ use super::rows::signed;
 use crate::call::rows::{CallRow, EventRow, FeedbackRow, PartyRow, QualityRow, Row};
 use crate::call::ulid::CallId;
 
+/// What people write on a call (`amend.rs`) is left as it is: they may have since the invite.
 const CALL: &str = "INSERT INTO calls (call, tenant, conversation, status, reason, audio, video,
     caller, callee, from_display, from_number, to_number, contact_id, external_id, metadata,
     started_at_ms, ringing_at_ms, answered_at_ms, connected_at_ms, ended_at_ms, ring_ms, setup_ms,
-    talk_ms, path, replaces)
+    talk_ms, path, replaces, recording_url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-    ?20, ?21, ?22, ?23, ?24, ?25)
+    ?20, ?21, ?22, ?23, ?24, ?25, ?26)
     ON CONFLICT (call) DO UPDATE SET conversation = excluded.conversation,
-    status = excluded.status, reason = excluded.reason, from_display = excluded.from_display,
-    from_number = excluded.from_number, to_number = excluded.to_number,
-    contact_id = excluded.contact_id, external_id = excluded.external_id,
-    metadata = excluded.metadata, ringing_at_ms = excluded.ringing_at_ms,
+    status = excluded.status, reason = excluded.reason, ringing_at_ms = excluded.ringing_at_ms,
     answered_at_ms = excluded.answered_at_ms, connected_at_ms = excluded.connected_at_ms,
     ended_at_ms = excluded.ended_at_ms, ring_ms = excluded.ring_ms, setup_ms = excluded.setup_ms,
     talk_ms = excluded.talk_ms, path = excluded.path, replaces = excluded.replaces";
@@ -32,6 +30,9 @@ const PARTY: &str = "INSERT INTO call_parties (call, party, tenant, user, name, 
     session = coalesce(excluded.session, session), device_id = excluded.device_id,
     device_kind = excluded.device_kind, device_label = excluded.device_label,
     joined_at_ms = excluded.joined_at_ms, left_at_ms = excluded.left_at_ms, path = excluded.path";
+/// A call that is over has nobody in it.
+const PARTIES_LEFT: &str =
+    "UPDATE call_parties SET left_at_ms = ?2 WHERE call = ?1 AND left_at_ms IS NULL";
 const EVENT: &str = "INSERT INTO call_events
     (call, number, tenant, at_ms, kind, party, device, detail)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM calls WHERE call = ?1)";
@@ -110,7 +111,14 @@ fn call(connection: &Connection, row: &CallRow) -> rusqlite::Result<bool> {
         row.talk_ms.map(signed),
         row.path.map(|path| path.code()),
         row.replaces.map(|call| call.to_string()),
+        row.recording_url,
     ])?;
+    if let Some(ended_at) = row.ended_at {
+        // Their own rows are on their way; a daemon that is killed before them leaves nobody behind.
+        connection
+            .prepare_cached(PARTIES_LEFT)?
+            .execute(params![row.call.to_string(), ended_at])?;
+    }
     Ok(true)
 }
 

@@ -27,6 +27,8 @@ pub struct CallQuery {
     pub users: Vec<UserId>,
     /// Only those that stand so.
     pub status: Option<CallStatus>,
+    /// Only those that somebody else's program calls so.
+    pub external_id: Option<String>,
     /// Only from this moment on.
     pub since_unix_ms: Option<i64>,
     /// Only those that are older than this one.
@@ -46,11 +48,12 @@ pub struct CallRecord {
     pub relay_bytes: Option<u64>,
 }
 
-const CALL: &str =
+pub(super) const CALL: &str =
     "SELECT call, tenant, conversation, status, reason, audio, video, caller, callee,
     from_display, from_number, to_number, contact_id, external_id, metadata, started_at_ms,
     ringing_at_ms, answered_at_ms, connected_at_ms, ended_at_ms, ring_ms, setup_ms, talk_ms, path,
-    replaces, heartbeat_at_ms FROM calls ";
+    replaces, heartbeat_at_ms, recording_url FROM calls ";
+pub(super) const LIVE: &str = "WHERE ended_at_ms IS NULL ORDER BY id DESC LIMIT ?1";
 const PARTY: &str = "SELECT call, party, tenant, user, name, is_verified, user_role, role, session,
     device_id, device_kind, device_label, joined_at_ms, left_at_ms, path FROM call_parties
     WHERE call = ?1 ORDER BY party";
@@ -67,7 +70,7 @@ pub(super) fn list(
 ) -> rusqlite::Result<Vec<CallRecord>> {
     // One transaction: calls and parties are of one moment.
     let snapshot = connection.unchecked_transaction()?;
-    let CallQuery { tenant, users, status, since_unix_ms, before, limit } = query;
+    let CallQuery { tenant, users, status, external_id, since_unix_ms, before, limit } = query;
     let since = since_unix_ms.map(|at| Ulid::new(at, 0).to_string()).unwrap_or_default();
     // Behind the last character of an id.
     let before = before.map_or_else(|| "~".to_owned(), |call| call.to_string());
@@ -76,6 +79,7 @@ pub(super) fn list(
         " call >= ?3 AND call < ?4 ",
         if tenant.is_some() { "AND tenant = ?1 " } else { "AND ?1 IS NULL " },
         if status.is_some() { "AND status = ?2 " } else { "AND ?2 IS NULL " },
+        if external_id.is_some() { "AND external_id = ?8 " } else { "AND ?8 IS NULL " },
         if second.is_some() { "AND ?6 IN (caller, callee) " } else { "AND ?6 IS NULL " },
     ]
     .concat();
@@ -102,7 +106,8 @@ pub(super) fn list(
                 before,
                 first,
                 second,
-                limit
+                limit,
+                external_id
             ],
             call_row,
         )?
@@ -135,8 +140,7 @@ pub(super) fn unfinished(
     limit: usize,
 ) -> rusqlite::Result<Vec<UnfinishedCall>> {
     let snapshot = connection.unchecked_transaction()?;
-    let live = "WHERE ended_at_ms IS NULL ORDER BY id DESC LIMIT ?1";
-    let mut statement = snapshot.prepare(&[CALL, live].concat())?;
+    let mut statement = snapshot.prepare(&[CALL, LIVE].concat())?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let calls = statement.query_map([limit], |row| Ok((call_row(row)?, row.get(25)?)))?;
     let whole = |(call, heartbeat_at): (CallRow, Option<i64>)| {
@@ -183,6 +187,7 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         contact_id: row.get(12)?,
         external_id: row.get(13)?,
         metadata: row.get(14)?,
+        recording_url: row.get(26)?,
         started_at: row.get(15)?,
         ringing_at: row.get(16)?,
         answered_at: row.get(17)?,

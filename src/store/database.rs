@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::copy::{beside, copy};
 use super::error::StoreError;
 use super::{invites, keys, revocations, schema};
+use crate::limits::record::MIGRATION_COPY_BYTES_MAX;
 use crate::limits::{CORRUPT_FILES_MAX, RECORD_CHECK_BYTES_MAX, RECORD_LOCK_WAIT};
 use crate::time::Now;
 
@@ -176,6 +178,9 @@ fn connect(path: &Path) -> Result<(Connection, Identity), StoreError> {
     let identity = identity(path).map_err(io("opened"))?;
     set_up(&connection).map_err(wrap)?;
     check(&connection, path)?;
+    if let Some(found) = schema::is_older(&connection, path)? {
+        keep_older(&connection, path, found);
+    }
     schema::migrate(&mut connection, path)?;
     Ok((connection, identity))
 }
@@ -208,6 +213,30 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Corrupt { path: path.to_owned(), detail: verdict })
+}
+
+/// Keeps a copy of a file of schema `found` beside it, for the way back to the older program, in
+/// the place of one of a schema before. Without room for it the record goes on all the same.
+fn keep_older(connection: &Connection, path: &Path, found: i64) {
+    let kept = beside(path, &format!(".v{found}"));
+    if kept.exists() {
+        return;
+    }
+    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if bytes > MIGRATION_COPY_BYTES_MAX {
+        let cure = "`turnbell backup` before an upgrade makes one of any size";
+        tracing::warn!(database = %path.display(), bytes, cure, "too large for a copy of the older schema");
+        return;
+    }
+    match copy(connection, path, &kept, &mut |_, _| {}) {
+        Ok(_) => {
+            tracing::info!(copy = %kept.display(), "the record as it was before this version");
+            for older in 1..found {
+                let _ = fs::remove_file(beside(path, &format!(".v{older}")));
+            }
+        }
+        Err(why) => tracing::warn!(%why, "no copy of the record as it was before this version"),
+    }
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {
@@ -268,12 +297,6 @@ fn salvage(aside: &Path, to: &Connection, now: Now) -> (usize, usize) {
         keys.iter().filter(|key| keys::insert(to, key).is_ok()).count(),
         revoked.iter().filter(|row| revocations::insert(to, row).is_ok()).count(),
     )
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn unless_missing(done: io::Result<()>) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use crate::limits::identity::INVITES_MAX;
+use crate::limits::record::{USAGE_GROUPS_MAX, USAGE_ROWS_MAX};
 use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, TEXT_BYTES_MAX};
 
@@ -102,6 +103,26 @@ pub enum StoreError {
     /// There are too many invites.
     #[error("there are {INVITES_MAX} invites: none can be made until some expire")]
     InvitesFull,
+    /// A file is in the place of a copy.
+    #[error("{} exists and is not overwritten: name another file, or move that one", path.display())]
+    Exists {
+        /// That file.
+        path: PathBuf,
+    },
+    /// A copy was made and does not hold what it should.
+    #[error("the copy {} is not good ({detail}): check that disk and try again", path.display())]
+    BadCopy {
+        /// The copy; it is gone.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// More was used than is added up at once.
+    #[error(
+        "more than {USAGE_ROWS_MAX} calls or allocations, or {USAGE_GROUPS_MAX} users, lie in this \
+         time: ask for a shorter one"
+    )]
+    UsageTooMuch,
     /// There are too many keys.
     #[error("there are {API_KEYS_MAX} keys: revoked ones count, none can be added")]
     KeysFull,
@@ -135,6 +156,9 @@ impl StoreError {
             | Self::Unconfirmed
             | Self::KeyExists(_)
             | Self::KeyName
+            | Self::Exists { .. }
+            | Self::BadCopy { .. }
+            | Self::UsageTooMuch
             | Self::KeysFull => false,
         }
     }

@@ -4,12 +4,15 @@
 //! cannot be written is a state to be seen in [`Store::health`], and is tried again until it can.
 
 mod acknowledge;
+mod amend;
 mod batch;
 mod call_rows;
 mod calls;
+mod copy;
 mod database;
 mod entry;
 mod error;
+mod forget;
 mod invites;
 mod keys;
 mod privacy;
@@ -21,7 +24,10 @@ mod rows;
 mod run;
 mod schema;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod testing;
+mod usage;
 mod verifications;
 mod writer;
 
@@ -31,14 +37,18 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 pub use acknowledge::{Acknowledge, NotDurable};
+pub use amend::{Note, Notes};
 pub use calls::{CallQuery, CallRecord};
+pub use copy::{Progress, backup};
 pub use database::FILE_NAME;
 pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
+pub use forget::{FORGOTTEN, Forgotten, Person, RowsDone};
 pub use invites::{InviteRow, InviteUse};
 pub use privacy::AddressPrivacy;
 pub use query::{LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow};
 pub use queue::StoreState;
+pub use usage::{Usage, UsageAnswer, UsageBy, UsageKey, UsageQuery};
 pub use verifications::VerificationRow;
 
 use database::Purpose;

@@ -1,6 +1,7 @@
 //! What waits for the writer, and the counts that must add up. One short lock, never held over I/O.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::call_rows;
 use super::entry::{Entry, KeyRow, RevocationRow};
 use super::error::StoreError;
 use super::rows::Written;
+use super::writer::Writer;
 use super::{Keeping, invites};
 use crate::limits::record::{CALL_ROWS_QUEUED_BYTES_MAX, CALL_ROWS_QUEUED_MAX};
 use crate::limits::{RECORD_BATCH_DELAY, RECORD_BATCH_ROWS, RECORD_ORDERS_MAX, RECORD_QUEUED_MAX};
@@ -30,14 +32,23 @@ pub enum StoreState {
     },
 }
 
+/// A change of any other kind, with a way to tell who waits for it.
+pub(super) type Change = Box<dyn FnOnce(&mut Writer, Now) + Send>;
+
 /// A change somebody waits for.
-#[derive(Debug)]
 pub(super) enum Order {
     AddKey { key: KeyRow, reply: SyncSender<Result<(), StoreError>> },
     RevokeKey { id_or_name: String, now: Now, reply: SyncSender<Result<bool, StoreError>> },
     Revoke { row: RevocationRow, now: Now, reply: SyncSender<Result<(), StoreError>> },
     Invite(invites::Order),
     UndoRevoke { user: String, reply: SyncSender<Result<bool, StoreError>> },
+    Change(Change),
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Order").finish_non_exhaustive()
+    }
 }
 
 /// `accepted == stored + dropped + queued`, at every moment at which the lock is free.

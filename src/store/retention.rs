@@ -13,6 +13,26 @@ const PAGES_SPARE: u64 = 64;
 const INCREMENTAL_VACUUM: &str = "PRAGMA incremental_vacuum(256)";
 const _: () = assert!(RETENTION_BATCH_ROWS == 256, "the pragma takes no parameter");
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// Of each table its oldest rows, by an index: `?1` before when, `?2` how many.
+pub(super) const OLDEST: &str =
+    "SELECT * FROM (SELECT 0 AS kind, id, ended_at_ms AS at FROM allocations
+       WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
+       ORDER BY ended_at_ms LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT 1, id, at_ms FROM credentials_issued
+       WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT 2, id, at_ms FROM auth_failures
+       WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT 3, id, at_ms FROM config_changes
+       WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT 4, id, ended_at_ms FROM calls
+       WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
+       ORDER BY ended_at_ms LIMIT ?2)
+    UNION ALL SELECT * FROM (SELECT 5, id, at_ms FROM verifications
+       WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
+    ORDER BY at LIMIT ?2";
+/// Runs that are over and hold nothing, of which there are a handful.
+pub(super) const EMPTY_RUNS: &str = "DELETE FROM runs WHERE ended_at_ms < ?1
+    AND NOT EXISTS (SELECT 1 FROM allocations WHERE run = runs.id)";
 
 /// What may stay.
 #[derive(Debug)]
@@ -89,23 +109,7 @@ impl Calendar {
 fn delete_oldest(connection: &mut Connection, before: i64) -> rusqlite::Result<usize> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Vec<(i64, i64)> = transaction
-        .prepare_cached(
-            "SELECT * FROM (SELECT 0 AS kind, id, ended_at_ms AS at FROM allocations
-                WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
-                ORDER BY ended_at_ms LIMIT ?2)
-             UNION ALL SELECT * FROM (SELECT 1, id, at_ms FROM credentials_issued
-                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
-             UNION ALL SELECT * FROM (SELECT 2, id, at_ms FROM auth_failures
-                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
-             UNION ALL SELECT * FROM (SELECT 3, id, at_ms FROM config_changes
-                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
-             UNION ALL SELECT * FROM (SELECT 4, id, ended_at_ms FROM calls
-                WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ?1
-                ORDER BY ended_at_ms LIMIT ?2)
-             UNION ALL SELECT * FROM (SELECT 5, id, at_ms FROM verifications
-                WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)
-             ORDER BY at LIMIT ?2",
-        )?
+        .prepare_cached(OLDEST)?
         .query_map(params![before, RETENTION_BATCH_ROWS as i64], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
@@ -157,12 +161,7 @@ fn delete_call(connection: &Connection, id: i64, most: usize) -> rusqlite::Resul
 
 /// Runs are a handful of rows; the one that is on has no end.
 fn delete_empty_runs(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "DELETE FROM runs WHERE ended_at_ms < ?1
-             AND NOT EXISTS (SELECT 1 FROM allocations WHERE run = runs.id)",
-        )?
-        .execute([before])
+    connection.prepare_cached(EMPTY_RUNS)?.execute([before])
 }
 
 fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {

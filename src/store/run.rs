@@ -5,21 +5,19 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::rows::signed;
 use crate::time::Now;
 
+pub(super) const CLOSE_ALLOCATIONS: &str = "UPDATE allocations SET end_reason = 'crash',
+    ended_at_ms = max(started_at_ms,
+        coalesce((SELECT alive_at_ms FROM runs WHERE id = allocations.run), started_at_ms))
+    WHERE ended_at_ms IS NULL";
+pub(super) const CLOSE_RUNS: &str = "UPDATE runs SET end_reason = 'crash',
+    ended_at_ms = alive_at_ms WHERE ended_at_ms IS NULL";
+
 /// Closes what earlier runs left open: they crashed. A crash is dated to the last time its writer
 /// wrote.
 pub(super) fn close_crashed(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute(
-        "UPDATE allocations SET end_reason = 'crash', ended_at_ms = max(started_at_ms,
-            coalesce((SELECT alive_at_ms FROM runs WHERE id = allocations.run), started_at_ms))
-         WHERE ended_at_ms IS NULL",
-        [],
-    )?;
-    transaction.execute(
-        "UPDATE runs SET end_reason = 'crash', ended_at_ms = alive_at_ms
-         WHERE ended_at_ms IS NULL",
-        [],
-    )?;
+    transaction.execute(CLOSE_ALLOCATIONS, [])?;
+    transaction.execute(CLOSE_RUNS, [])?;
     transaction.commit()
 }
 

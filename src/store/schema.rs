@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -239,6 +239,11 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_at ON verifications (at_ms);
 CREATE INDEX verifications_vantage ON verifications (vantage, at_ms);
 ",
+    "
+ALTER TABLE calls ADD COLUMN recording_url TEXT;
+CREATE INDEX calls_external ON calls (external_id, call) WHERE external_id IS NOT NULL;
+CREATE INDEX call_feedback_user ON call_feedback (user);  -- who is forgotten
+",
 ];
 
 /// The `user_version` of a file this program has brought up to date.
@@ -274,6 +279,12 @@ pub(super) fn check_not_newer(connection: &Connection, path: &Path) -> Result<i6
         return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
     }
     Ok(found)
+}
+
+/// The version of a file that `migrate` would change; `None` for a new or a current one.
+pub(super) fn is_older(connection: &Connection, path: &Path) -> Result<Option<i64>, StoreError> {
+    let found = check_not_newer(connection, path)?;
+    Ok((1..VERSION).contains(&found).then_some(found))
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

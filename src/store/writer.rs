@@ -246,6 +246,7 @@ impl Writer {
                 let _ = reply.try_send(done);
             }
             Order::Invite(order) => self.invite(now, order),
+            Order::Change(change) => change(self, now),
             Order::UndoRevoke { user, reply } => {
                 let done = self.change(now, |database| revocations::remove(database, &user));
                 let _ = reply.try_send(done);

@@ -64,6 +64,13 @@ pub enum Command {
     /// Closes every allocation of a user with reason `revoked` and refuses his credentials from
     /// then on.
     Revoke(Revocation),
+    /// Closes allocations of a user with reason `ended`; his credentials stay good.
+    End {
+        /// User by which quotas count.
+        user: Box<str>,
+        /// Only those made in this session of signaling.
+        session: Option<Box<str>>,
+    },
     /// Lets him in again.
     Restore {
         /// User by which quotas count.

@@ -76,6 +76,8 @@ pub enum EndReason {
     CredentialExpired,
     /// The operator revoked the user.
     Revoked,
+    /// The operator ended the call that it served, or all that its user had.
+    Ended,
     /// The TCP or TLS connection it was made over is gone (RFC 8656 §7.2).
     Disconnected,
     /// The daemon stopped.
@@ -91,6 +93,7 @@ impl EndReason {
             Self::Expired => "expired",
             Self::CredentialExpired => "credential_expired",
             Self::Revoked => "revoked",
+            Self::Ended => "ended",
             Self::Disconnected => "disconnected",
             Self::Shutdown => "shutdown",
         }

@@ -152,6 +152,9 @@ impl Relay {
             Input::Command(Command::Drain(alternates)) => self.drain(alternates),
             Input::Command(Command::Replace(replacement)) => self.replace(now, replacement),
             Input::Command(Command::Revoke(revocation)) => self.revoke(now, revocation),
+            Input::Command(Command::End { user, session }) => {
+                self.end_allocations(now, &user, session.as_deref());
+            }
             Input::Command(Command::Restore { user }) => self.restore(&user),
             Input::Tick => {
                 while let Some(slot) = self.expiry.pop_due(now.mono) {

@@ -58,25 +58,38 @@ impl Revocations {
     }
 }
 
+/// Who has a token of the tenant `default` is known by his name alone, too.
+fn is_of(allocation: &Allocation, user: &str) -> bool {
+    let own = &allocation.who.user;
+    **own == *user || plain_name(own).is_some_and(|name| *name == *user)
+}
+
 impl Relay {
     /// Ends every allocation of a user and refuses his credentials from here on.
     pub(super) fn revoke(&mut self, now: Now, revocation: Revocation) {
-        let of_user = |(slot, allocation): (usize, &Allocation)| {
-            let user = &allocation.who.user;
-            // Who has a token of the tenant `default` is known by his name alone, too.
-            let is_he = *user == revocation.user
-                || plain_name(user).is_some_and(|name| *name == *revocation.user);
-            is_he.then_some(slot)
-        };
-        let slots: Vec<usize> = self.allocations.iter().filter_map(of_user).collect();
+        self.close_all(now, EndReason::Revoked, |allocation| is_of(allocation, &revocation.user));
+        if self.guard.revocations.has_room(now, &revocation.user) {
+            self.guard.revocations.add(revocation);
+        }
+    }
+
+    /// Ends allocations of a user, or those of them that one session of signaling made.
+    pub(super) fn end_allocations(&mut self, now: Now, user: &str, session: Option<&str>) {
+        self.close_all(now, EndReason::Ended, |allocation| {
+            let made_in =
+                |session| allocation.username.rsplit_once('~').map(|(_, of)| of) == session;
+            is_of(allocation, user) && session.is_none_or(|session| made_in(Some(session)))
+        });
+    }
+
+    fn close_all(&mut self, now: Now, why: EndReason, is_one: impl Fn(&Allocation) -> bool) {
+        let found = self.allocations.iter().filter(|(_, allocation)| is_one(allocation));
+        let slots: Vec<usize> = found.map(|(slot, _)| slot).collect();
         for slot in slots {
             let tuple = self.allocations[slot].tuple;
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
-            self.close(now, slot, EndReason::Revoked);
+            self.close(now, slot, why);
             self.close_stream(tuple);
-        }
-        if self.guard.revocations.has_room(now, &revocation.user) {
-            self.guard.revocations.add(revocation);
         }
     }
 

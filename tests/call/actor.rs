@@ -28,6 +28,8 @@ pub(crate) struct Actor {
     /// What it asked and heard nothing of.
     pub(crate) pending: BTreeMap<RequestId, (Request, Option<Prediction>)>,
     pub(crate) resumed: Option<Resumed>,
+    /// The daemon it was in a session of is gone.
+    pub(crate) is_stranded: bool,
 }
 
 /// What an actor learnt from one message that concerns the world.
@@ -56,6 +58,7 @@ impl Actor {
             ended: BTreeSet::new(),
             pending: BTreeMap::new(),
             resumed: None,
+            is_stranded: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A switchboard with a clock that moves when told, pages that talk to it, and a record.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +10,14 @@ use turnbell::call::contract::{
 };
 use turnbell::call::event::{Event, Message, Reply, Welcome};
 use turnbell::call::fact::Fact;
-use turnbell::call::media::PartyId;
 use turnbell::call::options::{TenantOptions, Tenants};
 use turnbell::call::refusal::{ErrorCode, Refusal};
 use turnbell::call::request::{Capabilities, Device, Frame, Hello, Request, RequestId, Resume};
-use turnbell::call::rows::{CallRow, EventRow, PartyRow, QualityRow, Row};
-use turnbell::call::state::CallStatus;
+use turnbell::call::rows::{CallRow, Row, UnfinishedCall};
 use turnbell::call::switchboard::{Options, Switchboard};
-use turnbell::call::ulid::CallId;
 use turnbell::time::Now;
 
+use super::record::Record;
 use super::said::said;
 
 /// When every test begins: a Unix second.
@@ -33,26 +31,19 @@ pub(crate) struct Board {
     sockets: BTreeMap<ConnectionId, Socket>,
     next_connection: u64,
     next_request: u64,
+    tenants: Arc<Tenants>,
     /// The record takes nothing.
     pub(crate) is_store_broken: bool,
+    /// All that was handed in.
     pub(crate) record: Record,
+    /// Rows are durable when [`Self::commit`] says so, not at once.
+    pub(crate) is_lazy: bool,
+    uncommitted: VecDeque<(Ticket, Row)>,
+    /// Of a lazy one: what survives.
+    durable: Record,
     pub(crate) facts: Vec<Fact>,
     pub(crate) asks: Vec<(Ticket, Authorize)>,
     pub(crate) done: Vec<(Ticket, Result<(), Refusal>)>,
-}
-
-/// What the record would hold.
-#[derive(Default)]
-pub(crate) struct Record {
-    pub(crate) calls: BTreeMap<CallId, CallRow>,
-    pub(crate) last: Option<CallId>,
-    /// Those without a final row.
-    pub(crate) live: BTreeSet<CallId>,
-    pub(crate) parties: BTreeMap<(CallId, PartyId), PartyRow>,
-    pub(crate) events: Vec<EventRow>,
-    pub(crate) quality: Vec<QualityRow>,
-    pub(crate) heartbeats: Vec<(i64, Vec<CallId>)>,
-    pub(crate) feedback: usize,
 }
 
 /// One socket of a page.
@@ -110,6 +101,11 @@ impl Board {
         Self::with(TenantOptions::default())
     }
 
+    /// The same whose rows are durable when [`Self::commit`] says so.
+    pub(crate) fn lazy() -> Self {
+        Self { is_lazy: true, ..Self::new() }
+    }
+
     pub(crate) fn with(options: TenantOptions) -> Self {
         let other = TenantId::new("other").unwrap();
         let tenants = [(TenantId::default_tenant(), options), (other, TenantOptions::default())];
@@ -118,8 +114,10 @@ impl Board {
 
     pub(crate) fn with_tenants(tenants: Tenants, seed: [u8; 32]) -> Self {
         let start = Now { unix_ms: START_S * 1000, ..Now::read() };
+        let tenants = Arc::new(tenants);
         Self {
-            switchboard: Switchboard::new(Options { tenants: Arc::new(tenants), seed }),
+            switchboard: Switchboard::new(Options { tenants: Arc::clone(&tenants), seed }),
+            tenants,
             now: start,
             start,
             sockets: BTreeMap::new(),
@@ -127,6 +125,9 @@ impl Board {
             next_request: 0,
             is_store_broken: false,
             record: Record::default(),
+            is_lazy: false,
+            uncommitted: VecDeque::new(),
+            durable: Record::default(),
             facts: Vec::new(),
             asks: Vec::new(),
             done: Vec::new(),
@@ -284,6 +285,11 @@ impl Board {
                 assert_eq!(before, None, "closed once");
             }
             Output::Store { ticket, row } => {
+                if self.is_lazy {
+                    self.record.take(row.clone());
+                    self.uncommitted.push_back((ticket, row));
+                    return;
+                }
                 let result = if self.is_store_broken { Err(StoreFailed) } else { Ok(()) };
                 if result.is_ok() {
                     self.record.take(row);
@@ -296,6 +302,29 @@ impl Board {
         }
     }
 
+    /// The record writes up to so many rows, in the order in which they came, and says so.
+    pub(crate) fn commit(&mut self, rows: usize) {
+        for _ in 0..rows {
+            let Some((ticket, row)) = self.uncommitted.pop_front() else { break };
+            self.durable.take(row);
+            self.handle(Input::Stored { ticket, result: Ok(()) });
+        }
+    }
+
+    /// kill -9: memory is lost, with every socket and every row that was not durable. Another daemon
+    /// takes up what it finds; returned is what it found.
+    pub(crate) fn dies(&mut self, seed: [u8; 32]) -> Vec<UnfinishedCall> {
+        self.uncommitted.clear();
+        self.asks.clear();
+        self.record = self.durable.clone();
+        let lost = self.sockets.values_mut().filter(|socket| socket.closed.is_none());
+        lost.for_each(|socket| socket.closed = Some(CloseCode::Draining));
+        self.switchboard = Switchboard::new(Options { tenants: Arc::clone(&self.tenants), seed });
+        let found = self.record.unfinished();
+        self.command(Command::Restore(found.clone())).unwrap();
+        found
+    }
+
     /// Everybody leaves; nothing is left, and every call has its final row.
     #[track_caller]
     pub(crate) fn ends(mut self) {
@@ -303,6 +332,9 @@ impl Board {
         for connection in open {
             self.handle(Input::SessionLost { connection });
         }
+        // A lazy record must not keep tickets open.
+        self.is_lazy = false;
+        self.commit(usize::MAX);
         self.wait_s(13 * 3600);
         assert!(self.switchboard.is_empty(), "{:#?}", self.switchboard);
         if !self.is_store_broken {
@@ -348,37 +380,5 @@ impl Socket {
                 self.events.push((seq, event));
             }
         }
-    }
-}
-
-impl Record {
-    fn take(&mut self, row: Row) {
-        match row {
-            Row::Call(row) => {
-                let before = self.calls.get(&row.call).map(|row| row.status);
-                let was_final = before.is_some_and(CallStatus::is_final);
-                assert!(!was_final, "one final row: {before:?}, then {:?}", row.status);
-                assert_eq!(row.reason.is_some(), row.status.is_final());
-                self.last = Some(row.call);
-                match row.status.is_final() {
-                    true => self.live.remove(&row.call),
-                    false => self.live.insert(row.call),
-                };
-                self.calls.insert(row.call, *row);
-            }
-            Row::Party(row) => {
-                let before = self.parties.insert((row.call, row.party), *row);
-                assert!(before.is_none_or(|row| row.left_at.is_none()), "who left has left");
-            }
-            Row::Event(row) => self.events.push(*row),
-            Row::Quality(row) => self.quality.push(*row),
-            Row::Feedback(_) => self.feedback += 1,
-            Row::Heartbeat { at_unix_ms, calls } => self.heartbeats.push((at_unix_ms, calls)),
-        }
-    }
-
-    /// The timeline in words.
-    pub(crate) fn timeline(&self) -> Vec<&'static str> {
-        self.events.iter().map(|event| event.kind.code()).collect()
     }
 }

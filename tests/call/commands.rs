@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use turnbell::auth::identity::{Role, TenantId, UserId};
 use turnbell::call::contract::{Actor, CloseCode, Command};
+use turnbell::call::fact::Fact;
 use turnbell::call::options::{TenantOptions, Tenants};
 use turnbell::call::refusal::ErrorCode;
+use turnbell::call::request::WhenBusy;
 
 use super::board::who;
-use super::setup::{Call, invite};
+use super::setup::{Call, accept, calls, hangup, invite};
 
 fn revoke(user: &str) -> Command {
     Command::RevokeUser { tenant: TenantId::default_tenant(), user: UserId::new(user).unwrap() }
@@ -136,5 +138,81 @@ fn a_draining_switchboard_sends_everybody_away_and_leaves_the_calls_in_the_recor
     assert_eq!(call.board.outcome(), "ANSWERED ");
     let late = call.board.connect(who("carol"), None);
     assert_eq!(call.board.socket(&late).closed, Some(CloseCode::Draining));
+    call.ends();
+}
+
+/// Users whose relaying is to end, with how many of their sessions.
+fn cut(call: &mut Call) -> Vec<String> {
+    let facts = std::mem::take(&mut call.board.facts);
+    let seats = facts.into_iter().filter_map(|fact| {
+        let Fact::CallCut { seats, .. } = fact else { return None };
+        Some(seats)
+    });
+    seats.flatten().map(|(user, _)| user.to_string()).collect()
+}
+
+#[test] // T27
+fn what_a_call_relays_ends_with_it_if_somebody_in_charge_ends_it() {
+    for (make, users) in [
+        (Call::initiated as fn() -> Call, &["alice"][..]),
+        (Call::ringing, &["alice"]),
+        (Call::active, &["alice", "bob"]),
+    ] {
+        let mut call = make();
+        call.board.facts.clear();
+        call.board.command(Command::EndCall { by: Actor::Operator, call: call.id }).unwrap();
+        assert_eq!(cut(&mut call), users, "who rings relays nothing of it");
+        call.ends();
+    }
+    let mut call = Call::active();
+    call.board.command(revoke("bob")).unwrap();
+    assert_eq!(cut(&mut call), ["alice", "bob"], "of both sides");
+    call.ends();
+    let mut call = Call::active();
+    call.board.does(&call.alice, hangup(call.id));
+    assert_eq!(cut(&mut call), [""; 0], "who hangs up gives his own back");
+    call.ends();
+}
+
+#[test] // T27
+fn a_page_in_two_calls_keeps_what_it_relays_until_the_last_one() {
+    let waiting = TenantOptions { when_busy: WhenBusy::Wait, ..Default::default() };
+    let mut call = Call::initiated_with(waiting);
+    call.board.does(&call.laptop, accept(call.id));
+    let carol = call.board.page(who("carol"));
+    let second = calls(&mut call.board, &carol, "alice");
+    call.board.does(&call.alice, accept(second));
+    call.board.facts.clear();
+    call.board.command(Command::EndCall { by: Actor::Operator, call: call.id }).unwrap();
+    assert_eq!(cut(&mut call), ["bob"]);
+    call.board.command(Command::EndCall { by: Actor::Operator, call: second }).unwrap();
+    assert_eq!(cut(&mut call), ["carol", "alice"]);
+    call.ends();
+}
+
+#[test]
+fn a_tenant_near_its_bound_of_calls_is_told_of_once_and_when_it_is_over() {
+    let near = |call: &mut Call| -> Vec<(usize, bool)> {
+        let facts = std::mem::take(&mut call.board.facts);
+        let said = facts.into_iter().filter_map(|fact| {
+            let Fact::CallsNearBound { calls, calls_max: 5, is_near, .. } = fact else {
+                return None;
+            };
+            Some((calls, is_near))
+        });
+        said.collect()
+    };
+    let mut call = Call::initiated_with(TenantOptions { calls_max: 5, ..Default::default() });
+    let mut ids = vec![call.id];
+    for (n, said) in [(2, &[][..]), (3, &[]), (4, &[(4, true)]), (5, &[])] {
+        let caller = call.board.page(who(&format!("caller{n}")));
+        call.board.page(who(&format!("callee{n}")));
+        ids.push(calls(&mut call.board, &caller, &format!("callee{n}")));
+        assert_eq!(near(&mut call), said, "{n} calls of 5");
+    }
+    for (id, said) in ids.into_iter().zip([&[][..], &[(3, false)], &[], &[], &[]]) {
+        call.board.command(Command::EndCall { by: Actor::Operator, call: id }).unwrap();
+        assert_eq!(near(&mut call), said);
+    }
     call.ends();
 }

@@ -3,6 +3,7 @@
 use turnbell::call::contract::Command;
 use turnbell::call::event::Reply;
 use turnbell::call::media::MediaStatus::Connected;
+use turnbell::call::refusal::ErrorCode;
 use turnbell::call::request::RejoinMedia::{New, Up};
 use turnbell::call::rows::UnfinishedCall;
 
@@ -33,9 +34,11 @@ fn back(call: &mut Call, user: &str, how: turnbell::call::request::RejoinMedia) 
 }
 
 #[test]
-fn calls_that_were_not_active_are_closed() {
+fn calls_that_were_not_active_are_closed_and_who_comes_back_to_one_hears_it() {
     for make in [Call::initiated, Call::ringing, Call::connecting] {
-        let call = restart(make());
+        let mut call = restart(make());
+        let back = call.board.page(who("alice"));
+        assert_eq!(call.board.may_not(&back, hangup(call.id)), ErrorCode::CallEnded);
         assert_eq!(call.board.outcome(), "FAILED server_restart");
         assert_eq!(call.board.switchboard.call_count(), 0);
         call.ends();
@@ -112,4 +115,32 @@ fn nobody_else_sees_a_restored_call() {
     let carol = call.board.page(who("carol"));
     call.board.hears(&carol, &["sync []"]);
     call.ends();
+}
+
+#[test] // P4
+fn a_kill_in_the_middle_of_a_rejoin_leaves_both_in_the_call() {
+    for rows in 0..4 {
+        let mut call = Call::active_in(Board::lazy());
+        let page = call.board.page(who("alice"));
+        call.board.commit(usize::MAX);
+        call.board.does(&page, rejoin(call.id, New));
+        call.board.commit(rows);
+        call.board.dies([8; 32]);
+        assert_eq!(call.board.switchboard.call_count(), 1, "{rows} rows");
+        let there = call.board.record.parties.values().filter(|party| party.left_at.is_none());
+        assert_eq!(there.count(), 2, "nobody stands there twice: {rows} rows");
+        call.ends();
+    }
+}
+
+#[test] // P4
+fn a_kill_in_the_middle_of_an_end_leaves_nobody_in_the_call() {
+    for rows in 0..4 {
+        let mut call = Call::active_in(Board::lazy());
+        call.board.commit(usize::MAX);
+        call.board.does(&call.alice, hangup(call.id));
+        call.board.commit(rows);
+        call.board.dies([8; 32]);
+        call.ends();
+    }
 }

@@ -32,7 +32,20 @@ impl Call {
     }
 
     pub(crate) fn initiated_with(options: TenantOptions) -> Self {
-        let mut board = Board::with(options);
+        Self::initiated_in(Board::with(options))
+    }
+
+    /// They talk on this board.
+    pub(crate) fn active_in(board: Board) -> Self {
+        let mut call = Self::initiated_in(board);
+        call.board.does(&call.laptop, accept(call.id));
+        for page in [&call.alice, &call.laptop] {
+            call.board.does(page, media(call.id, MediaStatus::Connected));
+        }
+        call
+    }
+
+    fn initiated_in(mut board: Board) -> Self {
         let alice = board.page(who("alice"));
         let laptop = board.page(who("bob"));
         let phone = board.page(who_on("bob", "phone"));

@@ -1,48 +1,33 @@
-//! A seeded simulation: people call each other at random, sockets die, pages come back or do not.
+//! A seeded simulation: people call each other at random, sockets die, pages come back or do not, and
+//! so does the daemon.
 //!
 //! A model written from the transition table says what each request must bring. Replay a seed:
 //! `TURNBELL_SIM_SEED=17 cargo test --test call replay -- --nocapture`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use turnbell::auth::identity::{TenantId, UserId};
 use turnbell::call::contract::{Actor as By, Command, Input, Verdict};
 use turnbell::call::event::Resumed;
-use turnbell::call::media::MediaStatus;
 use turnbell::call::options::{AuthorizeOptions, OnError, TenantOptions, Tenants};
-use turnbell::call::refusal::ErrorCode;
-use turnbell::call::request::{
-    DeviceStatus, Frame, PresenceSet, PresenceSubscribe, RejectReason, RejectScope, RejoinMedia,
-    Request, RequestId, Resume, WhenBusy,
-};
+use turnbell::call::request::{Frame, Request, RequestId, Resume, WhenBusy};
 use turnbell::call::rows::CallRow;
 use turnbell::call::state::CallStatus;
 use turnbell::call::ulid::{CallId, SessionId};
 
-use super::actor::{Actor, Learnt, Prediction};
+use super::actor::{Actor, Learnt};
 use super::board::{Board, who_on};
-use super::setup::{
-    accept, answer, cancel, candidates, hangup, hold, invite, media, offer, rejoin, ringing,
-};
 use crate::prng::Prng;
+use told::{Told, add, is_lively};
+
+mod dying;
+mod predicting;
+mod thinking;
+mod told;
 
 const STEPS: u32 = 700;
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 const DEVICES: [&str; 3] = ["laptop", "phone", "tablet"];
-
-/// What happened in a run, in numbers.
-#[derive(Debug, Default)]
-struct Told {
-    calls: usize,
-    won: usize,
-    glares: usize,
-    connected: usize,
-    resumed: usize,
-    gaps: usize,
-    new: usize,
-    predicted: usize,
-    outcomes: BTreeMap<String, usize>,
-}
 
 struct World {
     prng: Prng,
@@ -51,6 +36,10 @@ struct World {
     known: Vec<CallId>,
     winner_by_call: BTreeMap<CallId, SessionId>,
     next_request: u64,
+    /// Calls that were over when the last daemon began.
+    over_before: BTreeSet<CallId>,
+    /// Calls that the last start took up, and when they were last known to be alive.
+    restored_at: BTreeMap<CallId, i64>,
     told: Told,
 }
 
@@ -82,13 +71,17 @@ impl World {
                 }
             }
         }
+        let mut board = Board::with_tenants(tenants, bytes);
+        board.is_lazy = true;
         Self {
-            board: Board::with_tenants(tenants, bytes),
+            board,
             prng,
             actors,
             known: Vec::new(),
             winner_by_call: BTreeMap::new(),
             next_request: 0,
+            over_before: BTreeSet::new(),
+            restored_at: BTreeMap::new(),
             told: Told::default(),
         }
     }
@@ -100,10 +93,16 @@ impl World {
                 0..4 => self.time_goes_by(),
                 4..7 => self.somebody_in_charge_acts(),
                 7..10 => self.backend_answers(),
+                10 if self.prng.chance(if self.is_somebody_talking() { 50 } else { 5 }) => {
+                    self.daemon_dies();
+                }
                 _ => self.acts(index),
             }
             if self.prng.chance(80) {
                 self.everybody_reads();
+            }
+            if self.prng.chance(70) {
+                self.board.commit(usize::MAX);
             }
             self.check();
         }
@@ -113,6 +112,7 @@ impl World {
             *self.told.outcomes.entry(status).or_default() += 1;
             self.told.connected += usize::from(row.connected_at.is_some());
         }
+        self.check_restored();
         let questions = std::mem::take(&mut self.board.asks);
         for (ticket, _) in questions {
             self.board.handle(Input::Answered { ticket, result: Ok(Verdict::Deny) });
@@ -183,6 +183,7 @@ impl World {
         let resume = token.map(|token| Resume { token, last_seq: actor.last_seq });
         let page = self.board.connect(actor.who.clone(), resume);
         self.actors[index].page = self.is_open(&page).then_some(page);
+        self.is_welcome_anew(index);
         self.reads(index);
         match self.actors[index].resumed {
             Some(Resumed::Yes) => self.told.resumed += 1,
@@ -241,60 +242,6 @@ impl World {
         }
     }
 
-    fn thinks_of(&mut self, index: usize) -> Option<Request> {
-        let prng = &mut self.prng;
-        let actor = &self.actors[index];
-        let one_of = |prng: &mut Prng, calls: &std::collections::BTreeSet<CallId>| {
-            let calls: Vec<CallId> = calls.iter().copied().collect();
-            (!calls.is_empty()).then(|| *prng.pick(&calls))
-        };
-        // Mostly what makes sense, sometimes anything.
-        let call = match prng.below(10) {
-            0 => None,
-            1..6 => one_of(prng, &actor.ringing).or_else(|| one_of(prng, &actor.seats)),
-            _ => one_of(prng, &actor.seats).or_else(|| one_of(prng, &actor.ringing)),
-        };
-        let Some(call) = call.or_else(|| (!self.known.is_empty()).then(|| *prng.pick(&self.known)))
-        else {
-            return Some(invite(USERS[prng.below(4) as usize]));
-        };
-        let scope = if prng.chance(50) { RejectScope::All } else { RejectScope::Device };
-        let status = *prng.pick(&[
-            MediaStatus::Connecting,
-            MediaStatus::Connected,
-            MediaStatus::Connected,
-            MediaStatus::Connected,
-            MediaStatus::Disconnected,
-            MediaStatus::Failed,
-        ]);
-        let generation = prng.below(4) as u32;
-        Some(match prng.below(100) {
-            0..12 => invite(USERS[prng.below(4) as usize]),
-            12..30 => ringing(call),
-            30..42 => accept(call),
-            42..45 => Request::CallReject { call, reason: RejectReason::Declined, scope },
-            45..47 => cancel(call),
-            47..50 => hangup(call),
-            50..72 => media(call, status),
-            72..76 => offer(call, generation),
-            76..79 => answer(call, generation),
-            79..82 => candidates(call, generation, 2),
-            82..85 => hold(call, prng.chance(50)),
-            85..90 => rejoin(call, *prng.pick(&[RejoinMedia::Up, RejoinMedia::New][..])),
-            90..94 => {
-                let users = USERS.iter().map(|user| UserId::new(user).unwrap()).collect();
-                Request::PresenceSubscribe(PresenceSubscribe::Users(users))
-            }
-            94..97 => {
-                let wanted = [DeviceStatus::Online, DeviceStatus::Online, DeviceStatus::Away];
-                let status = *prng.pick(&wanted);
-                Request::PresenceSet(PresenceSet { status, note: None, when_busy: None })
-            }
-            97 => Request::Bye,
-            _ => Request::Ping,
-        })
-    }
-
     fn asks(&mut self, index: usize, request: Request) {
         self.next_request += 1;
         let id = RequestId::new(&format!("r{}", self.next_request)).unwrap();
@@ -318,77 +265,6 @@ impl World {
         let actor = &self.actors[index];
         let Some(page) = &actor.page else { return false };
         self.is_open(page) && self.board.socket(page).inbox.is_empty() && actor.pending.is_empty()
-    }
-
-    /// What the transition table says. Written from the table, not from the code.
-    fn predict(&self, index: usize, request: &Request) -> Option<Prediction> {
-        let actor = &self.actors[index];
-        let call = match request {
-            Request::CallRinging { call }
-            | Request::CallAccept { call, .. }
-            | Request::CallReject { call, .. }
-            | Request::CallCancel { call }
-            | Request::CallMedia { call, .. }
-            | Request::CallHangup { call, .. }
-            | Request::CallRejoin { call, .. } => *call,
-            Request::Ping => return Some(Ok(())),
-            Request::Bye
-            | Request::AuthRefresh(_)
-            | Request::PresenceSet(_)
-            | Request::PresenceSubscribe(_)
-            | Request::CallInvite(_)
-            | Request::CallSignal(_)
-            | Request::CallUpdate { .. }
-            | Request::QualityReport(_)
-            | Request::Feedback { .. } => return None,
-        };
-        let row = self.board.record.calls.get(&call)?;
-        let identity = &actor.who.identity;
-        let is_party = [&row.caller, &row.callee].contains(&&identity.user);
-        if row.tenant != identity.tenant {
-            return Some(Err(ErrorCode::NotFound));
-        }
-        if row.status.is_final() {
-            return Some(Err(if is_party { ErrorCode::CallEnded } else { ErrorCode::NotFound }));
-        }
-        if !is_party {
-            return Some(Err(ErrorCode::NotParty));
-        }
-        let is_answered = row.status == CallStatus::Answered;
-        let (has_seat, is_rung) = (actor.seats.contains(&call), actor.is_rung(call));
-        let of = |is_granted, code| if is_granted { Ok(()) } else { Err(code) };
-        Some(match request {
-            Request::CallRinging { .. } if is_answered && !has_seat => {
-                Err(ErrorCode::AlreadyAnswered)
-            }
-            Request::CallAccept { .. } | Request::CallReject { .. } if is_answered => {
-                Err(ErrorCode::AlreadyAnswered)
-            }
-            Request::CallRinging { .. }
-            | Request::CallAccept { .. }
-            | Request::CallReject { .. } => of(is_rung, ErrorCode::NotParty),
-            Request::CallCancel { .. } if row.caller != identity.user || !has_seat => {
-                Err(ErrorCode::NotParty)
-            }
-            Request::CallCancel { .. } => of(!is_answered, ErrorCode::AlreadyAnswered),
-            Request::CallMedia { .. } if !has_seat => Err(ErrorCode::NotParty),
-            Request::CallMedia { .. } | Request::CallRejoin { .. } => {
-                of(is_answered, ErrorCode::BadRequest)
-            }
-            Request::CallHangup { .. } => {
-                of(has_seat || is_rung && !is_answered, ErrorCode::NotParty)
-            }
-            Request::Ping
-            | Request::Bye
-            | Request::AuthRefresh(_)
-            | Request::PresenceSet(_)
-            | Request::PresenceSubscribe(_)
-            | Request::CallInvite(_)
-            | Request::CallSignal(_)
-            | Request::CallUpdate { .. }
-            | Request::QualityReport(_)
-            | Request::Feedback { .. } => return None,
-        })
     }
 
     fn everybody_reads(&mut self) {
@@ -446,6 +322,7 @@ impl World {
                 }
             }
         }
+        self.check_restored();
         let live = self.board.record.live.len();
         assert_eq!(live, self.board.switchboard.call_count(), "the record knows every call");
     }
@@ -463,34 +340,6 @@ fn run(seed: u64) -> Told {
     }
     let _seed = Seed(seed);
     World::new(seed).run()
-}
-
-fn add(mut sum: Told, one: Told) -> Told {
-    sum.calls += one.calls;
-    sum.won += one.won;
-    sum.glares += one.glares;
-    sum.connected += one.connected;
-    sum.resumed += one.resumed;
-    sum.gaps += one.gaps;
-    sum.new += one.new;
-    sum.predicted += one.predicted;
-    for (status, count) in one.outcomes {
-        *sum.outcomes.entry(status).or_default() += count;
-    }
-    sum
-}
-
-/// A simulation in which nothing happens proves nothing.
-fn is_lively(told: &Told) -> bool {
-    let ends = ["COMPLETED", "MISSED", "REJECTED", "BUSY", "FAILED"];
-    ends.iter().all(|end| told.outcomes.get(*end).is_some_and(|count| *count > 50))
-        && told.won > 500
-        && told.connected > 200
-        && told.glares > 20
-        && told.resumed > 1000
-        && told.new > 1000
-        && told.gaps > 3
-        && told.predicted > 10_000
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::command::{CONFIG, ask, ask_stopped, run};
 use crate::daemon::Daemon;
 
 /// A record with two calls, and no daemon.
-fn recorded() -> std::sync::Arc<tempfile::TempDir> {
+pub(crate) fn recorded() -> std::sync::Arc<tempfile::TempDir> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("turnbell.toml"), CONFIG).unwrap();
     let ago = |s: i64| Now::read().unix_ms - 1000 * s;

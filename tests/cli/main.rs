@@ -25,6 +25,7 @@ mod explain;
 mod key;
 mod load;
 mod log;
+mod record;
 mod refusals;
 mod revoke;
 mod sessions;

@@ -149,3 +149,35 @@ fn one_revocation_too_many_does_nothing_and_says_so() {
     t.check(after_s(0), nothing());
     t.check_nothing_left_after_s(0);
 }
+
+/// Carries the command out; what ended is seen with the next event.
+fn end(t: &mut Turn, user: &str, session: Option<&str>) -> Option<usize> {
+    let (user, session) = (user.into(), session.map(Into::into));
+    t.relay.carry_out(t.now, Command::End { user, session })
+}
+
+#[test]
+fn what_one_session_of_a_user_made_ends_and_his_credentials_stay_good() {
+    let mut t = Turn::new();
+    let third = v4([203, 0, 113, 7], 40_002);
+    let of = |name: &str| credential_of_username(&format!("1899999999:{name}"));
+    t.check(allocate().signed_by(of("acme/alice~01A")), allocates(600));
+    t.check(allocate().signed_by(of("acme/alice~01B")).at(CLIENT_B), allocates(600).at(CLIENT_B));
+    t.check(allocate().signed_by(of("acme/bob~01A")).at(third), allocates(600).at(third));
+    assert_eq!(end(&mut t, "acme/alice", Some("1A")), Some(0), "a session is a whole name");
+    assert_eq!(end(&mut t, "acme/alice", Some("01A")), Some(1));
+    t.check(after_s(0), ends(EndReason::Ended));
+    t.check(allocate().signed_by(of("acme/alice~01A")), allocates(600));
+    assert_eq!(end(&mut t, "acme/alice", None), Some(2));
+    t.check(after_s(0), ends(EndReason::Ended).and(ends(EndReason::Ended)));
+    t.check(refresh().signed_by(of("acme/bob~01A")).at(third), refreshes(600).at(third));
+    t.check_nothing_left_after_s(600);
+}
+
+#[test]
+fn an_end_leaves_a_revocation_as_it_is() {
+    let mut t = Turn::new();
+    revoke(&mut t, "alice", None);
+    assert_eq!(end(&mut t, "alice", None), Some(0));
+    t.check(allocate().signed_by(credential("alice")), revoked());
+}

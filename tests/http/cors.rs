@@ -70,7 +70,7 @@ fn a_preflight_allows_the_two_headers_for_ten_minutes_and_issues_nothing() {
             assert_eq!(allowed.to_ascii_lowercase(), "authorization,content-type");
             assert_eq!(answer.header("access-control-max-age"), Some("600"));
             let methods = answer.header("access-control-allow-methods").unwrap();
-            assert_eq!(methods, "GET,POST");
+            assert_eq!(methods, "GET,POST,PATCH,DELETE");
         }
         assert!(server.issued.lock().unwrap().is_empty());
     }

@@ -79,6 +79,7 @@ impl Server {
             external: Vec::new(),
             proxies: None,
             verified: Vec::new(),
+            quotas: None,
         }));
         let names = options.ice.issued.clone();
         let (issued_in, health_in) = (issued.clone(), health.clone());

@@ -18,7 +18,7 @@ pub(crate) fn token(daemon: &Daemon, arguments: &[&str]) -> String {
 }
 
 /// An allocation with the credential of the page's welcome.
-fn allocation(daemon: &Daemon, page: &Page) -> Result<TurnClient, u16> {
+pub(crate) fn allocation(daemon: &Daemon, page: &Page) -> Result<TurnClient, u16> {
     let servers = page.welcome["ice"]["iceServers"].as_array().unwrap();
     let turn = servers.iter().find(|server| server["username"].is_string()).unwrap();
     let text = |key: &str| turn[key].as_str().unwrap();

@@ -256,8 +256,19 @@ pub(crate) fn token(daemon: &Daemon, name: &str) -> String {
 
 /// A POST with a JSON body.
 pub(crate) fn post(http: SocketAddr, path: &str, body: &Value, headers: &[&str]) -> (u16, Value) {
+    send(http, "POST", path, body, headers)
+}
+
+/// Any request with a JSON body.
+pub(crate) fn send(
+    http: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &Value,
+    headers: &[&str],
+) -> (u16, Value) {
     let headers = [&["Content-Type: application/json"], headers].concat();
-    exchange(http, &format!("POST {path}"), &headers, &body.to_string())
+    exchange(http, &format!("{method} {path}"), &headers, &body.to_string())
 }
 
 /// A request of its own connection: status, and the body if it is JSON.

@@ -11,7 +11,7 @@ use crate::page::{Page, daemon, post, token};
 use crate::turn_client::TurnClient;
 
 /// Invites, rings, accepts and connects; the call's id.
-fn talk(alice: &mut Page, bob: &mut Page) -> String {
+pub(crate) fn talk(alice: &mut Page, bob: &mut Page) -> String {
     let call = ring(alice, bob);
     bob.ask("call.accept", json!({"call": call})).unwrap();
     let pair = json!({"local": "relay", "remote": "relay", "proto": "udp"});
@@ -24,7 +24,7 @@ fn talk(alice: &mut Page, bob: &mut Page) -> String {
     call
 }
 
-fn ring(alice: &mut Page, bob: &mut Page) -> String {
+pub(crate) fn ring(alice: &mut Page, bob: &mut Page) -> String {
     let invite = json!({"to": {"user": bob.user()}, "media": {"audio": true},
         "external_id": "order-7", "metadata": "{\"a\":1}"});
     let call = alice.ask("call.invite", invite).unwrap()["call"].as_str().unwrap().to_owned();
@@ -36,7 +36,7 @@ fn ring(alice: &mut Page, bob: &mut Page) -> String {
 
 /// Waits until the record says so of the call.
 #[track_caller]
-fn settled(daemon: &Daemon, call: &str, status: &str) -> Value {
+pub(crate) fn settled(daemon: &Daemon, call: &str, status: &str) -> Value {
     let path = format!("/v1/calls/{call}");
     let mut last = Value::Null;
     eventually(|| {
@@ -54,7 +54,7 @@ fn kinds(daemon: &Daemon, call: &str) -> Vec<String> {
 }
 
 /// A token that this daemon would have signed.
-fn signed(daemon: &Daemon, tenant: &str, user: &str, role: Role) -> String {
+pub(crate) fn signed(daemon: &Daemon, tenant: &str, user: &str, role: Role) -> String {
     let text = std::fs::read_to_string(daemon.state().join("signing_key")).unwrap();
     let now = Now::read();
     let identity = Identity {
@@ -70,7 +70,7 @@ fn signed(daemon: &Daemon, tenant: &str, user: &str, role: Role) -> String {
     OwnKey::of_text(&Secret::new(text)).session(now, &identity).unwrap()
 }
 
-fn as_page(daemon: &Daemon, token: &str) -> Page {
+pub(crate) fn as_page(daemon: &Daemon, token: &str) -> Page {
     Page::connect(daemon, json!({"token": token, "caps": ["media_reports"]}))
 }
 
@@ -107,7 +107,7 @@ fn a_call_leaves_its_rows_its_timeline_and_its_relayed_bytes() {
         ("from_display", json!("Alice")),
         ("from_number", json!("WebRTC")),
         ("external_id", json!("order-7")),
-        ("metadata", json!("{\"a\":1}")),
+        ("metadata", json!({"a": 1})),
         ("media", json!({"audio": true, "video": false})),
         ("path", json!({"local": "relay", "remote": "relay", "proto": "udp"})),
     ] {

@@ -92,6 +92,7 @@ impl World {
                 EndReason::Expired
                 | EndReason::CredentialExpired
                 | EndReason::Revoked
+                | EndReason::Ended
                 | EndReason::Shutdown => true,
                 EndReason::Client | EndReason::Disconnected => false,
             };

@@ -116,19 +116,48 @@ fn calls_that_wait_are_bounded_in_bytes_and_take_no_room_from_the_rest() {
     assert_eq!(ask::<i64>(directory.path(), "SELECT count(*) FROM calls"), fit + 1);
 }
 
+#[test] // P4: a daemon may be killed between the end of a call and the rows of its parties
+fn a_call_that_is_over_has_nobody_in_it_before_their_own_rows_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    let Row::Call(row) = call(1, 5, "alice", "bob") else { unreachable!() };
+    let over = CallRow {
+        status: CallStatus::Missed,
+        reason: Some(EndReason::NoAnswer),
+        ended_at: Some(9),
+        ..(*row).clone()
+    };
+    for row in [
+        Row::Call(row),
+        party(1, 1, PartyRole::Caller, "alice", None),
+        call(2, 5, "alice", "bob"),
+        party(2, 1, PartyRole::Caller, "alice", None),
+        Row::Call(Box::new(over)),
+    ] {
+        assert_eq!(heard(&put(&store, row)), Ok(()));
+    }
+    let left = |n| store.call(id(n)).unwrap().unwrap().parties[0].left_at;
+    assert_eq!((left(1), left(2)), (Some(9), None));
+    close(&store, writer);
+}
+
 #[test]
 fn a_call_is_found_whole_as_it_was_last_handed_in() {
     let directory = tempfile::tempdir().unwrap();
     let (store, writer) = open(directory.path());
-    let Row::Call(ringing) = call(1, 5, "alice", "bob") else { unreachable!() };
-    let ended = CallRow {
-        status: CallStatus::Completed,
-        reason: Some(EndReason::Hangup),
-        conversation: Some("c".into()),
+    let Row::Call(plain) = call(1, 5, "alice", "bob") else { unreachable!() };
+    let ringing = Box::new(CallRow {
         to_number: Some("+49".into()),
         contact_id: Some("k".into()),
         external_id: Some("x".into()),
         metadata: Some("{}".into()),
+        recording_url: Some("https://a.example/r".into()),
+        ..*plain
+    });
+    let ended = CallRow {
+        status: CallStatus::Completed,
+        reason: Some(EndReason::Hangup),
+        conversation: Some("c".into()),
         ringing_at: Some(6),
         answered_at: Some(7),
         connected_at: Some(8),

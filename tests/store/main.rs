@@ -1,16 +1,21 @@
 //! The record against real files: what is asked, what goes wrong, what survives.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod annotating;
+mod backup;
 #[path = "../support/call_rows.rs"]
 mod call_rows;
 mod calls;
 mod crash;
 mod faults;
+mod forgetting;
 mod invites;
 mod keys;
+mod migrating;
 mod revocations;
 mod space;
 mod support;
+mod usage;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -170,6 +170,37 @@ pub(crate) fn issued(at_unix_ms: i64, user: &str) -> Entry {
     }
 }
 
+/// An allocation by a page's credential: `who` is `tenant/user~session`.
+pub(crate) fn opened_by_page(number: u64, at_unix_ms: i64, who: &str) -> Entry {
+    let Entry::Relay(Fact::AllocationOpened {
+        number,
+        at_unix_ms,
+        client,
+        server,
+        transport,
+        relayed,
+        relayed_other,
+        lifetime_s,
+        ..
+    }) = opened(number, at_unix_ms, "x")
+    else {
+        unreachable!()
+    };
+    let (user, _) = who.split_once('~').unwrap();
+    Entry::Relay(Fact::AllocationOpened {
+        number,
+        at_unix_ms,
+        user: user.into(),
+        username: format!("1700000000:{who}").into(),
+        client,
+        server,
+        transport,
+        relayed,
+        relayed_other,
+        lifetime_s,
+    })
+}
+
 pub(crate) fn traffic() -> Traffic {
     Traffic { packets_to_peers: 1, bytes_to_peers: 2, packets_to_client: 3, bytes_to_client: 4 }
 }

@@ -31,6 +31,7 @@ pub(crate) fn call(n: i64, started_at: i64, caller: &str, callee: &str) -> Row {
         contact_id: None,
         external_id: None,
         metadata: None,
+        recording_url: None,
         started_at,
         ringing_at: None,
         answered_at: None,

@@ -128,6 +128,7 @@ fn closed(session: &SessionRow) -> String {
         Some("expired") => "let the relay run out: no refresh came",
         Some("credential_expired") => "lost the relay: the credential's time was over",
         Some("revoked") => "lost the relay: an operator revoked the user",
+        Some("ended") => "lost the relay: an operator ended its call, or a limit did",
         Some("disconnected") => "lost the relay: the connection it was made over broke",
         Some("shutdown") => "lost the relay: turnbell stopped",
         Some("crash") => "lost the relay: turnbell was killed",

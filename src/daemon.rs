@@ -5,6 +5,7 @@
 //! shard (which writes the end of every allocation), then the record.
 
 mod addresses;
+mod diagnose;
 mod drain;
 pub(crate) mod explain;
 mod guard;
@@ -251,6 +252,7 @@ impl Daemon {
             external,
         });
         live.note_found(Now::read());
+        let diagnosing = diagnose::open(&live);
         runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
@@ -269,6 +271,7 @@ impl Daemon {
             drain: drain_on,
             explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
             config: Arc::new(move || telling.config_word()),
+            diagnosing,
         };
         let commands = Commands {
             store,

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    calls, credential, drain, explain, invite, key, log, print_config, reload, revoke, sessions,
-    status, token,
+    calls, credential, dashboard, doctor, drain, explain, invite, key, log, print_config, reload,
+    revoke, sessions, status, token,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -113,6 +113,8 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Draining { allocations, limit_s } => drain::shown(*allocations, *limit_s),
         Response::Peer(explained) => explain::shown(explained),
         Response::Config(config) => print_config::shown(config),
+        Response::Diagnosis(found) => doctor::told(found),
+        Response::Dashboard(link) => dashboard::shown(link),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -141,9 +143,11 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
             let relay = Plan::of(config, &interfaces::all()?)?.relay;
             return Ok(Response::Config(daemon::explain::in_effect(config, &relay, config)));
         }
-        Request::Status {} | Request::Reload { .. } | Request::Drain { .. } => {
-            bail!(not_running(config))
-        }
+        Request::Status {}
+        | Request::Reload { .. }
+        | Request::Drain { .. }
+        | Request::Diagnose {}
+        | Request::Dashboard {} => bail!(not_running(config)),
     };
     // Looking at nothing must not leave an empty record behind.
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
@@ -235,7 +239,7 @@ fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
 }
 
 /// That no daemon runs where this config says; a wrong directory is the usual reason.
-fn not_running(config: &Config) -> String {
+pub(super) fn not_running(config: &Config) -> String {
     let directory = config.state_directory.display();
     match &config.source {
         Source::File(file) => {
@@ -269,7 +273,9 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::InviteList {}
         | Request::Status {}
         | Request::Reload { .. }
-        | Request::Drain { .. } => "this is what is on record",
+        | Request::Drain { .. }
+        | Request::Diagnose {}
+        | Request::Dashboard {} => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

@@ -4,11 +4,12 @@
 //! as `/ice` has it. Durations end in `_s`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::calls_json::{CallItem, TimelineItem};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
-use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::operator_json::{ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded};
 
 /// `{"cmd":"...", ...}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,10 @@ pub enum Request {
     },
     /// Asks what is in effect.
     Config {},
+    /// Asks for all that `/diagnostics` says.
+    Diagnose {},
+    /// Makes a link to its page.
+    Dashboard {},
 }
 
 /// An object with one member, named after what it answers.
@@ -219,6 +224,10 @@ pub enum Response {
     Peer(ExplainedPeer),
     /// To `config`.
     Config(ConfigWord),
+    /// To `diagnose`.
+    Diagnosis(Value),
+    /// To `dashboard`.
+    Dashboard(DashboardLink),
     /// Instead of all of these.
     Error(ErrorWord),
 }

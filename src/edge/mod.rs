@@ -38,6 +38,7 @@ pub mod control;
 pub mod control_json;
 mod control_words;
 mod cors;
+pub mod diagnostics;
 mod entrance;
 pub mod error;
 pub mod forwarded;
@@ -54,6 +55,7 @@ mod open;
 mod opening;
 pub mod operator_json;
 mod page;
+pub mod page_keys;
 mod proxy_header;
 mod proxy_watch;
 pub mod revoke;
@@ -68,6 +70,7 @@ pub mod watching;
 
 use api_keys::ApiKeys;
 use calls::Calls;
+use diagnostics::Diagnosing;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -161,6 +164,7 @@ pub struct Edge {
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
     watching: OnceLock<Watching>,
+    diagnosing: OnceLock<Arc<Diagnosing>>,
 }
 
 impl Edge {
@@ -195,6 +199,7 @@ impl Edge {
             store: OnceLock::new(),
             calls: OnceLock::new(),
             watching: OnceLock::new(),
+            diagnosing: OnceLock::new(),
         })
     }
 
@@ -251,6 +256,23 @@ impl Edge {
     /// What watches verifications; `None` while the daemon starts.
     pub fn watching(&self) -> Option<&Watching> {
         self.watching.get()
+    }
+
+    /// Answers `/diagnostics` from here on; once.
+    pub fn open_diagnostics(&self, diagnosing: Arc<Diagnosing>) {
+        let first = self.diagnosing.set(diagnosing).is_ok();
+        debug_assert!(first, "diagnostics are opened once");
+    }
+
+    /// Ends what would be told to pages for as long as they listen.
+    pub fn end_streams(&self) {
+        if let Some(diagnosing) = self.diagnosing.get() {
+            diagnosing.end();
+        }
+    }
+
+    pub(crate) fn diagnosing(&self) -> Option<&Arc<Diagnosing>> {
+        self.diagnosing.get()
     }
 
     fn calls(&self) -> Option<&Calls> {

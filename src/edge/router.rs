@@ -16,7 +16,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::ApiError;
 use super::signaling::upgrade;
-use super::{Edge, assets, calls, cors, entrance, health, ice, identity, invites, metrics, page};
+use super::{
+    Edge, assets, calls, cors, diagnostics, entrance, health, ice, identity, invites, metrics, page,
+};
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
 ///
@@ -51,6 +53,10 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
         .route("/v1/ws", reading(get(upgrade::get)))
+        .route("/diagnostics", reading(get(diagnostics::get)))
+        .route("/api/diagnostics", reading(get(diagnostics::api)))
+        .route("/api/diagnostics/open", posting(post(diagnostics::open)))
+        .route("/api/diagnostics/stream", reading(get(diagnostics::stream)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
         .route("/readyz", reading(get(health::ready)))

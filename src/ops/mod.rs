@@ -3,6 +3,7 @@
 pub mod external;
 pub mod interfaces;
 pub mod kernel;
+pub mod links;
 pub mod log;
 pub mod memory;
 pub mod metrics;
@@ -11,6 +12,7 @@ pub mod process;
 mod reach;
 pub mod relay_choice;
 pub mod resolve;
+pub mod socket_drops;
 pub mod state_directory;
 pub mod systemd;
 pub mod utc;

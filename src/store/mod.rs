@@ -10,6 +10,7 @@ mod calls;
 mod database;
 mod entry;
 mod error;
+mod figures;
 mod invites;
 mod keys;
 mod privacy;
@@ -34,6 +35,7 @@ pub use calls::{CallQuery, CallRecord};
 pub use database::FILE_NAME;
 pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
+pub use figures::{Figures, Measured};
 pub use invites::{InviteRow, InviteUse};
 pub use privacy::AddressPrivacy;
 pub use query::{LogEvent, LogKind, LogQuery, LogRow, SessionQuery, SessionRow};
@@ -289,6 +291,14 @@ impl Store {
     /// What the disk says.
     pub fn unfinished_calls(&self, limit: usize) -> Result<Vec<UnfinishedCall>, StoreError> {
         self.query(|connection| calls::unfinished(connection, limit))
+    }
+
+    /// How calls went since this moment.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn figures(&self, since_unix_ms: i64) -> Result<Figures, StoreError> {
+        self.query(|connection| figures::read(connection, since_unix_ms))
     }
 
     fn query<T>(

@@ -156,6 +156,8 @@ addresses = "prefix"
 [log]
 level = "debug"
 format = "text"
+[metrics]
+coturn_names = true
 "#
     ));
     assert_eq!(config.realm, "example");

@@ -104,6 +104,8 @@ pub struct Config {
     pub tenants: TenantTable,
     /// What is kept, and how long.
     pub record: Record,
+    /// Whether `/metrics` has coturn's names, too.
+    pub coturn_names: bool,
     /// What is logged.
     pub log: Log,
     /// Sentences for a person: legal, but probably not what was meant.
@@ -258,6 +260,10 @@ pub struct Log {
 pub enum LogFormat {
     /// For people.
     Text,
+    /// For programs: one object a line.
+    Json,
+    /// The journal's own fields.
+    Journald,
 }
 
 impl Config {
@@ -312,6 +318,7 @@ impl Config {
                 bytes_max: 1 << 30,
                 addresses: AddressPrivacy::Full,
             },
+            coturn_names: false,
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
             places: Places::default(),

@@ -51,6 +51,7 @@ pub(super) struct Raw {
     pub(super) identity: RawIdentity,
     pub(super) tenant: BTreeMap<String, Spanned<RawTenant>>,
     pub(super) record: RawRecord,
+    pub(super) metrics: RawMetrics,
     pub(super) log: RawLog,
 }
 
@@ -169,6 +170,12 @@ pub(super) struct RawRecord {
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) coturn_names: Switch,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) level: Text,
     pub(super) format: Text,
@@ -215,6 +222,7 @@ pub(super) fn known_keys() -> Vec<String> {
         // Every tenant has the keys of this one, which always exists.
         ("tenant", fields_of::<RawTenant>("tenant.default.")),
         ("record", fields_of::<RawRecord>("record.")),
+        ("metrics", fields_of::<RawMetrics>("metrics.")),
         ("log", fields_of::<RawLog>("log.")),
     ] {
         keys.retain(|key| key != section);

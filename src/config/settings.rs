@@ -191,6 +191,7 @@ impl Config {
             ),
             setting("record.bytes_max", Reload, text(size(self.record.bytes_max))),
             setting("record.addresses", Reload, text(privacy(self.record.addresses))),
+            setting("metrics.coturn_names", Reload, Value::Switch(self.coturn_names)),
             setting("log.level", Reload, text(self.log.level.as_str().to_ascii_lowercase())),
             setting("log.format", Restart, text(log_format(self.log.format))),
         ]
@@ -387,6 +388,8 @@ fn privacy(addresses: AddressPrivacy) -> &'static str {
 fn log_format(format: LogFormat) -> &'static str {
     match format {
         LogFormat::Text => "text",
+        LogFormat::Json => "json",
+        LogFormat::Journald => "journald",
     }
 }
 

@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::policy::rate::TokenBucket;
 use crate::policy::shield::{Budgets, Shield, ShieldOptions};
-use crate::store::Store;
+use crate::store::{AddressPrivacy, Store};
 use crate::time::Now;
 
 pub mod accept;
@@ -58,6 +58,7 @@ mod page;
 pub mod page_keys;
 mod proxy_header;
 mod proxy_watch;
+pub mod refusals;
 pub mod revoke;
 pub mod revoked;
 mod rewound;
@@ -101,6 +102,10 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Path that everything lives under (`/turnbell`, no slash at the end); empty: at the root.
     pub base_path: String,
+    /// How much of a client's address the log has: as much as the record.
+    pub log_addresses: AddressPrivacy,
+    /// `/metrics` has coturn's names, too, under this realm.
+    pub coturn_realm: Option<String>,
     /// Connections at once; one more cuts the one that has been silent for longest.
     pub connections_max: usize,
     /// Longest a client may take to send its request head; then the connection is closed.
@@ -122,6 +127,8 @@ impl Options {
             rate_per_key: ICE_PER_KEY_S_DEFAULT,
             trusted_proxies: Vec::new(),
             base_path: String::new(),
+            log_addresses: AddressPrivacy::Full,
+            coturn_realm: None,
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
@@ -135,7 +142,8 @@ pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
 pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
 /// Reads what is counted, for `/metrics`. Waits for the relay: called where waiting is allowed.
-pub type MetricsProbe = Arc<dyn Fn(MetricsFormat) -> String + Send + Sync>;
+/// Given a realm it adds the names that coturn's exporter has.
+pub type MetricsProbe = Arc<dyn Fn(MetricsFormat, Option<&str>) -> String + Send + Sync>;
 
 /// How `/metrics` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

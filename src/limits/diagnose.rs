@@ -38,6 +38,9 @@ pub const SOCKET_TABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long an outside look at this server proves that it can be reached.
 pub const VERIFIED_FOR: Duration = Duration::from_secs(30 * 86_400);
 
+/// Longest wait for the journal to take a line of the log; then it is lost.
+pub const JOURNAL_PATIENCE: Duration = Duration::from_millis(100);
+
 // Lines of the log about credentials that were refused.
 
 /// Lines a minute about wrong ones; the rest is counted in the next line.

@@ -1,5 +1,6 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
+pub mod call_counts;
 pub mod external;
 pub mod interfaces;
 pub mod kernel;

@@ -86,7 +86,7 @@ impl Server {
             keys.clone(),
             Arc::new(move |issuance| issued_in.lock().unwrap().push(issuance)),
             Arc::new(move || health_in.lock().unwrap().clone()),
-            Arc::new(|format| format!("{format:?}\n")),
+            Arc::new(|format, _| format!("{format:?}\n")),
         );
         let runtime = Runtime::new().unwrap();
         let (stop, stopped) = oneshot::channel();

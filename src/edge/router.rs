@@ -17,7 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
-    Edge, assets, calls, cors, diagnostics, entrance, health, ice, identity, invites, metrics, page,
+    Edge, assets, calls, cors, diagnostics, entrance, health, ice, identity, invites, metrics,
+    page, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -52,6 +53,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/calls/{id}/timeline", reading(get(calls::timeline)))
         .route("/v1/calls/{id}/end", posting(post(calls::end)))
         .route("/v1/calls/{id}/reject", posting(post(calls::reject)))
+        .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/diagnostics", reading(get(diagnostics::get)))
         .route("/api/diagnostics", reading(get(diagnostics::api)))

@@ -16,4 +16,3 @@ pub mod resolve;
 pub mod socket_drops;
 pub mod state_directory;
 pub mod systemd;
-pub mod utc;

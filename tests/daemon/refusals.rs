@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::daemon::{CONFIG, Daemon, PASSWORD, USER};
 use crate::turn_client::TurnClient;
-use turnbell::auth::credential::issue;
+use turnbell::auth::credential::{User, issue};
 use turnbell::auth::secret::Secret;
 use turnbell::limits::diagnose::REFUSAL_LINES_PER_SOURCE;
 use turnbell::time::Now;
@@ -38,10 +38,11 @@ fn provoke(daemon: &Daemon, secret: &str) {
     refused(daemon.udp(), USER, "wrong");
     refused(daemon.udp(), "nobody-of-this-name", "wrong");
     let ago = Now::read().unix_s() - 3600;
-    let expired = issue(&Secret::new(secret.into()), "bob", ago);
+    let of = |user: &str| issue(&Secret::new(secret.into()), &User::parse(user).unwrap(), ago);
+    let expired = of("bob");
     refused(daemon.udp6(), &expired.username, expired.credential.expose());
     let posing = "INFO credentials refused address=8.8.8.8 cause=wrong_integrity ";
-    let posing = issue(&Secret::new(secret.into()), posing, ago);
+    let posing = of(posing);
     refused(daemon.udp6(), &posing.username, posing.credential.expose());
     daemon.wait_for_log("8.8.8.8");
 }

@@ -47,7 +47,7 @@ struct Found {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Look {
-    /// `config`, `daemon`, `diagnostics` or `verify`.
+    /// `config`, `daemon` or `diagnostics`.
     id: &'static str,
     state: Light,
     says: String,

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { openChromium, openPage } from "./support/browser.mjs";
@@ -141,6 +142,8 @@ test("it is readable in light and dark, at 360 and 1280 px, busy and signed out"
         assert.match(await page.getAttribute("#plots svg", "aria-label"), /Relayed: to clients 71\.8 Mbit\/s, at most 71\.8/);
         for (const id of ["well", "config"]) await page.click(`#${id} summary`);
         await check(page, `busy, ${colorScheme}, ${width}`);
+        const kept = process.env.TURNBELL_SCREENSHOTS;
+        if (kept) await page.screenshot({ path: join(kept, `diagnostics-${colorScheme}-${width}.png`), fullPage: true });
         await page.click("#day");
         assert.equal(await page.getAttribute("#hour", "aria-pressed"), "false");
         assert.deepEqual(unexpected(complaints), []);

@@ -85,7 +85,7 @@ fn bits_per_s(now: Now, view: &AllocationView, before: Option<&(Duration, Before
         Some((ago, before)) => {
             let ago_ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
             let known = before.get(&view.number.0);
-            (known.copied().unwrap_or(0), known.map_or(age_ms.min(ago_ms), |_| ago_ms))
+            (known.copied().unwrap_or(0), if known.is_some() { ago_ms } else { age_ms.min(ago_ms) })
         }
         None => (0, age_ms),
     };

@@ -111,7 +111,7 @@ function bar(used, limit) {
 
 function capacity({ says, bounds }) {
   if (!bounds.length) return quiet(says);
-  const rows = bounds.map(({ calls, from }) => [from.charAt(0).toUpperCase() + from.slice(1), count(calls)]);
+  const rows = bounds.map(({ calls, from }) => [from, count(calls)]);
   return [["p", {}, says], table(["Bound by", "Calls"], rows)];
 }
 

@@ -3,7 +3,7 @@
 import { draw } from "./draw.js";
 import { Refused, exchange, forget, fromAddress, keep, known } from "./key.js";
 import { listen } from "./live.js";
-import { Plot } from "./plot.js";
+import { Plot, twos } from "./plot.js";
 import { bits, bytes, count } from "./words.js";
 
 const HOUR_MS = 3600_000;
@@ -25,7 +25,10 @@ const plots = [
     title: "CPU", shown: (value) => `${value.toFixed(value < 10 ? 1 : 0)} %`, least: 10,
     lines: [{ name: "of one core", of: (sample) => sample.cpu_percent }],
   }),
-  new Plot({ title: "Memory", shown: bytes, least: 1 << 24, lines: [{ name: "in use", of: (sample) => sample.resident_bytes }] }),
+  new Plot({
+    title: "Memory", shown: bytes, least: 1 << 24, round: twos,
+    lines: [{ name: "in use", of: (sample) => sample.resident_bytes }],
+  }),
 ];
 part("plots").append(...plots.map(({ element }) => element));
 

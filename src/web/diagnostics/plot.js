@@ -4,7 +4,7 @@ import { moment } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 168;
-const EDGE = { left: 64, right: 8, top: 8, bottom: 24 };
+const EDGE = { left: 74, right: 8, top: 8, bottom: 24 };
 
 /** A plot of one or more series; `{title, lines: [{name, of}], shown, most}`, see page.js. */
 export class Plot {
@@ -57,11 +57,11 @@ export class Plot {
   #draw() {
     const width = this.#place.clientWidth;
     if (!width) return;
-    const { lines, shown, title, least = 1 } = this.#wanted;
+    const { lines, shown, title, least = 1, round = nice } = this.#wanted;
     const samples = this.#samples;
     const end = samples.at(-1)?.at ?? Date.now();
     const begin = end - this.#span;
-    const most = nice(Math.max(least, ...samples.flatMap((sample) => lines.map(({ of }) => of(sample)))));
+    const most = round(Math.max(least, ...samples.flatMap((sample) => lines.map(({ of }) => of(sample)))));
     const x = (at) => EDGE.left + ((at - begin) / this.#span) * (width - EDGE.left - EDGE.right);
     const y = (value) => HEIGHT - EDGE.bottom - (value / most) * (HEIGHT - EDGE.top - EDGE.bottom);
     const last = samples.at(-1);
@@ -112,6 +112,9 @@ function nice(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
+
+/** A power of two at or above `value`. */
+export const twos = (value) => 2 ** Math.ceil(Math.log2(value));
 
 function node(tag, attributes, text) {
   const element = document.createElementNS(SVG, tag);

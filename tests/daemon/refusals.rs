@@ -64,7 +64,7 @@ fn fail2ban_counts_wrong_credentials_and_not_expired_ones_in_text_and_in_json() 
 fn one_client_fills_no_log_and_no_address_is_told_that_the_record_does_not_keep() {
     let daemon = Daemon::start(&format!("record.addresses = \"none\"\n{CONFIG}"));
     // A request without a nonce is challenged and not refused: each of these is one refusal.
-    for _ in 0..REFUSAL_LINES_PER_SOURCE + 3 {
+    for _ in 0..2 * REFUSAL_LINES_PER_SOURCE + 3 {
         refused(daemon.udp(), USER, "wrong");
     }
     assert!(TurnClient::allocate(daemon.udp(), USER, PASSWORD).is_ok());

@@ -42,6 +42,7 @@ mod cors;
 pub mod diagnostics;
 mod entrance;
 pub mod error;
+mod exact;
 pub mod forwarded;
 mod health;
 pub mod ice;

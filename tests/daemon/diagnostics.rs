@@ -37,9 +37,14 @@ fn found(daemon: &Daemon) -> Value {
     found
 }
 
+type Events = BufReader<TcpStream>;
+
+fn listen(daemon: &Daemon) -> Events {
+    BufReader::new(connect(daemon, "GET /api/diagnostics/stream", ""))
+}
+
 /// The events of a stream up to the first of this name; that one's data.
-fn event(stream: TcpStream, name: &str) -> (String, Value, BufReader<TcpStream>) {
-    let mut reader = BufReader::new(stream);
+fn event(mut reader: Events, name: &str) -> (String, Value, Events) {
     let (mut seen, mut line) = (String::new(), String::new());
     loop {
         line.clear();
@@ -156,15 +161,14 @@ fn without_a_key_there_is_nothing_to_see_and_a_link_opens_the_page_once() {
 #[test]
 fn a_page_is_told_the_past_then_the_present_and_lets_the_daemon_end() {
     let mut daemon = Daemon::start(CONFIG);
-    let stream = connect(&daemon, "GET /api/diagnostics/stream", "");
-    let (head, history, reader) = event(stream, "history");
+    let (head, history, reader) = event(listen(&daemon), "history");
     assert!(head.contains("content-type: text/event-stream"), "{head}");
     assert!(head.contains("x-accel-buffering: no") && head.contains("no-store"), "{head}");
     assert!(history["hour"].is_array() && history["day"].is_array());
-    let (_, told, reader) = event(reader.into_inner(), "diagnostics");
+    let (_, told, reader) = event(reader, "diagnostics");
     assert!(told["items"].is_array());
     // The first sample comes when the second reading does.
-    let (_, sample, mut reader) = event(reader.into_inner(), "sample");
+    let (_, sample, mut reader) = event(reader, "sample");
     assert!(sample["resident_bytes"].as_u64().unwrap() > 1 << 20, "{sample}");
     assert_eq!(daemon.terminate().code(), Some(0));
     let mut rest = String::new();
@@ -175,16 +179,15 @@ fn a_page_is_told_the_past_then_the_present_and_lets_the_daemon_end() {
 #[test]
 fn one_page_too_many_asks_again_and_finds_the_place_of_one_that_left() {
     let daemon = Daemon::start(CONFIG);
-    let listen = || connect(&daemon, "GET /api/diagnostics/stream", "");
     let most = turnbell::limits::diagnose::DIAGNOSTICS_STREAMS_MAX;
-    let mut open: Vec<_> = (0..most).map(|_| event(listen(), "history").2).collect();
+    let mut open: Vec<_> = (0..most).map(|_| event(listen(&daemon), "history").2).collect();
     let refused = || ask(&daemon, "GET /api/diagnostics/stream", "");
     let (head, _) = refused();
     assert!(head.starts_with("http/1.1 503") && head.contains("retry-after"), "{head}");
     open.pop();
     let found = eventually(|| {
         let mut line = String::new();
-        BufReader::new(listen()).read_line(&mut line).unwrap();
+        listen(&daemon).read_line(&mut line).unwrap();
         line.contains(" 200 ").then_some(())
     });
     assert!(found.is_some(), "the place is free again");
@@ -219,7 +222,7 @@ fn no_secret_of_the_config_gets_into_any_output() {
     TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
     assert_eq!(TurnClient::allocate(daemon.udp(), "eve", "wrong").unwrap_err(), 401);
 
-    let stream = event(connect(&daemon, "GET /api/diagnostics/stream", ""), "diagnostics");
+    let stream = event(listen(&daemon), "diagnostics");
     let mut outputs = vec![
         ("stream", format!("{}{}", stream.0, stream.1)),
         ("/diagnostics", ask(&daemon, "GET /diagnostics", "").1),

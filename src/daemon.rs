@@ -5,7 +5,9 @@
 //! shard (which writes the end of every allocation), then the record.
 
 mod addresses;
+mod diagnose;
 mod drain;
+mod error;
 pub(crate) mod explain;
 mod guard;
 mod live;
@@ -40,14 +42,16 @@ use crate::edge::commands::{Commands, LiveSessions, Running};
 use crate::edge::control::ControlSocket;
 use crate::edge::ice_urls::UrlSources;
 use crate::edge::invites::InviteBase;
+use crate::edge::refusals::{self, refusals};
 use crate::edge::signaling::upgrade::Signaling;
 use crate::edge::snapshot::Snapshot;
 use crate::edge::watching::{DoorWatch, Watching};
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
+use crate::ops::call_counts::CallCounter;
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
 use crate::ops::resolve;
-use crate::ops::state_directory::{StateDirectory, StateDirectoryError};
+use crate::ops::state_directory::StateDirectory;
 use crate::plane::handle::Handle;
 use crate::plane::udp::Listener;
 use crate::store::{Entry, Store, WriterHandle};
@@ -63,36 +67,14 @@ use outside::{Outside, Questions};
 use signaling::Operator;
 use signals::Signals;
 
+pub use error::DaemonError;
+use error::system;
 pub use plan::{Impossible, Plan};
 use ports::Ports;
 pub(crate) use ports::{bind_tcp, has_ipv6, small_buffer};
+use pulse::Measured;
 use quotas::Near;
 use relaying::Parts;
-
-/// Why the daemon did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The state directory is held by another one, or cannot be used.
-    #[error(transparent)]
-    StateDirectory(#[from] StateDirectoryError),
-    /// One or more things in the config do not fit this machine.
-    #[error("{}", .0.join("\n"))]
-    Wishes(Vec<String>),
-    /// The config wants what this machine does not have.
-    #[error(transparent)]
-    Impossible(#[from] Impossible),
-    /// The kernel refused something that every machine has.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// What came of it.
-        source: io::Error,
-    },
-    /// The thread that relays has ended by itself.
-    #[error("the relay thread ended: {0}; this is a fault in turnbell, please report it")]
-    ShardDied(String),
-}
 
 /// What a started daemon has open, for the banner, for tests and for tools.
 #[derive(Debug, Clone)]
@@ -190,6 +172,7 @@ impl Daemon {
 
         let (store, record) = Store::open(parts::store_options(&config));
         let policy = Arc::new(parts::policy(&config, &opened, &here, &outside));
+        let (mut refusals, refused) = refusals();
         let facts = store.clone();
         let (handle, shard) = relaying::start(
             &config,
@@ -200,7 +183,10 @@ impl Daemon {
                 listeners: udp,
                 guard: guard::options(&config, guard::revoked(&store))?,
                 quota: parts::quota_limits(&config),
-                facts: Box::new(move |fact| facts.record(Entry::Relay(fact))),
+                facts: Box::new(move |fact| {
+                    refusals.note(&fact);
+                    facts.record(Entry::Relay(fact));
+                }),
             },
         )?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
@@ -222,6 +208,7 @@ impl Daemon {
             Arc::clone(&external),
             near.clone(),
         );
+        let counter = CallCounter::default();
         let own = signaling::Own::open(&state, &store)?;
         let identity = own.identity(&config, opened.invite_base(&config));
         let edge = Edge::new(
@@ -229,9 +216,18 @@ impl Daemon {
             Arc::clone(&keys),
             parts::recorder(store.clone()),
             Arc::clone(&health),
-            pulse::metrics_probe(handle.clone(), store.clone(), Arc::clone(&health)),
+            pulse::metrics_probe(Measured {
+                handle: handle.clone(),
+                store: store.clone(),
+                health: Arc::clone(&health),
+                calls: counter.clone(),
+                udp: opened.udp.clone(),
+                relay_ports: config.relay_ports.clone(),
+            }),
         );
-        let exchange = signaling::start(&config, &store, &runtime, handle.clone(), near.clone())?;
+        runtime.spawn(refusals::write(refused, Arc::clone(&edge)));
+        let relay = (handle.clone(), near.clone());
+        let exchange = signaling::start(&config, &store, &runtime, relay, counter)?;
         edge.open_calls(Calls::new(store.clone(), exchange.clone()));
         edge.open_signaling(Signaling::new(exchange.clone()));
         edge.open_record(store.clone());
@@ -258,6 +254,7 @@ impl Daemon {
         live.note_found(Now::read());
         let verifications = verify::open(&live, Arc::clone(&lookup));
         runtime.spawn(verify::keep_verifying(Arc::downgrade(&live), verifications.clone()));
+        let diagnosing = diagnose::open(&live);
         runtime.spawn(outside::keep_asking(Arc::clone(&live), lookup));
         let (reload, drain_on) = (live.on_command(), live.on_drain());
         let (explaining, telling) = (Arc::clone(&live), Arc::clone(&live));
@@ -277,6 +274,7 @@ impl Daemon {
             explain_peer: Arc::new(move |ip, port| explaining.explain_peer(ip, port)),
             verifications,
             config: Arc::new(move || telling.config_word()),
+            diagnosing,
         };
         let commands = Arc::new(Commands {
             store,
@@ -390,8 +388,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
         .enable_all()
         .build()
         .map_err(|source| system("starting the runtime of the edge", source))
-}
-
-fn system(what: &'static str, source: io::Error) -> DaemonError {
-    DaemonError::System { what, source }
 }

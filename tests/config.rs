@@ -8,7 +8,7 @@ use turnbell::call::options::TenantOptions;
 use turnbell::call::request::WhenBusy;
 use turnbell::config::{
     AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, GuestRule, Host, IceLogin,
-    IcePolicy, IcePosition, IssuerKeys, IssuerTenancy, Places, Source,
+    IcePolicy, IcePosition, IssuerKeys, IssuerTenancy, LogFormat, Places, Source,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -155,7 +155,9 @@ bytes_max = "512 MiB"
 addresses = "prefix"
 [log]
 level = "debug"
-format = "text"
+format = "json"
+[metrics]
+coturn_names = true
 "#
     ));
     assert_eq!(config.realm, "example");
@@ -200,6 +202,7 @@ format = "text"
     assert_eq!((config.record.retention_days, config.record.bytes_max), (7, 512 << 20));
     assert_eq!(config.record.addresses, AddressPrivacy::Prefix);
     assert_eq!(config.log.level, tracing::Level::DEBUG);
+    assert_eq!((config.log.format, config.coturn_names), (LogFormat::Json, true));
 }
 
 #[test]
@@ -513,7 +516,8 @@ fn words_are_listed_when_another_is_found() {
     check_refused("[ice]\npolicy = \"none\"", &["\"all\" or \"relay\""]);
     check_refused("[record]\naddresses = \"hash\"", &["\"full\" or \"prefix\" or \"none\""]);
     check_refused("[log]\nlevel = \"verbose\"", &["\"error\" or \"warn\" or \"info\""]);
-    check_refused("[log]\nformat = \"json\"", &["must be \"text\""]);
+    check_refused("[log]\nformat = \"xml\"", &["\"text\" or \"json\" or \"journald\""]);
+    check_refused("[metrics]\ncoturn_names = \"yes\"", &["must be true or false"]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    calls, credential, drain, explain, forget, invite, key, log, print_config, reload, revoke,
-    sessions, status, token, usage, verify, why,
+    calls, credential, dashboard, doctor, drain, explain, forget, invite, key, log, print_config,
+    reload, revoke, sessions, status, token, usage, verify, why,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -117,6 +117,8 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Peer(explained) => explain::shown(explained),
         Response::Config(config) => print_config::shown(config),
         Response::Verified(answer) => verify::shown_answer(answer),
+        Response::Diagnosis(found) => doctor::told(found),
+        Response::Dashboard(link) => dashboard::shown(link),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
         Response::Error(error) => format!("{}\n", error.message),
     }
@@ -151,9 +153,9 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         Request::Status {}
         | Request::Reload { .. }
         | Request::Drain { .. }
-        | Request::Verify { .. } => {
-            bail!(not_running(config))
-        }
+        | Request::Verify { .. }
+        | Request::Diagnose {}
+        | Request::Dashboard {} => bail!(not_running(config)),
     };
     // Looking at nothing must not leave an empty record behind.
     if needs_record && matches!(directory.join(FILE_NAME).try_exists(), Ok(false)) {
@@ -283,7 +285,9 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Status {}
         | Request::Reload { .. }
         | Request::Drain { .. }
-        | Request::Verify { .. } => "this is what is on record",
+        | Request::Verify { .. }
+        | Request::Diagnose {}
+        | Request::Dashboard {} => "this is what is on record",
     };
     format!("{}: {meaning}", not_running(config))
 }

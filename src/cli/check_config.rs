@@ -63,7 +63,7 @@ impl CheckConfig {
 }
 
 /// What a config means on this machine: for programs, and the first lines for a person.
-fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
+pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
     let here = interfaces::all()?;
     let certificates = parts::certificates(config)?;
     let of_secret = generated_secret(config)?;

@@ -6,6 +6,8 @@ pub mod banner;
 mod calls;
 mod check_config;
 mod credential;
+mod dashboard;
+mod doctor;
 mod drain;
 mod explain;
 mod forget;
@@ -66,6 +68,10 @@ enum Command {
     Invite(invite::Invite),
     /// End what a user has and refuse his credentials; --undo lets him in again
     Revoke(revoke::Revoke),
+    /// It does not work? Look at everything, and say what to do
+    Doctor(doctor::Doctor),
+    /// Print a link that opens the page of /diagnostics
+    Dashboard(dashboard::Dashboard),
     /// Say whether the daemon runs, relays, and writes its record
     Status(status::Status),
     /// List who is connected, and with --all who was
@@ -99,6 +105,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
+  turnbell doctor                               it does not work: what is wrong, what to do
   turnbell check-config --config new.toml       before a reload or a restart
   turnbell reload                               after a change of the config
   turnbell verify                               does it work, and what is to be done
@@ -137,6 +144,8 @@ impl Cli {
                 let config = find(named)?;
                 command.question(&config).ask(&config)
             }
+            Some(Command::Doctor(command)) => command.run(named),
+            Some(Command::Dashboard(command)) => command.question().ask(&find(named)?),
             Some(Command::Status(command)) => command.question().ask(&find(named)?),
             Some(Command::Sessions(command)) => command.question().ask(&find(named)?),
             Some(Command::Explain(command)) => command.question().ask(&find(named)?),
@@ -224,7 +233,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget,doctor,dashboard";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

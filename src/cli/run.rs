@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::banner::Banner;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::daemon::{Daemon, Opened};
 use crate::ops::{log, systemd};
 
@@ -21,7 +21,7 @@ pub(super) struct Run {}
 impl Run {
     pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
         let config = super::find(named)?;
-        log::start(config.log.level);
+        log::start(config.log.level, format(config.log.format));
         let mut daemon = Daemon::start(config.clone())?;
         announce(&config, daemon.opened())?;
         let ended = daemon.wait();
@@ -34,10 +34,19 @@ impl Run {
     }
 }
 
+fn format(format: LogFormat) -> log::Format {
+    match format {
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+        LogFormat::Journald => log::Format::Journald,
+    }
+}
+
 /// Tells people and the service manager what is open. A journal gets records with priorities, a
 /// terminal or a file the banner.
 fn announce(config: &Config, opened: &Opened) -> anyhow::Result<()> {
-    if log::goes_to_the_journal() {
+    let is_for_people = config.log.format == LogFormat::Text;
+    if log::goes_to_the_journal() || !is_for_people {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?opened.udp, listen_tcp = ?opened.tcp, listen_tls = ?opened.tls, http = ?opened.http, "up");
         for relay in &opened.relay_addresses {
             tracing::info!("{relay}");

@@ -121,9 +121,14 @@ pub(super) fn convert(
         ],
     );
     config.verify = at.verify(&config.verify, raw.verify);
+    config.coturn_names = at.switch(raw.metrics.coturn_names, config.coturn_names);
     config.log.level = at.choice("log.level", raw.log.level, config.log.level, &LEVELS);
-    config.log.format =
-        at.choice("log.format", raw.log.format, config.log.format, &[("text", LogFormat::Text)]);
+    config.log.format = at.choice(
+        "log.format",
+        raw.log.format,
+        config.log.format,
+        &[("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)],
+    );
     at.warn_of_overlap(&config);
     config.warnings = at.warnings;
     Checked { config, problems: at.problems }

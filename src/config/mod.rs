@@ -108,6 +108,8 @@ pub struct Config {
     pub record: Record,
     /// How often it verifies itself.
     pub verify: Verify,
+    /// Whether `/metrics` has coturn's names, too.
+    pub coturn_names: bool,
     /// What is logged.
     pub log: Log,
     /// Sentences for a person: legal, but probably not what was meant.
@@ -262,6 +264,10 @@ pub struct Log {
 pub enum LogFormat {
     /// For people.
     Text,
+    /// For programs: one object a line.
+    Json,
+    /// The journal's own fields.
+    Journald,
 }
 
 impl Config {
@@ -317,6 +323,7 @@ impl Config {
                 addresses: AddressPrivacy::Full,
             },
             verify: Verify::default(),
+            coturn_names: false,
             log: Log { level: tracing::Level::INFO, format: LogFormat::Text },
             warnings: Vec::new(),
             places: Places::default(),

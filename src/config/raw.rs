@@ -52,6 +52,7 @@ pub(super) struct Raw {
     pub(super) tenant: BTreeMap<String, Spanned<RawTenant>>,
     pub(super) record: RawRecord,
     pub(super) verify: RawVerify,
+    pub(super) metrics: RawMetrics,
     pub(super) log: RawLog,
 }
 
@@ -176,6 +177,12 @@ pub(super) struct RawRecord {
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) coturn_names: Switch,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     pub(super) level: Text,
     pub(super) format: Text,
@@ -223,6 +230,7 @@ pub(super) fn known_keys() -> Vec<String> {
         ("tenant", fields_of::<RawTenant>("tenant.default.")),
         ("record", fields_of::<RawRecord>("record.")),
         ("verify", fields_of::<RawVerify>("verify.")),
+        ("metrics", fields_of::<RawMetrics>("metrics.")),
         ("log", fields_of::<RawLog>("log.")),
     ] {
         keys.retain(|key| key != section);

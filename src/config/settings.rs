@@ -192,6 +192,7 @@ impl Config {
             setting("record.bytes_max", Reload, text(size(self.record.bytes_max))),
             setting("record.addresses", Reload, text(privacy(self.record.addresses))),
             setting("verify.every", Reload, text(self.verify.shown())),
+            setting("metrics.coturn_names", Reload, Value::Switch(self.coturn_names)),
             setting("log.level", Reload, text(self.log.level.as_str().to_ascii_lowercase())),
             setting("log.format", Restart, text(log_format(self.log.format))),
         ]
@@ -388,6 +389,8 @@ fn privacy(addresses: AddressPrivacy) -> &'static str {
 fn log_format(format: LogFormat) -> &'static str {
     match format {
         LogFormat::Text => "text",
+        LogFormat::Json => "json",
+        LogFormat::Journald => "journald",
     }
 }
 

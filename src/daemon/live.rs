@@ -259,6 +259,7 @@ impl Live {
     /// Tells everybody that this node goes, and waits a moment for them to have heard it.
     pub(super) async fn say_goodbye(&self) {
         self.edge.drain();
+        self.edge.end_streams();
         self.operator.drain(GOODBYE_PATIENCE).await;
         self.edge.pages_gone(GOODBYE_PATIENCE).await;
     }

@@ -258,6 +258,8 @@ pub(super) fn edge_options(
         rate_per_key: http.rate_per_key,
         trusted_proxies: http.trusted_proxies.clone(),
         base_path: http.base_path.clone(),
+        log_addresses: keeping(config).addresses,
+        coturn_realm: config.coturn_names.then(|| config.realm.clone()),
         connections_max: HTTP_CONNECTIONS_MAX,
         head_timeout: HTTP_HEAD_TIMEOUT,
         request_timeout: HTTP_REQUEST_TIMEOUT,

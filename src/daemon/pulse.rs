@@ -1,5 +1,7 @@
 //! Whether the daemon is well: what `/healthz` and the service manager's watchdog are told.
 
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,8 +14,9 @@ use crate::edge::snapshot::Snapshot;
 use crate::edge::verify_json::VerificationHealth;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
+use crate::ops::call_counts::CallCounter;
 use crate::ops::metrics::{self, Ports, Reading, Verified};
-use crate::ops::{process, systemd};
+use crate::ops::{links, process, socket_drops, systemd};
 use crate::plane::handle::Handle;
 use crate::probe::observation::Vantage;
 use crate::probe::verdict::Severity;
@@ -78,11 +81,22 @@ pub(super) fn health_probe(
     })
 }
 
+/// What `/metrics` is read from.
+pub(super) struct Measured {
+    pub(super) handle: Handle,
+    pub(super) store: Store,
+    pub(super) health: HealthProbe,
+    pub(super) calls: CallCounter,
+    pub(super) udp: Vec<SocketAddr>,
+    pub(super) relay_ports: RangeInclusive<u16>,
+}
+
 /// Reads everything that `/metrics` shows.
-pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -> MetricsProbe {
-    Arc::new(move |format, verified| {
+pub(super) fn metrics_probe(measured: Measured) -> MetricsProbe {
+    let Measured { handle, store, health, calls, udp, relay_ports } = measured;
+    Arc::new(move |format, verified, coturn_realm| {
         let health = health();
-        let ports = handle.port_count();
+        let (ports, record) = (handle.port_count(), store.health());
         let reading = Reading {
             version: env!("CARGO_PKG_VERSION"),
             shards: (health.relay.shards as u64, health.relay.shards_alive as u64),
@@ -95,9 +109,15 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
                 resting: ports.resting as u64,
                 used: ports.used as u64,
             },
-            record: store.health(),
+            disk_free_bytes: record.path.parent().and_then(links::disk_free),
+            record,
             verified: verified.iter().filter_map(metrics_of).collect(),
             process: process::read(),
+            certificate: health.tls.map(|tls| (tls.expires_at, tls.ok)),
+            allocations_max: handle.quota().total.into(),
+            drops: socket_drops::read(&udp, &relay_ports),
+            calls: calls.read(),
+            coturn_realm: coturn_realm.map(ToOwned::to_owned),
         };
         match format {
             MetricsFormat::Plain => metrics::plain(reading),

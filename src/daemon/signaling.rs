@@ -25,6 +25,7 @@ use crate::edge::signaling::exchange::{Exchange, Storing};
 use crate::limits::ANSWER_PATIENCE;
 use crate::limits::call::RESTORED_CALLS_MAX;
 use crate::limits::identity::DRAIN_SPREAD;
+use crate::ops::call_counts::CallCounter;
 use crate::ops::state_directory::StateDirectory;
 use crate::plane;
 use crate::store::{Acknowledge, Entry, Store};
@@ -119,14 +120,15 @@ pub(super) fn start(
     config: &Config,
     store: &Store,
     runtime: &Runtime,
-    relay: plane::handle::Handle,
-    near: Near,
+    (relay, near): (plane::handle::Handle, Near),
+    counter: CallCounter,
 ) -> Result<Exchange, DaemonError> {
     let seed = random_bytes::<32>()
         .map_err(|error| system("reading random bytes", io::Error::other(error)))?;
     let tenants = tenants(config);
     let switchboard = Switchboard::new(switchboard::Options { tenants, seed });
     let facts = Box::new(move |fact| {
+        counter.note(&fact);
         tracing::debug!(?fact, "signaling");
         heed(fact, &relay, &near);
     });

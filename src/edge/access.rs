@@ -135,6 +135,15 @@ impl Edge {
         Ok(Access::Token(who.into()))
     }
 
+    /// Judges a request for what only admins may see.
+    ///
+    /// # Errors
+    /// 401 as [`Self::identify`].
+    pub(crate) fn admin(&self, now: Now, parts: &Parts) -> Result<(), ApiError> {
+        let access = self.identify(&self.options(), parts);
+        access.map(drop).map_err(|refusal| self.refused(now, parts, refusal))
+    }
+
     /// From where a page sees this daemon.
     pub(crate) fn vantage(&self, parts: &Parts) -> Vantage {
         match locality(&self.options.read(), parts) {
@@ -281,6 +290,14 @@ enum Presented<'a> {
 fn presented_token(headers: &HeaderMap) -> Option<&str> {
     match presented_key(headers) {
         Presented::Key(token) => Some(token).filter(|t| !t.starts_with(PREFIX) && t.contains('.')),
+        Presented::Nothing | Presented::Nonsense => None,
+    }
+}
+
+/// What follows `Bearer`, whatever it is.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    match presented_key(headers) {
+        Presented::Key(key) => Some(key),
         Presented::Nothing | Presented::Nonsense => None,
     }
 }

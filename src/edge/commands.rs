@@ -8,13 +8,16 @@ use std::time::Duration;
 use super::HealthProbe;
 use super::api_keys::ApiKeys;
 use super::control_json::{Key, LogLine, Request, Response, Session};
+use super::diagnostics::Diagnosing;
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
 use super::identity::IdentityOptions;
 use super::invite_json::InviteWanted;
 use super::invites;
 use super::json::{ErrorWord, IceRequest};
-use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded, parse_peer};
+use super::operator_json::{
+    ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded, parse_peer,
+};
 use super::revoke::TellShards;
 use super::revoked::Revoked;
 use super::snapshot::Snapshot;
@@ -24,6 +27,7 @@ use crate::auth::credential::issue;
 use crate::auth::identity::{TenantId, UserId};
 use crate::auth::secret::{Secret, hex, random_bytes};
 use crate::auth::user_hash::IssuedNames;
+use crate::limits::diagnose::DASHBOARD_LINK_TTL;
 use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PAUSE};
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{Entry, IssuedBy, KeyRow, LogKind, LogQuery, SessionQuery, Store, StoreError};
@@ -94,6 +98,8 @@ pub struct Running {
     pub verifications: Verifications,
     /// What is in effect.
     pub config: Arc<dyn Fn() -> ConfigWord + Send + Sync>,
+    /// What is found out about itself.
+    pub diagnosing: Arc<Diagnosing>,
 }
 
 impl Commands {
@@ -135,6 +141,8 @@ impl Commands {
             Request::Config {} => {
                 self.running().map(|running| Response::Config((running.config)()))
             }
+            Request::Diagnose {} => self.diagnose(now),
+            Request::Dashboard {} => self.dashboard(now),
         };
         done.unwrap_or_else(Response::Error)
     }
@@ -323,6 +331,26 @@ impl Commands {
         }
         let why = failed("no_such_invite", "no invite of this id is open");
         Err(ErrorWord { hint: Some("`turnbell invite --list` shows them".into()), ..why })
+    }
+
+    fn dashboard(&self, now: Now) -> Result<Response, ErrorWord> {
+        let none = || failed("internal", "nothing here knows its own address");
+        let base = self.identity.as_ref().ok_or_else(none)?().invite_base;
+        let key = self.running()?.diagnosing.keys.link(now);
+        let key = key.map_err(|_| failed("internal", "the kernel gives no random bytes"))?;
+        let ttl_ms = i64::try_from(DASHBOARD_LINK_TTL.as_millis()).unwrap_or(i64::MAX);
+        Ok(Response::Dashboard(DashboardLink {
+            url: format!("{}/diagnostics#k={}", base.url, key.expose()),
+            url_from: base.from,
+            expires_at: now.unix_ms.saturating_add(ttl_ms),
+        }))
+    }
+
+    fn diagnose(&self, now: Now) -> Result<Response, ErrorWord> {
+        let found = self.running()?.diagnosing.read(now);
+        let found =
+            serde_json::to_value(&*found).map_err(|why| failed("internal", why.to_string()));
+        found.map(Response::Diagnosis)
     }
 
     fn running(&self) -> Result<&Running, ErrorWord> {

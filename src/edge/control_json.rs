@@ -4,13 +4,14 @@
 //! as `/ice` has it. Durations end in `_s`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::calls_json::{CallItem, TimelineItem};
 pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
 use super::forget_json::ForgottenWord;
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
-use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
+use super::operator_json::{ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded};
 use super::usage_json::UsageWord;
 use super::verification::VerifyAnswer;
 use super::why::{Why, WhyWanted};
@@ -168,6 +169,10 @@ pub enum Request {
         /// A new one; else the one that is on, or the last.
         fresh: bool,
     },
+    /// Asks for all that `/diagnostics` says.
+    Diagnose {},
+    /// Makes a link to its page.
+    Dashboard {},
 }
 
 /// An object with one member, named after what it answers.
@@ -268,6 +273,10 @@ pub enum Response {
     Config(ConfigWord),
     /// To `verify`.
     Verified(Box<VerifyAnswer>),
+    /// To `diagnose`.
+    Diagnosis(Value),
+    /// To `dashboard`.
+    Dashboard(DashboardLink),
     /// Instead of all of these.
     Error(ErrorWord),
 }

@@ -18,7 +18,8 @@ pub(crate) async fn get(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
-    edge.identify(&edge.options.read(), &parts)
+    let options = edge.options.read();
+    edge.identify(&options, &parts)
         .map_err(|refusal| edge.refused(Now::read(), &parts, refusal))?;
     let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accepted.any(|list| list.contains("application/openmetrics-text"));
@@ -30,7 +31,10 @@ pub(crate) async fn get(
     };
     let probe = Arc::clone(&edge.metrics);
     let verified = edge.verifications().map(Verifications::last).unwrap_or_default();
-    let text = tokio::task::spawn_blocking(move || probe(format, &verified)).await;
+    let text = tokio::task::spawn_blocking(move || {
+        probe(format, &verified, options.coturn_realm.as_deref())
+    });
+    let text = text.await;
     let mut response = text.map_err(|_| ApiError::internal())?.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -20,7 +20,7 @@ use crate::limits::{
 };
 use crate::policy::rate::TokenBucket;
 use crate::policy::shield::{Budgets, Shield, ShieldOptions};
-use crate::store::Store;
+use crate::store::{AddressPrivacy, Store};
 use crate::time::Now;
 
 pub mod accept;
@@ -40,6 +40,7 @@ pub mod control_json;
 pub mod control_rows;
 mod control_words;
 mod cors;
+pub mod diagnostics;
 mod entrance;
 pub mod error;
 mod exact;
@@ -59,8 +60,10 @@ mod open;
 mod opening;
 pub mod operator_json;
 mod page;
+pub mod page_keys;
 mod proxy_header;
 mod proxy_watch;
+pub mod refusals;
 pub mod revoke;
 pub mod revoked;
 mod rewound;
@@ -81,6 +84,7 @@ pub mod why;
 use api_keys::ApiKeys;
 use calls::Calls;
 use commands::Commands;
+use diagnostics::Diagnosing;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -114,6 +118,10 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Path that everything lives under (`/turnbell`, no slash at the end); empty: at the root.
     pub base_path: String,
+    /// How much of a client's address the log has: as much as the record.
+    pub log_addresses: AddressPrivacy,
+    /// `/metrics` has coturn's names, too, under this realm.
+    pub coturn_realm: Option<String>,
     /// Connections at once; one more cuts the one that has been silent for longest.
     pub connections_max: usize,
     /// Longest a client may take to send its request head; then the connection is closed.
@@ -135,6 +143,8 @@ impl Options {
             rate_per_key: ICE_PER_KEY_S_DEFAULT,
             trusted_proxies: Vec::new(),
             base_path: String::new(),
+            log_addresses: AddressPrivacy::Full,
+            coturn_realm: None,
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
@@ -147,8 +157,10 @@ pub type Recorder = Arc<dyn Fn(ice::Issuance) + Send + Sync>;
 /// Reads the state of the daemon for `/healthz`.
 pub type HealthProbe = Arc<dyn Fn() -> Health + Send + Sync>;
 
-/// Reads what is counted, for `/metrics`, beside what was last verified. Waits for the relay: called where waiting is allowed.
-pub type MetricsProbe = Arc<dyn Fn(MetricsFormat, &[VerificationHealth]) -> String + Send + Sync>;
+/// Reads what is counted, for `/metrics`, beside what was last verified. Waits for the relay: called
+/// where waiting is allowed. Given a realm it adds the names that coturn's exporter has.
+pub type MetricsProbe =
+    Arc<dyn Fn(MetricsFormat, &[VerificationHealth], Option<&str>) -> String + Send + Sync>;
 
 /// How `/metrics` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +192,7 @@ pub struct Edge {
     commands: OnceLock<Weak<Commands>>,
     watching: OnceLock<Watching>,
     runs: Runs,
+    diagnosing: OnceLock<Arc<Diagnosing>>,
 }
 
 impl Edge {
@@ -217,6 +230,7 @@ impl Edge {
             commands: OnceLock::new(),
             watching: OnceLock::new(),
             runs: Runs::default(),
+            diagnosing: OnceLock::new(),
         })
     }
 
@@ -300,6 +314,23 @@ impl Edge {
 
     pub(crate) fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    /// Answers `/diagnostics` from here on; once.
+    pub fn open_diagnostics(&self, diagnosing: Arc<Diagnosing>) {
+        let first = self.diagnosing.set(diagnosing).is_ok();
+        debug_assert!(first, "diagnostics are opened once");
+    }
+
+    /// Ends what would be told to pages for as long as they listen.
+    pub fn end_streams(&self) {
+        if let Some(diagnosing) = self.diagnosing.get() {
+            diagnosing.end();
+        }
+    }
+
+    pub(crate) fn diagnosing(&self) -> Option<&Arc<Diagnosing>> {
+        self.diagnosing.get()
     }
 
     fn calls(&self) -> Option<&Calls> {

@@ -133,3 +133,14 @@ pub struct SettingWord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_restart: Option<String>,
 }
+
+/// A link to the page of `/diagnostics`, with a key in its fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardLink {
+    /// Opens the page once.
+    pub url: String,
+    /// Where its beginning comes from, for a person.
+    pub url_from: String,
+    /// When it opens nothing any more, Unix milliseconds.
+    pub expires_at: i64,
+}

@@ -23,6 +23,13 @@ const STYLE: &str = "text/css; charset=utf-8";
 
 /// Path, type and content of every file of the pages; `{hash}` is that of the library.
 const FILES: &[(&str, &str, &str)] = &[
+    ("/diagnostics/draw.js", SCRIPT, include_str!("../web/diagnostics/draw.js")),
+    ("/diagnostics/key.js", SCRIPT, include_str!("../web/diagnostics/key.js")),
+    ("/diagnostics/live.js", SCRIPT, include_str!("../web/diagnostics/live.js")),
+    ("/diagnostics/page.js", SCRIPT, include_str!("../web/diagnostics/page.js")),
+    ("/diagnostics/plot.js", SCRIPT, include_str!("../web/diagnostics/plot.js")),
+    ("/diagnostics/style.css", STYLE, include_str!("../web/diagnostics/style.css")),
+    ("/diagnostics/words.js", SCRIPT, include_str!("../web/diagnostics/words.js")),
     ("/", HTML, include_str!("../web/index.html")),
     ("/j/", HTML, include_str!("../web/join.html")),
     ("/ice-verify/measure.js", SCRIPT, include_str!("../web/ice-verify/measure.js")),
@@ -37,6 +44,15 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/selftest/words.js", SCRIPT, include_str!("../web/selftest/words.js")),
     ("/selftest/style.css", STYLE, include_str!("../web/selftest/style.css")),
 ];
+
+/// Pages at paths that also answer JSON.
+const PAGES: &[(&str, &str)] = &[("/diagnostics", include_str!("../web/diagnostics/index.html"))];
+
+/// One of [`PAGES`], for who takes HTML there.
+pub(crate) fn html(path: &str) -> Response {
+    let found = PAGES.iter().find(|(known, _)| *known == path);
+    found.map_or_else(|| ApiError::not_found().into_response(), |(_, text)| file(HTML, text))
+}
 
 /// The paths of the pages.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {

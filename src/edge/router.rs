@@ -17,8 +17,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
-    Edge, assets, call_notes, calls, cors, entrance, forget, health, ice, identity, invites,
-    metrics, page, usage, verification, verify_runs, why,
+    Edge, assets, call_notes, calls, cors, diagnostics, entrance, forget, health, ice, identity,
+    invites, metrics, page, usage, verification, verify_runs, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -65,6 +65,10 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/v1/users/{id}", removing(delete(forget::delete)))
         .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
+        .route("/diagnostics", reading(get(diagnostics::get)))
+        .route("/api/diagnostics", reading(get(diagnostics::api)))
+        .route("/api/diagnostics/open", posting(post(diagnostics::open)))
+        .route("/api/diagnostics/stream", reading(get(diagnostics::stream)))
         .route("/healthz", reading(get(health::get)))
         .route("/metrics", reading(get(metrics::get)))
         .route("/readyz", reading(get(health::ready)))

@@ -1,4 +1,7 @@
-//! The log: one line per event on stderr, whatever the network put into a field.
+//! The log: one line per event, whatever the network put into a field: for people on stderr, for
+//! programs as JSON there, or in the journal's own form.
+
+mod journal;
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
@@ -12,33 +15,57 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
 
 use crate::limits::LOG_FIELD_BYTES_MAX;
+use journal::Journal;
 
-/// Starts logging to stderr for the rest of the process. Only the first call counts.
-pub fn start(level: Level) {
-    let format = OneLine {
-        audience: if goes_to_the_journal() {
-            Audience::Journal
-        } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            Audience::Terminal
-        } else {
-            Audience::File
-        },
-    };
-    let lines = tracing_subscriber::fmt::layer()
-        // It would be said on stderr, which is what failed, and that panics.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .event_format(format);
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people on stderr.
+    Text,
+    /// An object a line on stderr.
+    Json,
+    /// The journal's own protocol; as text on stderr where no journal runs.
+    Journald,
+}
+
+/// Starts logging for the rest of the process. Only the first call counts.
+pub fn start(level: Level, format: Format) {
     let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
-    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    let (journal, no_journal) = match format {
+        Format::Journald => {
+            Journal::open().map_or_else(|why| (None, Some(why)), |it| (Some(it), None))
+        }
+        Format::Text | Format::Json => (None, None),
+    };
+    let audience = if format == Format::Json {
+        Audience::Programs
+    } else if goes_to_the_journal() {
+        Audience::Journal
+    } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Audience::Terminal
+    } else {
+        Audience::File
+    };
+    let lines = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            // It would be said on stderr, which is what failed, and that panics.
+            .log_internal_errors(false)
+            .with_writer(std::io::stderr)
+            .event_format(OneLine { audience })
+            .boxed()
+    });
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines).with(journal);
     // A second daemon in one process (tests) keeps the first one's log.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let _ = FILTER.set(handle);
+        if let Some(why) = no_journal {
+            tracing::warn!(%why, "no journal takes the log: it goes to stderr as text");
+        }
     }
 }
 
@@ -61,6 +88,8 @@ enum Audience {
     File,
     /// Priorities for the journal, which keeps the time itself.
     Journal,
+    /// JSON.
+    Programs,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,15 +109,16 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let (name, priority, colour) = match level {
-            Level::ERROR => ("ERROR", 3, "31"),
-            Level::WARN => ("WARN ", 4, "33"),
-            Level::INFO => ("INFO ", 6, "32"),
-            Level::DEBUG => ("DEBUG", 7, "34"),
-            Level::TRACE => ("TRACE", 7, "35"),
+        let (name, colour) = match level {
+            Level::ERROR => ("ERROR", "31"),
+            Level::WARN => ("WARN ", "33"),
+            Level::INFO => ("INFO ", "32"),
+            Level::DEBUG => ("DEBUG", "34"),
+            Level::TRACE => ("TRACE", "35"),
         };
+        let words = Words::of(event);
         match self.audience {
-            Audience::Journal => write!(writer, "<{priority}>")?,
+            Audience::Journal => write!(writer, "<{}>", priority(level))?,
             Audience::File => {
                 SystemTime.format_time(&mut writer)?;
                 write!(writer, " {name} ")?;
@@ -97,34 +127,103 @@ where
                 SystemTime.format_time(&mut writer)?;
                 write!(writer, " \x1b[{colour}m{name}\x1b[0m ")?;
             }
+            Audience::Programs => {
+                writer.write_str("{\"time\":\"")?;
+                SystemTime.format_time(&mut writer)?;
+                let level = level.as_str().to_ascii_lowercase();
+                return writeln!(writer, "\",\"level\":\"{level}\"{}}}", words.json());
+            }
         }
-        let mut line = Line::default();
-        event.record(&mut line);
-        writeln!(writer, "{}{}", line.message, line.fields)
+        writeln!(writer, "{}", words.text())
+    }
+}
+
+/// As syslog counts.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
     }
 }
 
 /// The words of one event, safe to print.
 #[derive(Default)]
-struct Line {
+struct Words {
     message: String,
-    fields: String,
+    fields: Vec<(&'static str, Said)>,
 }
 
-impl Visit for Line {
+enum Said {
+    /// A text, escaped.
+    Text(String),
+    /// A number or a truth value, as JSON has it.
+    Plain(String),
+}
+
+impl Words {
+    fn of(event: &Event<'_>) -> Self {
+        let mut words = Self::default();
+        event.record(&mut words);
+        words
+    }
+
+    /// Message and fields on one line.
+    fn text(&self) -> String {
+        let mut line = self.message.clone();
+        for (name, said) in &self.fields {
+            let (Said::Text(value) | Said::Plain(value)) = said;
+            // Quotes keep a value that looks like further fields in one piece.
+            let plain = |c: char| c.is_alphanumeric() || ".:/-_@+~<>[]{}\\%".contains(c);
+            if !value.is_empty() && value.chars().all(plain) {
+                let _ = write!(line, " {name}={value}");
+            } else {
+                let _ = write!(line, " {name}=\"{}\"", value.replace('"', "\\\""));
+            }
+        }
+        line
+    }
+
+    /// Members of an object, each with a comma before it.
+    fn json(&self) -> String {
+        let mut members = format!(",\"message\":{}", quoted(&self.message));
+        for (name, said) in &self.fields {
+            // What every line has is not said twice.
+            let ours = matches!(*name, "time" | "level" | "message");
+            let mark = if ours { "field_" } else { "" };
+            let _ = match said {
+                Said::Text(text) => write!(members, ",\"{mark}{name}\":{}", quoted(text)),
+                Said::Plain(value) => write!(members, ",\"{mark}{name}\":{value}"),
+            };
+        }
+        members
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl Visit for Words {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             push_safe(&mut self.message, value);
-            return;
-        }
-        let safe = printable(value);
-        // Quotes keep a value that looks like further fields in one piece.
-        let plain = |c: char| c.is_alphanumeric() || ".:/-_@+~<>[]{}\\%".contains(c);
-        if !safe.is_empty() && safe.chars().all(plain) {
-            let _ = write!(self.fields, " {}={safe}", field.name());
         } else {
-            let _ = write!(self.fields, " {}=\"{}\"", field.name(), safe.replace('"', "\\\""));
+            self.fields.push((field.name(), Said::Text(printable(value))));
         }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.fields.push((field.name(), Said::Plain(value.to_string())));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.fields.push((field.name(), Said::Plain(value.to_string())));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.fields.push((field.name(), Said::Plain(value.to_string())));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -205,12 +304,16 @@ mod tests {
 
     /// What `log` writes for the journal.
     fn written(log: impl FnOnce()) -> String {
+        written_for(Audience::Journal, log)
+    }
+
+    fn written_for(audience: Audience, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::INFO)
             .with_writer(move || writer.clone())
-            .event_format(OneLine { audience: Audience::Journal })
+            .event_format(OneLine { audience })
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
@@ -251,6 +354,21 @@ mod tests {
     fn a_value_cannot_pose_as_further_fields() {
         let text = written(|| tracing::info!(username = "a\" admin=true x=\"", "refused"));
         assert_eq!(text, "<6>refused username=\"a\\\" admin=true x=\\\"\"\n");
+    }
+
+    #[test]
+    fn a_program_reads_an_object_a_line_with_numbers_as_numbers() {
+        let text = written_for(Audience::Programs, || {
+            tracing::warn!(port = 3478, ok = false, who = "a\" \n\u{202e}", level = "x", "taken");
+        });
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["level"], &line["message"]), (&"warn".into(), &"taken".into()));
+        assert_eq!((&line["port"], &line["ok"]), (&3478.into(), &false.into()));
+        assert_eq!((&line["who"], &line["field_level"]), (&"a\" \\n\\u{202e}".into(), &"x".into()));
+        let time = line["time"].as_str().unwrap();
+        assert!(time.ends_with('Z') && time.contains('T'), "{time}");
+        assert!(text.starts_with("{\"time\":\""), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `/metrics`: what the daemon counts, read when it is asked for. Never labelled by user or address.
 
+mod coturn;
+
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -11,7 +13,9 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::call_counts::CallCounts;
 use super::process::Process;
+use super::socket_drops::SocketDrops;
 use crate::store::{StoreHealth, StoreState};
 use crate::turn::contract::Discard;
 use crate::turn::counters::Statistics;
@@ -39,6 +43,18 @@ pub struct Reading {
     pub verified: Vec<Verified>,
     /// This process.
     pub process: Process,
+    /// End of the certificate, Unix seconds, and whether it serves; absent without one.
+    pub certificate: Option<(i64, bool)>,
+    /// Allocations in all that may be.
+    pub allocations_max: u64,
+    /// Datagrams that the kernel threw away.
+    pub drops: SocketDrops,
+    /// Bytes that the disk of the record has left.
+    pub disk_free_bytes: Option<u64>,
+    /// Calls and pages.
+    pub calls: CallCounts,
+    /// Give coturn's names, too, under this realm.
+    pub coturn_realm: Option<String>,
 }
 
 /// The last verification of one vantage.
@@ -66,11 +82,24 @@ pub struct Ports {
 /// The reading in the OpenMetrics text format.
 #[must_use]
 pub fn open_metrics(reading: Reading) -> String {
+    let realm = reading.coturn_realm.as_deref();
+    let more = realm.map_or_else(String::new, |realm| coturn::lines(&reading, realm, true));
+    let mut text = own(reading);
+    let end = text.len() - END.len();
+    text.insert_str(end, &more);
+    text
+}
+
+/// The last line of OpenMetrics.
+const END: &str = "# EOF\n";
+
+fn own(reading: Reading) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(reading));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
+    debug_assert!(text.ends_with(END));
     text
 }
 
@@ -79,7 +108,9 @@ pub fn open_metrics(reading: Reading) -> String {
 #[must_use]
 pub fn plain(reading: Reading) -> String {
     let mut text = String::new();
-    let open = open_metrics(reading);
+    let realm = reading.coturn_realm.as_deref();
+    let more = realm.map_or_else(String::new, |realm| coturn::lines(&reading, realm, false));
+    let open = own(reading);
     for line in open.lines().filter(|line| *line != "# EOF") {
         let declared = ["# HELP ", "# TYPE "].iter().find_map(|word| {
             let (name, rest) = line.strip_prefix(word)?.split_once(' ')?;
@@ -91,6 +122,7 @@ pub fn plain(reading: Reading) -> String {
         }
         text.push('\n');
     }
+    text.push_str(&more);
     text
 }
 
@@ -120,6 +152,10 @@ impl Collector for Reading {
         if let Some(relay) = &self.relay {
             to.relay(relay)?;
         }
+        let help = "Live allocations that there may be";
+        to.gauge("turnbell_allocations_max", help, self.allocations_max)?;
+        to.machine(self)?;
+        to.calls(&self.calls)?;
         to.record(&self.record)?;
         let of = |value: fn(&Verified) -> u64| {
             self.verified.iter().map(|v| (v.vantage, value(v))).collect::<Vec<_>>()
@@ -176,6 +212,36 @@ impl Page<'_> {
         self.counter("turnbell_permissions_closed", help, counters.permissions_closed)?;
         let help = "Live channels that a reload closed";
         self.counter("turnbell_channels_closed", help, counters.channels_closed)
+    }
+
+    fn machine(&mut self, reading: &Reading) -> fmt::Result {
+        if let Some((expires_at, serves)) = reading.certificate {
+            let (name, help) = ("turnbell_certificate_expires_seconds", "End of it, Unix seconds");
+            self.one(name, help, Kind::Gauge, expires_at as f64)?;
+            let help = "Whether turns: URLs are handed out where there is a port for TLS";
+            self.gauge("turnbell_certificate_ok", help, serves.into())?;
+        }
+        let SocketDrops { listeners, relay_sockets, machine } = reading.drops;
+        let help = "Datagrams that the kernel threw away because a buffer was full";
+        self.counters(
+            "turnbell_socket_drops",
+            help,
+            "of",
+            &[("listeners", listeners), ("machine", machine)],
+        )?;
+        let help = "The same at the relay sockets that are open";
+        self.gauge("turnbell_relay_socket_drops", help, relay_sockets)?;
+        let Some(free) = reading.disk_free_bytes else { return Ok(()) };
+        self.gauge("turnbell_record_disk_free_bytes", "What the disk of the record has left", free)
+    }
+
+    fn calls(&mut self, calls: &CallCounts) -> fmt::Result {
+        let help = "Users' pages and programs that are connected for signaling";
+        self.gauge("turnbell_signaling_sessions", help, calls.sessions)?;
+        let help = "Calls that are over, by why they ended";
+        self.counters("turnbell_calls_ended", help, "reason", &calls.ended())?;
+        let help = "Calls that are over, by what the record says of them";
+        self.counters("turnbell_calls", help, "status", &calls.by_status())
     }
 
     fn record(&mut self, record: &StoreHealth) -> fmt::Result {
@@ -273,89 +339,4 @@ impl Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::turn::counters::Counters;
-    use crate::turn::fact::{Traffic, Transport};
-
-    fn reading() -> Reading {
-        let mut counters = Counters::default();
-        counters.discard(Discard::NoPermission);
-        counters.allocations = 3;
-        Reading {
-            version: "1.2.3",
-            shards: (1, 1),
-            draining: false,
-            short_of_memory: false,
-            near: [2, 0, 1],
-            relay: Some(Statistics {
-                counters,
-                live: [(Transport::Udp, 2), (Transport::Tcp, 1), (Transport::Tls, 0)],
-                traffic: Traffic { bytes_to_peers: 1 << 53, ..Traffic::default() },
-            }),
-            ports: Ports { free: 97, resting: 0, used: 3 },
-            record: StoreHealth {
-                state: StoreState::Ok,
-                accepted: 5,
-                stored: 4,
-                dropped: 1,
-                queued: 0,
-                auth_failures_suppressed: 0,
-                sqlite_version: "3",
-                file_bytes: 4096,
-                path: PathBuf::from("x"),
-            },
-            verified: vec![Verified { vantage: "browser", severity: 2, at_unix_s: 17 }],
-            process: Process { cpu_s: 1.5, max_fds: 1024, ..Process::default() },
-        }
-    }
-
-    #[track_caller]
-    fn has(text: &str, line: &str) {
-        assert!(text.lines().any(|found| found == line), "{line:?} is not in:\n{text}");
-    }
-
-    #[test]
-    fn both_formats_hold_the_same_samples() {
-        let (open, plain) = (open_metrics(reading()), plain(reading()));
-        for line in [
-            "turnbell_build_info{version=\"1.2.3\"} 1",
-            "turnbell_quotas_near{quota=\"user_allocations\"} 2",
-            "turnbell_allocations{transport=\"udp\"} 2",
-            "turnbell_allocations_opened_total 3",
-            "turnbell_relayed_bytes_total{to=\"peer\"} 9007199254740992",
-            "turnbell_datagrams_discarded_total{reason=\"no_permission\"} 1",
-            "turnbell_error_responses_total{code=\"401\"} 0",
-            "turnbell_record_entries_total{outcome=\"dropped\"} 1",
-            "process_cpu_seconds_total 1.5",
-            "turnbell_verification_severity{vantage=\"browser\"} 2",
-            "turnbell_verification_timestamp_seconds{vantage=\"browser\"} 17",
-            "process_max_fds 1024",
-        ] {
-            has(&open, line);
-            has(&plain, line);
-        }
-        let samples = |text: &str| {
-            text.lines()
-                .filter(|line| !line.starts_with('#'))
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(samples(&open), samples(&plain));
-        has(&open, "# TYPE turnbell_relayed_bytes counter");
-        assert!(open.ends_with("# EOF\n"));
-        has(&plain, "# TYPE turnbell_relayed_bytes_total counter");
-        has(&plain, "# TYPE turnbell_allocations gauge");
-        assert!(!plain.contains("# EOF"));
-    }
-
-    #[test]
-    fn a_relay_that_does_not_answer_leaves_the_rest_to_be_read() {
-        let silent = open_metrics(Reading { relay: None, ..reading() });
-        assert!(!silent.contains("turnbell_allocations"));
-        has(&silent, "turnbell_relay_ports{state=\"used\"} 3");
-        assert!(silent.ends_with("# EOF\n"));
-    }
-}
+mod tests;

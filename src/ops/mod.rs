@@ -1,8 +1,10 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
+pub mod call_counts;
 pub mod external;
 pub mod interfaces;
 pub mod kernel;
+pub mod links;
 pub mod log;
 pub mod memory;
 pub mod metrics;
@@ -12,6 +14,7 @@ pub mod process;
 mod reach;
 pub mod relay_choice;
 pub mod resolve;
+pub mod socket_drops;
 pub mod state_directory;
 pub mod systemd;
 pub mod web;

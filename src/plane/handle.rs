@@ -218,6 +218,12 @@ impl Handle {
         self.turns.load(Ordering::Relaxed)
     }
 
+    /// The quotas in force.
+    #[must_use]
+    pub fn quota(&self) -> QuotaLimits {
+        self.ledger.quota()
+    }
+
     /// What the relay ports are used for.
     #[must_use]
     pub fn port_count(&self) -> PortCount {

@@ -271,6 +271,12 @@ impl Ledger {
         self.books().quota.set_limits(limits);
     }
 
+    /// The quotas in force.
+    #[must_use]
+    pub fn quota(&self) -> QuotaLimits {
+        self.books().quota.limits()
+    }
+
     /// While memory is short there are no more allocations than when it became so. What ends makes
     /// room: the memory it had is used again, even where the kernel did not get it back.
     pub fn set_short_of_memory(&self, is_short: bool) {

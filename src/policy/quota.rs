@@ -203,6 +203,15 @@ pub fn is_near(held: u32, limit: u32) -> bool {
     held > 0 && u64::from(held) * 100 >= u64::from(limit) * QUOTA_NEAR_PERCENT as u64
 }
 
+impl std::fmt::Display for SourcePrefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => write!(f, "{ip}"),
+            IpAddr::V6(prefix) => write!(f, "{prefix}/64"),
+        }
+    }
+}
+
 impl SourcePrefix {
     /// The source that `ip` belongs to, v4-mapped addresses taken as IPv4.
     #[must_use]

@@ -12,6 +12,7 @@ mod copy;
 mod database;
 mod entry;
 mod error;
+mod figures;
 mod forget;
 mod invites;
 mod keys;
@@ -43,6 +44,7 @@ pub use copy::{Progress, backup};
 pub use database::FILE_NAME;
 pub use entry::{Entry, IssuedBy, KeyRow, RevocationRow};
 pub use error::StoreError;
+pub use figures::{Figures, Measured};
 pub use forget::{FORGOTTEN, Forgotten, Person, RowsDone};
 pub use invites::{InviteRow, InviteUse};
 pub use privacy::AddressPrivacy;
@@ -326,6 +328,14 @@ impl Store {
     /// What the disk says.
     pub fn proven_outside(&self) -> Result<Option<i64>, StoreError> {
         self.query(verifications::proven_outside)
+    }
+
+    /// How calls went since this moment.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn figures(&self, since_unix_ms: i64) -> Result<Figures, StoreError> {
+        self.query(|connection| figures::read(connection, since_unix_ms))
     }
 
     fn query<T>(

@@ -32,7 +32,8 @@ impl AddressPrivacy {
     }
 
     /// An address without a port as it is stored.
-    pub(super) fn ip(self, ip: IpAddr) -> Option<String> {
+    #[must_use]
+    pub fn ip(self, ip: IpAddr) -> Option<String> {
         let ip = ip.to_canonical();
         match self {
             Self::Full => Some(ip.to_string()),

@@ -21,6 +21,7 @@ mod calls;
 mod check_config;
 mod command;
 mod credential;
+mod doctor;
 mod explain;
 mod key;
 mod load;

@@ -16,12 +16,14 @@ mod turn_client;
 
 mod abuse;
 mod commands;
+mod diagnostics;
 mod drain;
 mod end;
 mod external;
 mod floods;
 mod log;
 mod metrics;
+mod refusals;
 mod reload;
 mod shield;
 mod spoofed;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -101,4 +102,69 @@ fn promtool_finds_nothing_to_complain_about() {
     let output = promtool.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+fn promtool(arguments: &[&str]) -> std::process::Output {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/prometheus");
+    let promtool = Command::new("promtool").args(arguments).current_dir(folder).output();
+    promtool.expect("promtool is in Debian's prometheus")
+}
+
+#[test]
+fn each_alert_fires_where_it_should_and_is_silent_one_step_before() {
+    for command in
+        [&["check", "rules", "turnbell.rules.yml"], &["test", "rules", "turnbell.rules.test.yml"]]
+    {
+        let output = promtool(command);
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
+fn what_board_and_alerts_show_is_what_a_daemon_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    std::fs::write(&cert, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let tls = format!("tls = {{ cert = {cert:?}, key = {key:?} }}\nlisten_tls = [\"127.0.0.1:0\"]");
+    let daemon = Daemon::start(&format!("{tls}\n{CONFIG}"));
+    let (_, _, text) = scrape(&daemon, "");
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let read = |name: &str| std::fs::read_to_string(conf.join(name)).unwrap();
+    let (board, rules) = (read("grafana/turnbell.json"), read("prometheus/turnbell.rules.yml"));
+    let board: serde_json::Value = serde_json::from_str(&board).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    let board: String =
+        targets.map(|target| format!("{}\n", target["expr"].as_str().unwrap())).collect();
+    let rules = rules.lines().filter(|line| !line.trim().starts_with('#'));
+    let rules: String = rules.filter(|line| !line.contains("cure:")).collect::<Vec<_>>().join("\n");
+    let mut seen = std::collections::BTreeSet::new();
+    for word in (board + &rules).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+        if (word.starts_with("turnbell_") || word.starts_with("process_"))
+            && seen.insert(word.to_owned())
+        {
+            let has = text.lines().any(|line| {
+                line.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '{']))
+            });
+            assert!(has, "{word} is not in:\n{text}");
+        }
+    }
+    assert!(seen.len() > 20, "{seen:?}");
+}
+
+#[test]
+fn coturns_names_come_and_go_with_a_reload() {
+    let daemon = Daemon::start(CONFIG);
+    assert!(!scrape(&daemon, "").2.contains("turn_total_allocations"));
+    let file = daemon.directory().path().join("turnbell.toml");
+    std::fs::write(file, format!("metrics.coturn_names = true\n{CONFIG}")).unwrap();
+    assert_eq!(daemon.command(&["reload"]).0, Some(0));
+    let client = TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
+    let (_, _, text) = scrape(&daemon, "");
+    assert_eq!(value(&text, "turn_total_allocations{type=\"UDP\"}"), 1);
+    assert_eq!(value(&text, "turn_traffic_rcvb{realm=\"turnbell\"}"), 0);
+    client.release().unwrap();
 }

@@ -156,6 +156,12 @@ fn serve_while_degraded(daemon: &Daemon, why: &str) -> usize {
     });
     let problem = problem.expect("/healthz shows that the record is not written");
     assert!(problem.contains(why) && !problem.is_empty(), "{problem}");
+    let (_, found) = daemon.get("/api/diagnostics");
+    let mut items = found["items"].as_array().unwrap().iter();
+    let record = items.find(|item| item["id"] == "record").unwrap();
+    assert_eq!((&found["state"], &record["state"]), (&"red".into(), &"red".into()), "{record}");
+    assert!(record["says"].as_str().unwrap().contains("calls go on"), "{record}");
+    assert!(record["cure"].as_str().is_some_and(|cure| cure.len() > 10), "{record}");
     daemon.wait_for_log("the record is not being written");
     served + serve_for(daemon, lasting(Duration::from_secs(3)))
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use turnbell::edge::commands::{Commands, Issuer, Running};
 use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
+use turnbell::edge::diagnostics::Diagnosing;
 use turnbell::edge::identity::IdentityOptions;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
@@ -83,6 +84,7 @@ impl Daemon {
                     http.runtime().handle().clone(),
                 ),
                 config: Arc::new(|| panic!("not of this test")),
+                diagnosing: Arc::new(Diagnosing::new(Arc::new(|_, _| panic!("not of this test")))),
             }),
         });
         let socket = ControlSocket::bind(&path).unwrap();

@@ -14,6 +14,7 @@ mod call {
 
     mod answering;
     mod authorizing;
+    mod blocking;
     mod commands;
     mod ending;
     mod inviting;

@@ -39,6 +39,7 @@ pub use load::{HandedFiles, PLACES};
 pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
+pub use value::origin_of_pages;
 pub use settings::{Change, Setting, Takes, Value, changes};
 
 /// Everything the daemon is told. Only a value that passed every check exists.

@@ -24,6 +24,7 @@ use crate::limits::call::RESTORED_CALLS_MAX;
 use crate::limits::identity::DRAIN_SPREAD;
 use crate::ops::state_directory::StateDirectory;
 use crate::store::{Acknowledge, Entry, Store};
+use crate::time::Now;
 
 /// What stays the same over reloads.
 #[derive(Clone)]
@@ -125,6 +126,13 @@ pub(super) fn start(
         let _inside = runtime.enter();
         Exchange::start(switchboard, storing(store.clone()), facts)
     };
+    match store.blocks(Now::read()) {
+        Ok(blocks) => {
+            let loaded = runtime.block_on(exchange.command(Command::LoadBlocks(blocks)));
+            debug_assert!(loaded.is_ok(), "nothing of it can be refused");
+        }
+        Err(why) => tracing::warn!(%why, "who has blocked whom cannot be read: everybody rings"),
+    }
     match store.unfinished_calls(RESTORED_CALLS_MAX) {
         Ok(calls) if calls.is_empty() => {}
         Ok(calls) => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calls_json::{CallItem, TimelineItem};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
+use super::key_json::{Key, KeyOpens, KeyWanted};
 use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 
 /// `{"cmd":"...", ...}`
@@ -15,10 +16,7 @@ use super::operator_json::{ConfigWord, ExplainedPeer, Handed, Reloaded};
 #[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Makes an API key.
-    KeyAdd {
-        /// What people call it.
-        name: String,
-    },
+    KeyAdd(KeyWanted),
     /// Lists the keys, never their text.
     KeyList {},
     /// Ends a key.
@@ -141,6 +139,9 @@ pub enum Response {
         name: String,
         /// The key itself: shown here once and stored nowhere.
         key: String,
+        /// What it opens.
+        #[serde(flatten)]
+        opens: KeyOpens,
     },
     /// To `key_list`, oldest first.
     Keys(Vec<Key>),
@@ -233,20 +234,6 @@ pub struct RevokedUser {
     /// Until when; absent: until it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_at: Option<i64>,
-}
-
-/// An API key without its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// Its short name in the record.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// When it was made.
-    pub created_at: i64,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<i64>,
 }
 
 /// An allocation.

@@ -55,18 +55,20 @@ pub enum Guests {
 
 impl IdentityOptions {
     /// Nobody but who holds a token of a key that nobody knows: for tests of the rest.
-    #[must_use]
-    pub fn none() -> Self {
-        let own = OwnKey::new(&random_bytes::<32>().unwrap_or_default());
+    ///
+    /// # Errors
+    /// If there is no entropy: a key that can be guessed must never be.
+    pub fn none() -> Result<Self, getrandom::Error> {
+        let own = OwnKey::new(&random_bytes::<32>()?);
         let tenant = (TenantId::default_tenant(), TenantOptions::default());
-        Self {
+        Ok(Self {
             issuers: Arc::default(),
             own,
             guests: Guests::Nobody,
             tenants: Arc::new(Tenants { options_by_tenant: [tenant].into() }),
             revoked: Arc::default(),
             invite_base: InviteBase::default(),
-        }
+        })
     }
 
     /// Who bears this token.

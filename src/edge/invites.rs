@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::ice;
 use super::identity::{IdentityOptions, guest, private};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord, Redeem, Redeemed};
+use crate::auth::api_key::KeyScope;
 use crate::auth::identity::{Role, TenantId, UserId};
 use crate::auth::own_token::Invite;
 use crate::auth::secret::random_bytes;
@@ -93,7 +94,7 @@ pub(crate) async fn post(
     let (parts, body) = request.into_parts();
     let store = edge.store().ok_or_else(ApiError::not_found)?.clone();
     let options = edge.options();
-    let access = edge.admit(now, &options, &parts)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Calls)?;
     let mut wanted: InviteWanted =
         ice::json_body(&parts.headers, body, "`to`, `tenant`, `ttl_s`, `uses`").await?;
     if let Access::Token(who) = &access {

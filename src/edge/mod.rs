@@ -48,6 +48,8 @@ pub mod identity;
 pub mod invite_json;
 pub mod invites;
 pub mod json;
+mod key_commands;
+pub mod key_json;
 mod listen;
 mod metrics;
 mod open;
@@ -60,6 +62,7 @@ pub mod revoke;
 pub mod revoked;
 mod rewound;
 mod router;
+mod scopes;
 pub mod signaling;
 mod silent;
 pub mod snapshot;
@@ -106,11 +109,13 @@ pub struct Options {
 
 impl Options {
     /// The embedded default around `ice`: local requests need no key, no foreign origin.
-    #[must_use]
-    pub fn local(ice: IceOptions) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// As [`IdentityOptions::none`].
+    pub fn local(ice: IceOptions) -> Result<Self, getrandom::Error> {
+        Ok(Self {
             ice,
-            identity: IdentityOptions::none(),
+            identity: IdentityOptions::none()?,
             cors_origins: HashSet::new(),
             cors_local: true,
             local_without_key: true,
@@ -120,7 +125,7 @@ impl Options {
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
-        }
+        })
     }
 }
 

@@ -35,3 +35,7 @@ pub const INVITE_USES_MAX: u32 = 10_000;
 pub const GOODBYE_PATIENCE: Duration = Duration::from_secs(3);
 /// Clients that are sent away come back at a time within this one, each at another.
 pub const DRAIN_SPREAD: Duration = Duration::from_secs(10);
+/// Origins of one API key.
+pub const KEY_ORIGINS_MAX: usize = 16;
+/// Longest of them, bytes.
+pub const KEY_ORIGIN_BYTES_MAX: usize = 300;

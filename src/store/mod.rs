@@ -5,6 +5,7 @@
 
 mod acknowledge;
 mod batch;
+mod blocks;
 mod call_rows;
 mod calls;
 mod database;
@@ -43,7 +44,7 @@ use database::Purpose;
 use queue::{Order, Queue};
 use writer::Writer;
 
-use crate::call::rows::{EventRow, Row, UnfinishedCall};
+use crate::call::rows::{BlockRow, EventRow, Row, UnfinishedCall};
 use crate::call::ulid::CallId;
 use crate::limits::{RECORD_CLOSE_TIMEOUT, RECORD_ORDER_TIMEOUT};
 use crate::time::Now;
@@ -289,6 +290,14 @@ impl Store {
     /// What the disk says.
     pub fn unfinished_calls(&self, limit: usize) -> Result<Vec<UnfinishedCall>, StoreError> {
         self.query(|connection| calls::unfinished(connection, limit))
+    }
+
+    /// Who has blocked whom, oldest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn blocks(&self, now: Now) -> Result<Vec<BlockRow>, StoreError> {
+        self.query(|connection| blocks::list(connection, now))
     }
 
     fn query<T>(

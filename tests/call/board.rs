@@ -14,7 +14,7 @@ use turnbell::call::media::PartyId;
 use turnbell::call::options::{TenantOptions, Tenants};
 use turnbell::call::refusal::{ErrorCode, Refusal};
 use turnbell::call::request::{Capabilities, Device, Frame, Hello, Request, RequestId, Resume};
-use turnbell::call::rows::{CallRow, EventRow, PartyRow, QualityRow, Row};
+use turnbell::call::rows::{CallRow, EventRow, PartyRow, QualityRow, Row, TimelineKind};
 use turnbell::call::state::CallStatus;
 use turnbell::call::switchboard::{Options, Switchboard};
 use turnbell::call::ulid::CallId;
@@ -53,6 +53,10 @@ pub(crate) struct Record {
     pub(crate) quality: Vec<QualityRow>,
     pub(crate) heartbeats: Vec<(i64, Vec<CallId>)>,
     pub(crate) feedback: usize,
+    /// Tenant, who has blocked, whom.
+    pub(crate) blocks: BTreeSet<(TenantId, UserId, UserId)>,
+    /// Calls of somebody who is blocked.
+    pub(crate) silent: BTreeSet<CallId>,
 }
 
 /// One socket of a page.
@@ -370,7 +374,18 @@ impl Record {
                 let before = self.parties.insert((row.call, row.party), *row);
                 assert!(before.is_none_or(|row| row.left_at.is_none()), "who left has left");
             }
-            Row::Event(row) => self.events.push(*row),
+            Row::Event(row) => {
+                if row.kind == TimelineKind::Blocked {
+                    self.silent.insert(row.call);
+                }
+                self.events.push(*row);
+            }
+            Row::Block(row) => {
+                self.blocks.insert((row.tenant, row.user, row.blocked));
+            }
+            Row::Unblock(row) => {
+                self.blocks.remove(&(row.tenant, row.user, row.blocked));
+            }
             Row::Quality(row) => self.quality.push(*row),
             Row::Feedback(_) => self.feedback += 1,
             Row::Heartbeat { at_unix_ms, calls } => self.heartbeats.push((at_unix_ms, calls)),

@@ -41,6 +41,7 @@ struct Told {
     gaps: usize,
     new: usize,
     predicted: usize,
+    silent: usize,
     outcomes: BTreeMap<String, usize>,
 }
 
@@ -108,6 +109,7 @@ impl World {
             self.check();
         }
         self.told.calls = self.board.record.calls.len();
+        self.told.silent = self.board.record.silent.len();
         for row in self.board.record.calls.values() {
             let status = row.status.code().to_owned();
             *self.told.outcomes.entry(status).or_default() += 1;
@@ -291,6 +293,10 @@ impl World {
                 Request::PresenceSet(PresenceSet { status, note: None, when_busy: None })
             }
             97 => Request::Bye,
+            98 => {
+                let user = UserId::new(USERS[prng.below(4) as usize]).unwrap();
+                if prng.chance(50) { Request::UserBlock(user) } else { Request::UserUnblock(user) }
+            }
             _ => Request::Ping,
         })
     }
@@ -340,6 +346,9 @@ impl World {
             | Request::CallSignal(_)
             | Request::CallUpdate { .. }
             | Request::QualityReport(_)
+            | Request::UserBlock(_)
+            | Request::UserUnblock(_)
+            | Request::UserBlocked
             | Request::Feedback { .. } => return None,
         };
         let row = self.board.record.calls.get(&call)?;
@@ -387,6 +396,9 @@ impl World {
             | Request::CallSignal(_)
             | Request::CallUpdate { .. }
             | Request::QualityReport(_)
+            | Request::UserBlock(_)
+            | Request::UserUnblock(_)
+            | Request::UserBlocked
             | Request::Feedback { .. } => return None,
         })
     }
@@ -442,8 +454,17 @@ impl World {
                 let is_unanswered = row.status != CallStatus::Answered;
                 let is_mine = row.callee == identity.user && row.tenant == identity.tenant;
                 if is_unanswered && is_mine {
-                    assert!(actor.is_rung(row.call), "{} does not ring", identity.user);
+                    let is_silent = self.board.record.silent.contains(call);
+                    assert_ne!(actor.is_rung(row.call), is_silent, "{} rings", identity.user);
                 }
+            }
+        }
+        let record = &self.board.record;
+        for row in record.live.iter().map(|call| &record.calls[call]) {
+            let pair = (row.tenant.clone(), row.callee.clone(), row.caller.clone());
+            let is_unanswered = row.status != CallStatus::Answered;
+            if is_unanswered && record.blocks.contains(&pair) {
+                assert!(record.silent.contains(&row.call), "{} is blocked", row.caller);
             }
         }
         let live = self.board.record.live.len();
@@ -474,6 +495,7 @@ fn add(mut sum: Told, one: Told) -> Told {
     sum.gaps += one.gaps;
     sum.new += one.new;
     sum.predicted += one.predicted;
+    sum.silent += one.silent;
     for (status, count) in one.outcomes {
         *sum.outcomes.entry(status).or_default() += count;
     }
@@ -490,6 +512,7 @@ fn is_lively(told: &Told) -> bool {
         && told.resumed > 1000
         && told.new > 1000
         && told.gaps > 3
+        && told.silent > 20
         && told.predicted > 10_000
 }
 

@@ -8,6 +8,7 @@ mod addresses;
 mod drain;
 pub(crate) mod explain;
 mod guard;
+pub(crate) mod jwks;
 mod live;
 mod memory;
 pub(crate) mod outside;
@@ -55,6 +56,7 @@ pub const ADDRESSES_FILE: &str = "addresses.json";
 
 use addresses::write_addresses;
 use drain::Draining;
+use jwks::Jwks;
 use live::{InEffect, Live};
 use outside::{Outside, Questions};
 use signaling::Operator;
@@ -209,14 +211,16 @@ impl Daemon {
         let draining = Draining::default();
         let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
         let external = Arc::new(Snapshot::new(outside.health(&config, &opened.relay_addresses)));
+        let jwks = Arc::new(Jwks::new(runtime.handle().clone()));
         let health = pulse::health_probe(
             handle.clone(),
             store.clone(),
             Arc::clone(&issuer),
             Arc::clone(&draining.begun),
             Arc::clone(&external),
+            Arc::clone(&jwks),
         );
-        let own = signaling::Own::open(&state, &store)?;
+        let own = signaling::Own::open(&state, &store, jwks)?;
         let identity = own.identity(&config, opened.invite_base(&config));
         let edge = Edge::new(
             parts::edge_options(&config, urls, &secrets, identity),
@@ -273,9 +277,11 @@ impl Daemon {
             identity: Some(Arc::new(move || known.identity())),
             daemon: Some(running),
         };
+        let commands = Arc::new(commands);
+        edge.open_commands(&commands);
         let (stop_edge, stopped) = watch::channel(false);
         let mut control_stopped = stopped.clone();
-        let control = runtime.spawn(control.serve(Arc::new(commands), async move {
+        let control = runtime.spawn(control.serve(commands, async move {
             let _ = control_stopped.wait_for(|stopped| *stopped).await;
         }));
         let mut doors_stopped = stopped.clone();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub mod call;
 pub mod identity;
+pub mod keys;
 pub mod outside;
 pub mod record;
 pub mod revocation;

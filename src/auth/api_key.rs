@@ -105,7 +105,11 @@ mod tests {
             assert_eq!(KeyScope::from_code(scope.code()), Some(scope));
             for &asked in KeyScope::ALL {
                 let opens = KeyGrant::of(scope).has(asked);
-                assert_eq!(opens, scope == asked || scope == KeyScope::Admin, "{scope:?} {asked:?}");
+                assert_eq!(
+                    opens,
+                    scope == asked || scope == KeyScope::Admin,
+                    "{scope:?} {asked:?}"
+                );
             }
         }
         assert_eq!(KeyScope::from_code("root"), None);

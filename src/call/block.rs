@@ -180,7 +180,8 @@ impl Switchboard {
         match result {
             Ok(()) => self.answer(now, &asked, Ok(Reply::Done)),
             Err(StoreFailed) => {
-                let is_same = |later: &Storing| later.key == key && later.row.blocked == row.blocked;
+                let is_same =
+                    |later: &Storing| later.key == key && later.row.blocked == row.blocked;
                 if !self.blocks.storing.values().any(is_same) {
                     self.blocks.set(&key, &row, !is_blocked);
                 }

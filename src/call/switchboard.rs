@@ -13,7 +13,7 @@ use super::event::{Event, Message, Reply};
 use super::fact::Fact;
 use super::live_call::LiveCall;
 use super::options::{TenantOptions, Tenants};
-use super::refusal::{ErrorCode, Refusal};
+use super::refusal::Refusal;
 use super::replies::Seen;
 use super::request::{Frame, Request, RequestId};
 use super::session::Session;

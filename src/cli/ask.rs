@@ -93,9 +93,7 @@ fn answer(config: &Config, request: &Request) -> anyhow::Result<Response> {
 /// The answer for a person.
 fn words(config: &Config, now: Now, response: &Response) -> String {
     match response {
-        Response::KeyAdded { id, name, key, opens } => {
-            key::added(config, id, name, key, opens)
-        }
+        Response::KeyAdded { id, name, key, opens } => key::added(config, id, name, key, opens),
         Response::Keys(keys) => key::listed(keys),
         Response::KeyRevoked { id, name } => key::revoked(id, name),
         Response::Sessions(sessions) => sessions::listed(sessions, now),

@@ -188,7 +188,10 @@ mod tests {
         config.http.listen = vec!["127.0.0.1:8080".parse().unwrap()];
         let text = |opens: &KeyOpens| added(&config, "k1", "site", "tbk_x", opens);
         let log = text(&opens(&["log"]));
-        assert!(log.contains("opens log of every tenant") && log.contains("8080/v1/calls'"), "{log}");
+        assert!(
+            log.contains("opens log of every tenant") && log.contains("8080/v1/calls'"),
+            "{log}"
+        );
         let calls = KeyOpens { tenant: Some("acme".to_owned()), ..opens(&["calls"]) };
         let calls = text(&calls);
         assert!(calls.contains("opens calls of tenant acme") && !calls.contains("curl"), "{calls}");

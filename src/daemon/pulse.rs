@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::jwks::Jwks;
 use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
-use crate::edge::json::{ExternalHealth, Health, RecordHealth, RelayHealth, TlsHealth};
+use crate::edge::json::{
+    ExternalHealth, Health, IssuerHealth, RecordHealth, RelayHealth, TlsHealth,
+};
 use crate::edge::snapshot::Snapshot;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
-use crate::ops::metrics::{self, Ports, Reading};
+use crate::ops::metrics::{self, IssuerKeys, Ports, Reading};
 use crate::ops::{process, systemd};
 use crate::plane::handle::Handle;
 use crate::store::{Store, StoreState};
@@ -42,6 +45,7 @@ pub(super) fn health_probe(
     issuer: Arc<Snapshot<Issuer>>,
     draining: Arc<AtomicBool>,
     external: Arc<Snapshot<Vec<ExternalHealth>>>,
+    jwks: Arc<Jwks>,
 ) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
@@ -65,6 +69,7 @@ pub(super) fn health_probe(
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &issuer.read().urls),
             external: external.read().to_vec(),
+            issuers: jwks.health(),
             // The edge adds what it sees.
             proxies: None,
         }
@@ -88,6 +93,7 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
                 used: ports.used as u64,
             },
             record: store.health(),
+            issuers: health.issuers.iter().map(keys_of).collect(),
             process: process::read(),
         };
         match format {
@@ -95,6 +101,14 @@ pub(super) fn metrics_probe(handle: Handle, store: Store, health: HealthProbe) -
             MetricsFormat::OpenMetrics => metrics::open_metrics(reading),
         }
     })
+}
+
+fn keys_of(health: &IssuerHealth) -> IssuerKeys {
+    IssuerKeys {
+        issuer: health.issuer.clone(),
+        keys: health.keys as u64,
+        is_well: health.problem.is_none() && health.fetched_at.is_some(),
+    }
 }
 
 /// A certificate that does not serve is shown, but does not decide either.

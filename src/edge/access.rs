@@ -90,7 +90,7 @@ impl Edge {
     ///
     /// # Errors
     /// 401, 403 as [`Self::identify`]; 403 for a key without this scope; 429 over the key's rate, or over the one of all local requests.
-    pub(crate) fn admit(
+    pub(crate) async fn admit(
         &self,
         now: Now,
         options: &Options,
@@ -98,7 +98,9 @@ impl Edge {
         scope: KeyScope,
     ) -> Result<Access, ApiError> {
         let access = match presented_token(&parts.headers) {
-            Some(token) => options.identity.verify(now, token).map(|who| Access::Token(who.into())),
+            Some(token) => {
+                options.identity.verify(now, token).await.map(|who| Access::Token(who.into()))
+            }
             None => self.identify(options, parts),
         };
         let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
@@ -126,7 +128,7 @@ impl Edge {
     ///
     /// # Errors
     /// 401, 403 as [`Self::admit`], or a token that is not good; 429.
-    pub(crate) fn reader(
+    pub(crate) async fn reader(
         &self,
         now: Now,
         parts: &Parts,
@@ -139,7 +141,7 @@ impl Edge {
             access.may(scope)?;
             return Ok(access);
         };
-        let who = options.identity.verify(now, token);
+        let who = options.identity.verify(now, token).await;
         let who = who.map_err(|refusal| self.refused(now, parts, refusal))?;
         if !self.page_may(now, parts) {
             return Err(ApiError::too_many("this address asks for more than pages need"));
@@ -290,7 +292,7 @@ enum Presented<'a> {
 }
 
 /// What may be a token: anything but one of our keys, with the dots of a JWT.
-fn presented_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn presented_token(headers: &HeaderMap) -> Option<&str> {
     match presented_key(headers) {
         Presented::Key(token) => Some(token).filter(|t| !t.starts_with(PREFIX) && t.contains('.')),
         Presented::Nothing | Presented::Nonsense => None,

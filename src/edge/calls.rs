@@ -93,11 +93,9 @@ enum Viewer {
 }
 
 impl Viewer {
-    fn of(edge: &Edge, parts: &Parts, scope: KeyScope) -> Result<Self, ApiError> {
-        Ok(match edge.reader(Now::read(), parts, scope)? {
-            Access::Key { grant, .. } => {
-                grant.tenant.clone().map_or(Self::Everything, Self::Keyed)
-            }
+    async fn of(edge: &Edge, parts: &Parts, scope: KeyScope) -> Result<Self, ApiError> {
+        Ok(match edge.reader(Now::read(), parts, scope).await? {
+            Access::Key { grant, .. } => grant.tenant.clone().map_or(Self::Everything, Self::Keyed),
             Access::Local => Self::Everything,
             Access::Token(identity) if identity.role.governs_calls() => Self::Tenant(identity),
             Access::Token(identity) => Self::User(identity),
@@ -161,7 +159,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts, KeyScope::Log)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Log).await?;
     let asked = query(&parts)?;
     let wanted = asked.users.first().cloned();
     let limit = asked.limit;
@@ -189,7 +187,7 @@ pub(crate) async fn one(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
-    let viewer = Viewer::of(&edge, &request.into_parts().0, KeyScope::Log)?;
+    let viewer = Viewer::of(&edge, &request.into_parts().0, KeyScope::Log).await?;
     let record = calls.visible(&viewer, &id).await?;
     Ok(private(StatusCode::OK, CallItem::whole(&record, viewer.eyes())))
 }
@@ -202,7 +200,7 @@ pub(crate) async fn timeline(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts, KeyScope::Log)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Log).await?;
     let (mut limit, mut after) = (CALLS_PAGE_MAX, 0);
     for (name, value) in pairs(&parts)? {
         match name.as_str() {
@@ -250,7 +248,7 @@ async fn carry_out(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts, KeyScope::Calls)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Calls).await?;
     let call = CallId::parse(&id).ok_or_else(ApiError::no_such_call)?;
     if let Err(refusal) = calls.exchange.command(command(viewer.actor(), call)).await {
         // The switchboard has forgotten a call that is over; the record has not.

@@ -112,7 +112,7 @@ pub(crate) async fn get(
     let now = Now::read();
     let (parts, _) = request.into_parts();
     let options = edge.options.read();
-    let access = edge.admit(now, &options, &parts, KeyScope::Ice)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Ice).await?;
     answer(&edge, &options.ice, now, &parts, access, from_query(&parts)?)
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn post(
     let now = Now::read();
     let (parts, body) = request.into_parts();
     let options = edge.options.read();
-    let access = edge.admit(now, &options, &parts, KeyScope::Ice)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Ice).await?;
     let request = from_body(&parts.headers, body).await?;
     answer(&edge, &options.ice, now, &parts, access, request)
 }

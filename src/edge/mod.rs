@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -67,9 +67,11 @@ pub mod signaling;
 mod silent;
 pub mod snapshot;
 mod strict_head;
+mod users;
 
 use api_keys::ApiKeys;
 use calls::Calls;
+use commands::Commands;
 use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
@@ -163,6 +165,7 @@ pub struct Edge {
     signaling: OnceLock<Signaling>,
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
+    commands: OnceLock<Weak<Commands>>,
 }
 
 impl Edge {
@@ -196,6 +199,7 @@ impl Edge {
             signaling: OnceLock::new(),
             store: OnceLock::new(),
             calls: OnceLock::new(),
+            commands: OnceLock::new(),
         })
     }
 
@@ -259,6 +263,17 @@ impl Edge {
 
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.get()
+    }
+
+    /// Carries commands out for backends from here on; once. Whoever serves the control socket
+    /// keeps them.
+    pub fn open_commands(&self, commands: &Arc<Commands>) {
+        let first = self.commands.set(Arc::downgrade(commands)).is_ok();
+        debug_assert!(first, "commands are opened once");
+    }
+
+    fn commands(&self) -> Option<Arc<Commands>> {
+        self.commands.get()?.upgrade()
     }
 
     /// Whose tokens count.

@@ -33,8 +33,21 @@ pub struct Reading {
     pub ports: Ports,
     /// The record.
     pub record: StoreHealth,
+    /// Keys that are fetched, by issuer.
+    pub issuers: Vec<IssuerKeys>,
     /// This process.
     pub process: Process,
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerKeys {
+    /// Its name in the config.
+    pub issuer: String,
+    /// How many count.
+    pub keys: u64,
+    /// Whether the last fetch brought them.
+    pub is_well: bool,
 }
 
 /// Relay ports by their use.
@@ -102,6 +115,7 @@ impl Collector for Reading {
             to.relay(relay)?;
         }
         to.record(&self.record)?;
+        to.issuers(&self.issuers)?;
         to.process(&self.process)
     }
 }
@@ -160,6 +174,20 @@ impl Page<'_> {
         self.gauge("turnbell_record_queued_entries", "Entries on their way", record.queued)?;
         let help = "Size of the database and its write-ahead log";
         self.gauge("turnbell_record_size_bytes", help, record.file_bytes)
+    }
+
+    /// Few, and named by the operator: no user chooses a label.
+    fn issuers(&mut self, issuers: &[IssuerKeys]) -> fmt::Result {
+        if issuers.is_empty() {
+            return Ok(());
+        }
+        let of = |value: fn(&IssuerKeys) -> u64| {
+            issuers.iter().map(|one| (one.issuer.as_str(), value(one))).collect::<Vec<_>>()
+        };
+        let help = "Keys fetched from an issuer that verify its tokens";
+        self.gauges("turnbell_issuer_keys", help, "issuer", &of(|one| one.keys))?;
+        let help = "Whether the last fetch of an issuer's keys brought them";
+        self.gauges("turnbell_issuer_keys_ok", help, "issuer", &of(|one| one.is_well.into()))
     }
 
     fn process(&mut self, process: &Process) -> fmt::Result {
@@ -279,6 +307,11 @@ mod tests {
                 file_bytes: 4096,
                 path: PathBuf::from("x"),
             },
+            issuers: vec![IssuerKeys {
+                issuer: "https://id.example".to_owned(),
+                keys: 2,
+                is_well: false,
+            }],
             process: Process { cpu_s: 1.5, max_fds: 1024, ..Process::default() },
         }
     }
@@ -299,6 +332,8 @@ mod tests {
             "turnbell_datagrams_discarded_total{reason=\"no_permission\"} 1",
             "turnbell_error_responses_total{code=\"401\"} 0",
             "turnbell_record_entries_total{outcome=\"dropped\"} 1",
+            "turnbell_issuer_keys{issuer=\"https://id.example\"} 2",
+            "turnbell_issuer_keys_ok{issuer=\"https://id.example\"} 0",
             "process_cpu_seconds_total 1.5",
             "process_max_fds 1024",
         ] {

@@ -1,6 +1,7 @@
 //! The machine around the daemon: interfaces, ports, logs, systemd, the state directory.
 
 pub mod external;
+pub mod fetch;
 pub mod interfaces;
 pub mod kernel;
 pub mod log;

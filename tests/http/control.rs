@@ -160,10 +160,7 @@ fn bearer(key: &str) -> String {
 #[test]
 fn a_key_made_by_a_command_works_at_once_until_a_command_ends_it() {
     let daemon = Daemon::start();
-    let Response::KeyAdded { id, name, key, .. } = daemon.ask(add_key("shop"))
-    else {
-        panic!()
-    };
+    let Response::KeyAdded { id, name, key, .. } = daemon.ask(add_key("shop")) else { panic!() };
     assert_eq!(name, "shop");
     assert!(key.starts_with("tbk_"));
     let ask = || daemon.http.ask("GET /ice", &[("Authorization", &bearer(&key))]).status;

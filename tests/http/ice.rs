@@ -93,11 +93,14 @@ fn the_record_hears_of_each_credential_and_of_no_refusal() {
     assert_eq!((&*bob.user, bob.ttl_s, &bob.access), ("bob", 61, &Access::Local));
     assert_eq!(*bob.username, format!("{}:bob", bob.expires_at));
     assert_eq!(bob.peer, Some(server.addr.ip()));
-    assert_eq!(eve.access, Access::Key {
+    assert_eq!(
+        eve.access,
+        Access::Key {
             id: "k1".into(),
             hash: ApiKeyHash::of(KEY),
             grant: Arc::new(KeyGrant::of(KeyScope::Admin)),
-        });
+        }
+    );
 }
 
 #[test] // RFC 8489 §14.4

@@ -78,6 +78,7 @@ impl Server {
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
             external: Vec::new(),
+            issuers: Vec::new(),
             proxies: None,
         }));
         let names = options.ice.issued.clone();

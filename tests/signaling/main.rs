@@ -4,15 +4,19 @@
 #[path = "../support/daemon.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod daemon;
+mod issuer;
 mod page;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod turn_client;
 
 mod bad_input;
+mod blocks;
 mod calls;
 mod invites;
+mod keys;
 mod operator;
 mod record;
+mod scopes;
 mod sessions;
 mod tokens;

@@ -26,7 +26,7 @@ fn issuer(name: &str, tenancy: Tenancy, secret: &str) -> Issuer {
         audiences: Vec::new(),
         tenancy,
         role_claim: None,
-        keys: vec![TokenKey::shared(&Secret::new(secret.to_owned()))],
+        keys: KeyRing::fixed(vec![TokenKey::shared(&Secret::new(secret.to_owned()))]),
         vouches: Vouches::Always,
     }
 }
@@ -214,7 +214,7 @@ fn a_public_key_is_never_a_shared_secret() {
     let public = pair.public_key_pem();
     let key = DecodingKey::from_ec_pem(public.as_bytes()).unwrap();
     let keys = vec![TokenKey { id: None, algorithm: Algorithm::ES256, key }];
-    let asymmetric = || Issuer { keys: keys.clone(), ..acme() };
+    let asymmetric = || Issuer { keys: KeyRing::fixed(keys.clone()), ..acme() };
     let signing = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
     let honest = encode(&Header::new(Algorithm::ES256), &claims(), &signing).unwrap();
     assert!(verify(asymmetric(), &honest).is_ok());
@@ -228,7 +228,7 @@ fn a_key_that_has_an_id_verifies_only_tokens_that_name_it_or_none() {
     let named = |id: &str| {
         let mut key = TokenKey::shared(&Secret::new(SECRET.to_owned()));
         key.id = Some(id.into());
-        Issuer { keys: vec![key], ..acme() }
+        Issuer { keys: KeyRing::fixed(vec![key]), ..acme() }
     };
     let signed = |kid: Option<&str>| {
         let mut header = Header::new(Algorithm::HS256);

@@ -1,5 +1,7 @@
 //! One WebSocket: `hello`, then frames both ways until either side has enough.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ use crate::limits::ws::{
 
 /// What a socket asks of the rest of the edge.
 pub trait Desk: Send + Sync + 'static {
+    /// Waits a moment for the key of this token, if it is one that can be fetched.
+    fn keys_for<'a>(&'a self, token: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
     /// Who bears this token.
     ///
     /// # Errors
@@ -184,10 +189,16 @@ where
     let text = text.map_err(|_| End::with(CloseCode::NoHello, "no hello in 5 s"))??;
     let HelloFrame { id, token, device, capabilities, resume } =
         frame_in::hello(&text).map_err(End::from)?;
+    desk.keys_for(&token).await;
     match desk.verify(&token) {
         Ok(identity) => Ok((Hello { identity, device, capabilities, resume }, id)),
         Err(why) => {
             let refusal = not_good(&why);
+            if why == TokenError::NoKeysYet {
+                let said = frame_out::error(id.as_ref(), &refusal).to_string();
+                let end = End::Close { code: TRY_AGAIN, reason: "issuer_unavailable".to_owned() };
+                return Err(Unwelcome { said: Some(said), end });
+            }
             let code = if why == TokenError::Revoked {
                 CloseCode::Revoked
             } else if why.is_expired() {
@@ -204,7 +215,10 @@ where
 /// Whoever presents a token learns whether it was good once, and nothing else.
 fn not_good(why: &TokenError) -> Refusal {
     tracing::debug!(%why, "a token does not count");
-    if why.is_expired() {
+    if *why == TokenError::NoKeysYet {
+        let message = "the keys of this token's issuer cannot be fetched at the moment; try again";
+        Refusal::new(ErrorCode::Internal, message)
+    } else if why.is_expired() {
         Refusal::new(ErrorCode::TokenExpired, "the token has expired; get a new one")
     } else if *why == TokenError::Revoked {
         Refusal::new(ErrorCode::Forbidden, "this user is not let in")
@@ -212,6 +226,9 @@ fn not_good(why: &TokenError) -> Refusal {
         Refusal::new(ErrorCode::Unauthenticated, "the token is not good here")
     }
 }
+
+/// RFC 6455's registry: a condition that passes. A client connects again by itself.
+const TRY_AGAIN: u16 = 1013;
 
 /// The next text; control frames are dealt with on the way.
 async fn next_text<S>(stream: &mut SplitStream<WebSocketStream<S>>) -> Result<String, End>
@@ -252,7 +269,8 @@ impl Page<'_> {
     }
 
     /// Who bears a newer token. The switchboard refuses one of somebody else.
-    fn refreshed(&self, token: &str) -> Result<Identity, Refusal> {
+    async fn refreshed(&self, token: &str) -> Result<Identity, Refusal> {
+        self.desk.keys_for(token).await;
         let newer = self.desk.verify(token).map_err(|why| not_good(&why))?;
         let mut who = self.who();
         if (&newer.tenant, &newer.user) == (&who.tenant, &who.user) {
@@ -299,7 +317,7 @@ impl Page<'_> {
             let frame = match frame_in::frame(&text) {
                 Ok(Read::Frame(frame)) => frame,
                 Ok(Read::Refresh { id, ack, token }) => {
-                    Read::refreshed(id, ack, self.refreshed(&token))
+                    Read::refreshed(id, ack, self.refreshed(&token).await)
                 }
                 Err(why) => return why.into(),
             };

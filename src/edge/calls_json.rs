@@ -255,12 +255,10 @@ impl TimelineItem {
 
     /// A blocked caller sees what he would see of any call that nobody answers.
     fn for_blocked(row: EventRow, record: &CallRecord) -> Option<Self> {
+        let is_block = row.kind == TimelineKind::Blocked;
         // An invite that came to nothing has no story.
-        let is_invited = row.number > 1 || row.kind != TimelineKind::Blocked;
-        let kind = match row.kind {
-            TimelineKind::Blocked => TimelineKind::Delivered,
-            other => other,
-        };
+        let is_invited = row.number > 1 || !is_block;
+        let kind = if is_block { TimelineKind::Delivered } else { row.kind };
         let is_of_callee = matches!(kind, TimelineKind::Delivered | TimelineKind::Ringing);
         let party = row.party.filter(|_| !is_of_callee).map(|party| party.0);
         let callee = is_of_callee.then_some(&record.call.callee);

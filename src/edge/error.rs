@@ -163,7 +163,7 @@ impl ApiError {
         error
     }
 
-    /// 503, a token that cannot be judged for now.
+    /// 503, a token that cannot be judged before its issuer can be reached.
     pub(crate) fn no_keys_yet() -> Self {
         let mut error = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -142,10 +142,10 @@ impl IdentityOptions {
         self.keys_for(token).await;
         self.bearer(now, token).map_err(|why| {
             tracing::debug!(%why, "a token does not count");
-            match why {
-                TokenError::NoKeysYet => ApiError::no_keys_yet(),
-                why => ApiError::bad_token(why.is_expired()),
+            if why == TokenError::NoKeysYet {
+                return ApiError::no_keys_yet();
             }
+            ApiError::bad_token(why.is_expired())
         })
     }
 }

@@ -30,7 +30,7 @@ fn each_scope_opens_its_paths_and_a_refusal_names_the_one_that_is_missing() {
         let server = server("x", KeyGrant::of(scope));
         for (line, needed) in [
             ("GET /ice", KeyScope::Ice),
-            ("POST /v1/ice", KeyScope::Ice),
+            ("GET /v1/ice", KeyScope::Ice),
             ("GET /metrics", KeyScope::Log),
         ] {
             let answer = ask(&server, line, "x", &[]);

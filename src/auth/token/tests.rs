@@ -241,6 +241,39 @@ fn a_key_that_has_an_id_verifies_only_tokens_that_name_it_or_none() {
 }
 
 #[test]
+fn a_key_that_may_be_fetched_is_asked_for_and_one_that_is_there_or_cannot_be_is_not() {
+    let ring = KeyRing::fetched();
+    let fetched = Issuer { keys: ring.clone(), ..acme() };
+    let other = issuer("https://fixed", Tenancy::One(tenant("acme")), SECRET);
+    let issuers = Issuers::new(vec![fetched, other]);
+    let signed = |kid: Option<&str>, name: &str| {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = kid.map(str::to_owned);
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        encode(&header, &with("iss", name), &key).unwrap()
+    };
+    let of = |kid| signed(kid, "https://acme");
+    // Nothing was fetched yet: nobody knows whether a token is good.
+    assert_eq!(issuers.lacking(&of(Some("a"))), Some("https://acme"));
+    assert_eq!(issuers.lacking(&of(None)), Some("https://acme"));
+    assert_eq!(issuers.verify(now(), &of(Some("a"))), Err(TokenError::NoKeysYet));
+    let mut key = TokenKey::shared(&Secret::new(SECRET.to_owned()));
+    key.id = Some("a".into());
+    ring.replace(vec![key]);
+    assert_eq!(issuers.lacking(&of(Some("a"))), None);
+    assert_eq!(issuers.lacking(&of(None)), None);
+    assert_eq!(issuers.lacking(&of(Some("b"))), Some("https://acme"));
+    assert!(issuers.verify(now(), &of(Some("a"))).is_ok());
+    assert_eq!(issuers.verify(now(), &of(Some("b"))), Err(TokenError::UnknownKey));
+    for token in [&signed(Some("b"), "https://fixed"), &signed(Some("b"), "https://x"), "", "a.b.c"]
+    {
+        assert_eq!(issuers.lacking(token), None, "{token}");
+    }
+    let long = format!("{}{}", of(Some("b")), "x".repeat(TOKEN_BYTES_MAX));
+    assert_eq!(issuers.lacking(&long), None);
+}
+
+#[test]
 fn a_token_longer_than_may_be_is_not_looked_at() {
     let empty = sign(&with("pad", ""));
     let fill = (TOKEN_BYTES_MAX - empty.len()) * 3 / 4;

@@ -41,6 +41,7 @@ use crate::edge::ice_urls::UrlSources;
 use crate::edge::invites::InviteBase;
 use crate::edge::signaling::upgrade::Signaling;
 use crate::edge::snapshot::Snapshot;
+use crate::edge::watching::{DoorWatch, Watching};
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
@@ -233,6 +234,8 @@ impl Daemon {
         edge.open_calls(Calls::new(store.clone(), exchange.clone()));
         edge.open_signaling(Signaling::new(exchange.clone()));
         edge.open_record(store.clone());
+        let door_watch = Arc::<DoorWatch>::default();
+        edge.open_watching(Watching::new(handle.clone(), Arc::clone(&door_watch)));
         let operator = Operator { exchange, runtime: runtime.handle().clone() };
         let asked = handle.clone();
         let sessions: LiveSessions = Arc::new(move || asked.allocations(ANSWER_PATIENCE).ok());
@@ -292,7 +295,7 @@ impl Daemon {
         if let Some(certificates) = certificates {
             runtime.spawn(certificates.watch());
         }
-        let doors = runtime.spawn(accept::serve(doors, handle.clone(), async move {
+        let doors = runtime.spawn(accept::serve(doors, handle.clone(), door_watch, async move {
             let _ = doors_stopped.wait_for(|stopped| *stopped).await;
         }));
         runtime.spawn(memory::watch(handle.clone(), Arc::clone(&edge)));

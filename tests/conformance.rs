@@ -34,4 +34,5 @@ mod conformance {
     mod stop;
     mod stream;
     mod user_hash;
+    mod watch;
 }

@@ -134,7 +134,7 @@ pub(crate) fn run(
     let doors = doors.collect::<Result<_, rustls::Error>>();
     let doors = doors.map_err(|e| super::system("preparing TLS", io::Error::other(e)))?;
     let (stop, mut stopped) = watch::channel(false);
-    runtime.spawn(accept::serve(doors, handle.clone(), async move {
+    runtime.spawn(accept::serve(doors, handle.clone(), Arc::default(), async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }));
     let tries = runtime.block_on(async {

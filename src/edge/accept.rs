@@ -12,16 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::listen::{Handed, is_of_one_connection};
 use super::opening::{self, Opening};
+use super::proxy_header::Proxied;
+use super::watching::{DoorWatch, Opened};
 use crate::limits::{
     HTTP_ACCEPT_PAUSE, STREAM_OPENING_TIMEOUT, STREAMS_OPENING_MAX, STREAMS_SHORT,
 };
 use crate::plane::handle::Handle;
+use crate::time::Now;
 
 /// A bound port for TURN clients.
 #[derive(Debug)]
@@ -43,16 +46,18 @@ pub struct Door {
 pub async fn serve(
     doors: Vec<Door>,
     shard: Handle,
+    watch: Arc<DoorWatch>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let openings = Arc::new(Openings::default());
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut accepting = JoinSet::new();
     for door in doors {
         let Door { listener, is_proxied, tls, http } = door;
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let opening = Opening { shard: shard.clone(), is_proxied, tls, http };
+        let watch = Arc::clone(&watch);
+        let opening = Opening { shard: shard.clone(), is_proxied, tls, http, watch };
         accepting.spawn(accept(listener, opening, Arc::clone(&openings), stopped.clone()));
     }
     shutdown.await;
@@ -68,7 +73,7 @@ async fn accept(
     listener: TcpListener,
     opening: Opening,
     openings: Arc<Openings>,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: tokio::sync::watch::Receiver<bool>,
 ) {
     let opening = Arc::new(opening);
     let mut stopped = pin!(stopped.wait_for(|stopped| *stopped));
@@ -100,11 +105,24 @@ async fn next(listener: &TcpListener, openings: &Openings) -> (TcpStream, Socket
 }
 
 async fn open(opening: &Opening, stream: TcpStream, client: SocketAddr) {
-    let ended = timeout(STREAM_OPENING_TIMEOUT, opening::open(opening, stream, client)).await;
-    match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(why)) => tracing::trace!(%why, "a connection did not become a stream"),
-        Err(_) => tracing::trace!("a connection took too long to say what it wants"),
+    // The address the client connected to, where the door is a wildcard.
+    let Ok(server) = stream.local_addr() else { return };
+    let mut ends = Proxied { client, server };
+    let opened = opening::open(opening, stream, &mut ends);
+    let end = match timeout(STREAM_OPENING_TIMEOUT, opened).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(why)) => {
+            tracing::trace!(%why, "a connection did not become a stream");
+            Opened::failed(&why)
+        }
+        Err(_) => {
+            tracing::trace!("a connection took too long to say what it wants");
+            Opened::Silent
+        }
+    };
+    if opening.watch.is_watching() {
+        let Proxied { client, server } = ends;
+        opening.watch.note(Now::read(), client, server, opening.tls.is_some(), &end);
     }
 }
 

@@ -36,6 +36,7 @@ pub mod check_json;
 pub mod commands;
 pub mod control;
 pub mod control_json;
+pub mod control_rows;
 mod control_words;
 mod cors;
 mod entrance;
@@ -68,6 +69,8 @@ mod silent;
 pub mod snapshot;
 mod strict_head;
 mod users;
+pub mod watching;
+pub mod why;
 
 use api_keys::ApiKeys;
 use calls::Calls;
@@ -79,6 +82,7 @@ pub use listen::Handed;
 use proxy_watch::ProxyWatch;
 use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
+use watching::Watching;
 
 /// What the HTTP side is told; made by the daemon from the config.
 #[derive(Debug)]
@@ -166,6 +170,7 @@ pub struct Edge {
     store: OnceLock<Store>,
     calls: OnceLock<Calls>,
     commands: OnceLock<Weak<Commands>>,
+    watching: OnceLock<Watching>,
 }
 
 impl Edge {
@@ -200,6 +205,7 @@ impl Edge {
             store: OnceLock::new(),
             calls: OnceLock::new(),
             commands: OnceLock::new(),
+            watching: OnceLock::new(),
         })
     }
 
@@ -245,6 +251,17 @@ impl Edge {
     pub fn open_calls(&self, calls: Calls) {
         let first = self.calls.set(calls).is_ok();
         debug_assert!(first, "calls are opened once");
+    }
+
+    /// Watches verifications from here on; once.
+    pub fn open_watching(&self, watching: Watching) {
+        let first = self.watching.set(watching).is_ok();
+        debug_assert!(first, "watching is opened once");
+    }
+
+    /// What watches verifications; `None` while the daemon starts.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.get()
     }
 
     fn calls(&self) -> Option<&Calls> {

@@ -16,6 +16,7 @@ use super::certificates::ALPN_HTTP;
 use super::listen::{self, Handed, Stream};
 use super::proxy_header::{self, Proxied};
 use super::rewound::Rewound;
+use super::watching::{DoorWatch, Opened};
 use crate::limits::PROXY_HEADER_TIMEOUT;
 use crate::plane::handle::{FinishedStream, Handle};
 use crate::turn::fact::Transport;
@@ -34,6 +35,8 @@ pub(crate) struct Opening {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Who takes what wants HTTP; `None`: nobody.
     pub(crate) http: Option<mpsc::Sender<Handed>>,
+    /// Whose connections are noted.
+    pub(crate) watch: Arc<DoorWatch>,
 }
 
 /// What a connection wants.
@@ -49,23 +52,22 @@ enum Wish {
     Garbage,
 }
 
-/// Takes a connection to where it belongs.
+/// Takes a connection to where it belongs, and says where. `ends` are those of the connection, and
+/// then those that a PROXY header names.
 ///
 /// # Errors
 /// If it is broken, or wants what is not served here; it is closed then.
-pub(crate) async fn open(
+pub(super) async fn open(
     opening: &Opening,
     mut stream: TcpStream,
-    client: SocketAddr,
-) -> io::Result<()> {
-    // The address the client connected to, where the door is a wildcard.
-    let mut ends = Proxied { client, server: stream.local_addr()? };
+    ends: &mut Proxied,
+) -> io::Result<Opened> {
     listen::set_options(&stream);
     if opening.is_proxied {
         let header = timeout(PROXY_HEADER_TIMEOUT, proxy_header::read(&mut stream)).await??;
-        ends = believed(ends, header)?;
+        *ends = believed(*ends, header)?;
     }
-    let Proxied { client, server } = ends;
+    let Proxied { client, server } = *ends;
     let mut received = Vec::new();
     let finished = if let Some(config) = &opening.tls {
         let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
@@ -90,7 +92,8 @@ pub(crate) async fn open(
         let (socket, tls) = (stream.into_std()?, None);
         FinishedStream { socket, tls, transport: Transport::Tcp, client, server, received }
     };
-    opening.shard.take_stream(finished).map_err(io::Error::other)
+    opening.shard.take_stream(finished).map_err(io::Error::other)?;
+    Ok(Opened::Turn)
 }
 
 /// The ends of a connection that came through a load balancer. Who claims to be this machine, and
@@ -104,10 +107,11 @@ fn believed(real: Proxied, header: Option<Proxied>) -> io::Result<Proxied> {
 }
 
 impl Opening {
-    fn hand_to_http(&self, stream: impl Stream + 'static, peer: SocketAddr) -> io::Result<()> {
+    fn hand_to_http(&self, stream: impl Stream + 'static, peer: SocketAddr) -> io::Result<Opened> {
         let http = self.http.as_ref().ok_or_else(|| io::Error::other("no HTTP at this port"))?;
         let handed = Handed { stream: Box::new(stream), peer };
-        http.try_send(handed).map_err(|_| io::Error::other("too many HTTP connections"))
+        http.try_send(handed).map_err(|_| io::Error::other("too many HTTP connections"))?;
+        Ok(Opened::Http)
     }
 }
 

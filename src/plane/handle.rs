@@ -12,12 +12,14 @@ use rustls::ServerConnection;
 
 use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
+use crate::policy::watch::{NotWatched, WatchId, Wish};
 use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
 use crate::turn::counters::{Counters, Statistics};
 use crate::turn::drain::Alternate;
 use crate::turn::fact::Transport;
 use crate::turn::replace::Replacement;
+use crate::turn::watch::Watched;
 
 /// What a shard is asked.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub(super) enum Question {
     Command(Command, SyncSender<Closed>),
     /// A user to be revoked or let in again.
     Tell(Command, SyncSender<Option<usize>>),
+    /// A verification to be watched.
+    Watch(Wish, SyncSender<Result<(), NotWatched>>),
+    /// What was seen of it.
+    Watched(WatchId, SyncSender<Option<Watched>>),
     /// End everything; the answer comes when it has ended.
     Stop(SyncSender<()>),
 }
@@ -153,6 +159,26 @@ impl Handle {
     /// If the shard is gone or does not answer within `patience`.
     pub fn tell(&self, patience: Duration, command: Command) -> Result<Option<usize>, NoAnswer> {
         self.ask(patience, |answer| Question::Tell(command, answer))
+    }
+
+    /// Has a verification watched.
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`; inside, if it watches too many.
+    pub fn watch(
+        &self,
+        patience: Duration,
+        wish: Wish,
+    ) -> Result<Result<(), NotWatched>, NoAnswer> {
+        self.ask(patience, |answer| Question::Watch(wish, answer))
+    }
+
+    /// What was seen of it; `None` if nothing of this name is watched (any more).
+    ///
+    /// # Errors
+    /// If the shard is gone or does not answer within `patience`.
+    pub fn watched(&self, patience: Duration, id: WatchId) -> Result<Option<Watched>, NoAnswer> {
+        self.ask(patience, |answer| Question::Watched(id, answer))
     }
 
     /// Ends every allocation, which writes its last fact, and the shard.

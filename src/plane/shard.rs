@@ -220,6 +220,12 @@ impl Shard {
                     let _ = answer.try_send(self.relay.carry_out(now, command));
                     self.drain(now);
                 }
+                Ok(Question::Watch(wish, answer)) => {
+                    let _ = answer.try_send(self.relay.watch(now, wish));
+                }
+                Ok(Question::Watched(id, answer)) => {
+                    let _ = answer.try_send(self.relay.watched(now, id));
+                }
                 Ok(Question::Stop(answer)) => {
                     self.relay.handle(now, Input::Command(Command::Stop));
                     self.drain(now);

@@ -9,3 +9,4 @@ pub mod quota;
 mod ranges;
 pub mod rate;
 pub mod shield;
+pub mod watch;

@@ -12,6 +12,7 @@ use super::relay::{DefaultFamily, Relay};
 use super::relayed_address::{RelayPort, Relayed};
 use super::reply::{Reject, Request, Seal};
 use super::reservation::{Ports, ReservationToken, requested_ports, requested_token};
+use super::watch::What;
 use crate::auth::credential::Authenticated;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
@@ -185,6 +186,9 @@ impl Relay {
             Ok(usable) => self.open(now, pending, usable),
             Err(reject) => {
                 self.counters.reject(&reject);
+                let (method, code) = (Method::ALLOCATE, reject.code().number());
+                let what = What::Refused { method, code, peers: Vec::new() };
+                self.note_of(now, tuple, Some(pending.username.as_bytes()), what);
                 let id = pending.transaction_id;
                 let writer = MessageWriter::new(Class::ErrorResponse, Method::ALLOCATE, id)
                     .attribute(AttributeType::ERROR_CODE, &reject.code().to_value());
@@ -295,6 +299,8 @@ impl Relay {
             MessageWriter::new(Class::SuccessResponse, Method::ALLOCATE, allocation.transaction_id);
         let bytes = pending.seal.finish(success(writer, &allocation, now));
         self.counters.successes += 1;
+        let what = What::Opened { relayed: relayed.address };
+        self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
         let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
         let slot = self.allocations.insert(allocation);
         self.guard.opened(slot, &self.allocations[slot].who.user);

@@ -7,6 +7,7 @@ use super::fact::Fact;
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use super::reply::{Reject, Request, Seal};
+use super::watch::What;
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::key::PasswordAlgorithm;
 use crate::auth::nonce::{NonceVerdict, says_password_algorithms};
@@ -54,7 +55,7 @@ impl Relay {
         let who = match found.and_then(|who| self.guard.admit(now, who)) {
             Ok(who) => who,
             Err(cause) => {
-                self.authentication_failed(now, tuple, &name, cause);
+                self.authentication_failed(now, tuple, &message, &name, cause);
                 return Err(Reject::Unauthenticated);
             }
         };
@@ -63,7 +64,8 @@ impl Relay {
         match self.nonce_key.check(now, protocol, tuple.client, nonce) {
             NonceVerdict::Fresh => {}
             NonceVerdict::Stale | NonceVerdict::Foreign => {
-                self.authentication_failed(now, tuple, &name, AuthFailure::StaleNonce);
+                let cause = AuthFailure::StaleNonce;
+                self.authentication_failed(now, tuple, &message, &name, cause);
                 return Err(Reject::StaleNonce);
             }
         }
@@ -123,10 +125,13 @@ impl Relay {
         &mut self,
         now: Now,
         tuple: FiveTuple,
+        message: &Message<'_>,
         name: &Name<'_>,
         cause: AuthFailure,
     ) {
         self.counters.auth_failure(cause);
+        let what = What::NotAuthenticated { method: message.method(), cause };
+        self.note_of(now, tuple, Some(name.as_bytes()), what);
         if !self.auth_failure_facts.take(now.mono, 1) {
             self.auth_failures_suppressed += 1;
             return;

@@ -4,6 +4,7 @@ use super::contract::Output;
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use super::reply::{Reject, UnknownAttributes, response};
+use super::watch::What;
 use crate::policy::shield::AnswerKind;
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
@@ -18,6 +19,7 @@ impl Relay {
             return;
         };
         self.counters.bindings += 1;
+        self.note(now, tuple, message, What::Bound);
         let bytes = response(message, Class::SuccessResponse)
             .xor_address(AttributeType::XOR_MAPPED_ADDRESS, tuple.client)
             .finish(None, message.has_fingerprint());

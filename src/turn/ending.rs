@@ -7,6 +7,7 @@ use super::fact::{EndReason, Fact};
 use super::five_tuple::FiveTuple;
 use super::relay::Relay;
 use super::relayed_address::Relayed;
+use super::watch::What;
 use crate::time::Now;
 use crate::wire::address::Family;
 
@@ -17,6 +18,8 @@ impl Relay {
         self.slot_by_tuple.remove(&allocation.tuple);
         self.guard.closed(slot, &allocation.who.user);
         self.counters.traffic_of_ended += allocation.traffic;
+        let what = What::Ended { reason, traffic: allocation.traffic };
+        self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
         let (user, source) = (allocation.who.user, allocation.tuple.client.ip());
         if let Some(other) = allocation.relayed_other {
             self.close_relayed(other, user.clone(), source, false);

@@ -9,6 +9,7 @@ use super::five_tuple::FiveTuple;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
+use super::watch::What;
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
 use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit, Shield, ShieldOptions};
@@ -181,10 +182,12 @@ impl Relay {
         match self.guard.shield.admit(now.mono, kind, tuple.client.ip()) {
             Ok(permit) => Some(Answerable::Paid(permit)),
             Err(cut) => {
-                self.counters.discard(match cut {
+                let reason = match cut {
                     Cut::Source => Discard::ShieldSource,
                     Cut::Total => Discard::ShieldTotal,
-                });
+                };
+                self.counters.discard(reason);
+                self.note(now, tuple, message, What::Unanswered(reason));
                 None
             }
         }

@@ -18,6 +18,7 @@ pub mod replace;
 pub mod reply;
 pub mod reservation;
 pub mod revocation;
+pub mod watch;
 
 mod allocate;
 mod authentication;
@@ -26,5 +27,6 @@ mod channel_bind;
 mod create_permission;
 mod ending;
 mod forward;
+mod lean;
 mod refresh;
 mod send;

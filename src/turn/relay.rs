@@ -18,12 +18,14 @@ use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
+use super::watch::{self, What};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
 use crate::limits::{AUTH_FAILURE_FACTS_BURST, AUTH_FAILURE_FACTS_PER_S};
 use crate::policy::peers::PeerPolicy;
 use crate::policy::rate::TokenBucket;
 use crate::policy::shield::AnswerKind;
+use crate::policy::watch::Watches;
 use crate::time::Now;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelRange;
@@ -73,6 +75,8 @@ pub struct Relay {
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
     pub(super) expiry: Expiry,
     pub(super) guard: Guard,
+    /// Whose messages are traced; empty but for a minute after somebody asked.
+    pub(super) watches: Watches<watch::Event>,
     /// Allocates whose socket is being opened; by token, so that the order is fixed.
     pub(super) pending: BTreeMap<Token, super::allocate::Pending>,
     pub(super) outputs: VecDeque<Output>,
@@ -115,6 +119,7 @@ impl Relay {
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
             guard: Guard::new(guard),
+            watches: Watches::default(),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -223,7 +228,9 @@ impl Relay {
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(error) => {
-                self.counters.discard(discard_of(error));
+                let reason = discard_of(error);
+                self.counters.discard(reason);
+                self.note_of(now, tuple, None, What::Unanswered(reason));
                 // On a stream the next message would begin anywhere.
                 if is_framing(error) {
                     self.close_stream(tuple);
@@ -264,6 +271,7 @@ impl Relay {
         match self.dispatch(now, &request) {
             Ok(Some(bytes)) => {
                 self.counters.successes += 1;
+                self.note(now, tuple, &message, What::Done(message.method()));
                 self.outputs.push_back(Output::Send { tuple, bytes });
             }
             Ok(None) => {}
@@ -305,6 +313,7 @@ impl Relay {
             },
         };
         self.counters.reject(reject);
+        self.note_refusal(now, tuple, message, reject);
         let bytes = self.error_response(now, tuple, message, reject, seal);
         self.answered(tuple, answerable, bytes.len());
         self.outputs.push_back(Output::Send { tuple, bytes });

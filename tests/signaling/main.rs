@@ -20,3 +20,4 @@ mod record;
 mod scopes;
 mod sessions;
 mod tokens;
+mod why;

@@ -85,8 +85,8 @@ fn a_block_holds_over_a_kill_and_neither_side_reads_of_it_but_the_operator_does(
         let items = history(&daemon, token).into_iter();
         items.map(|item| item["call"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(calls(&of_bob), [heard.clone()]);
-    assert_eq!(calls(&of_alice), [silent.clone()]);
+    assert_eq!(calls(&of_bob), std::slice::from_ref(&heard));
+    assert_eq!(calls(&of_alice), std::slice::from_ref(&silent));
     let (status, _) = daemon.get_with_key(&format!("/v1/calls/{silent}"), &of_bob);
     assert_eq!(status, 404);
     bob.ask("user.unblock", json!({"user": "alice"})).unwrap();

@@ -1,6 +1,7 @@
 //! The record against real files: what is asked, what goes wrong, what survives.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod blocks;
 #[path = "../support/call_rows.rs"]
 mod call_rows;
 mod calls;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 
 use super::checker::Checker;
@@ -277,15 +277,22 @@ fn is_here(host: &str) -> bool {
     name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// PEM with one certificate or more. Whether they can be trusted is found out by who uses them.
 fn check_authority(pem: &str) -> Result<(), Refusal> {
     let cure = "it must be the certificate of the authority that signed the server's, as PEM";
+    let mut rest = pem;
     let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|why| Refusal(format!("{why}; {cure}")))?;
-        x509_parser::parse_x509_certificate(&certificate).map_err(|why| {
-            Refusal(format!("holds something else than a certificate ({why}); {cure}"))
-        })?;
-        found += 1;
+    while let Some((_, after)) = rest.split_once("-----BEGIN CERTIFICATE-----") {
+        let whole = after.split_once("-----END CERTIFICATE-----");
+        let (text, behind) =
+            whole.ok_or_else(|| Refusal(format!("ends within a certificate; {cure}")))?;
+        let text: String = text.split_whitespace().collect();
+        // DER of a certificate is a sequence.
+        let is_one = STANDARD.decode(text).is_ok_and(|der| der.first() == Some(&0x30));
+        if !is_one {
+            return Err(Refusal(format!("holds something else than a certificate; {cure}")));
+        }
+        (found, rest) = (found + 1, behind);
     }
     if found == 0 {
         return Err(Refusal(format!("holds no certificate; {cure}")));
@@ -296,6 +303,18 @@ fn check_authority(pem: &str) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_is_one_certificate_or_more() {
+        let one = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        for good in [one.to_owned(), format!("# ours\n{one}{one}")] {
+            assert!(check_authority(&good).is_ok(), "{good}");
+        }
+        let key = one.replace("CERTIFICATE", "PRIVATE KEY");
+        for bad in ["", &key, &one[..30], &one.replace("MAA=", "AAA="), &one.replace("MAA=", "!")] {
+            assert!(check_authority(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn keys_are_fetched_over_https_or_from_this_machine() {

@@ -43,9 +43,6 @@ fn a_block_holds_over_a_kill_and_neither_side_reads_of_it_but_the_operator_does(
     let mut first = daemon();
     let (of_alice, of_bob) = (signed(&first, "alice"), signed(&first, "bob"));
     let mut bob = Page::connect(&first, json!({"token": of_bob}));
-    for bad in [json!({}), json!({"user": ""}), json!({"user": "x".repeat(129)})] {
-        assert_eq!(bob.ask("user.block", bad).unwrap_err()["code"], "bad_request");
-    }
     bob.ask("user.block", json!({"user": "alice"})).unwrap();
     assert_eq!(bob.ask("user.blocked", json!({})).unwrap(), json!({"users": ["alice"]}));
     let directory = first.directory();

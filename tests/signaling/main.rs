@@ -6,6 +6,8 @@
 mod daemon;
 mod issuer;
 mod page;
+#[path = "../support/schema.rs"]
+mod schema;
 #[path = "../support/turn_client.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod turn_client;
@@ -13,11 +15,16 @@ mod turn_client;
 mod bad_input;
 mod blocks;
 mod calls;
+mod forged;
+mod hostile;
 mod invites;
 mod keys;
 mod operator;
+mod raw_socket;
 mod record;
+mod samples;
 mod scopes;
 mod sessions;
 mod tokens;
 mod why;
+mod wire;

@@ -10,6 +10,7 @@ mod drain;
 mod error;
 pub(crate) mod explain;
 mod guard;
+pub(crate) mod jwks;
 mod live;
 mod memory;
 pub(crate) mod outside;
@@ -62,6 +63,7 @@ pub const ADDRESSES_FILE: &str = "addresses.json";
 
 use addresses::write_addresses;
 use drain::Draining;
+use jwks::Jwks;
 use live::{InEffect, Live};
 use outside::{Outside, Questions};
 use signaling::Operator;
@@ -200,6 +202,7 @@ impl Daemon {
         let issuer = Arc::new(Snapshot::new(parts::issuer_of(&config, urls.clone(), &secrets)));
         let external = Arc::new(Snapshot::new(outside.health(&config, &opened.relay_addresses)));
         let near = Near::default();
+        let jwks = Arc::new(Jwks::new(runtime.handle().clone()));
         let health = pulse::health_probe(
             handle.clone(),
             store.clone(),
@@ -207,9 +210,10 @@ impl Daemon {
             Arc::clone(&draining.begun),
             Arc::clone(&external),
             near.clone(),
+            Arc::clone(&jwks),
         );
         let counter = CallCounter::default();
-        let own = signaling::Own::open(&state, &store)?;
+        let own = signaling::Own::open(&state, &store, jwks)?;
         let identity = own.identity(&config, opened.invite_base(&config));
         let edge = Edge::new(
             parts::edge_options(&config, urls, &secrets, identity),

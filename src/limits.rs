@@ -6,6 +6,7 @@ use std::time::Duration;
 pub mod call;
 pub mod diagnose;
 pub mod identity;
+pub mod keys;
 pub mod load;
 pub mod outside;
 pub mod probe;

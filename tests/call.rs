@@ -15,6 +15,7 @@ mod call {
 
     mod answering;
     mod authorizing;
+    mod blocking;
     mod commands;
     mod ending;
     mod inviting;

@@ -8,7 +8,7 @@ use turnbell::call::options::TenantOptions;
 use turnbell::call::request::WhenBusy;
 use turnbell::config::{
     AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, GuestRule, Host, IceLogin,
-    IcePolicy, IcePosition, IssuerKeys, IssuerTenancy, LogFormat, Places, Source,
+    IcePolicy, IcePosition, InviteRule, IssuerKeys, IssuerTenancy, LogFormat, Places, Source,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -837,6 +837,9 @@ fn issuers_and_tenants_are_read() {
     assert_eq!((options.sessions_max, options.sessions_per_user_max), (5, 6));
     assert_eq!(options.when_busy, WhenBusy::Wait);
     assert_eq!(options.allow, Some(vec![(Role::Visitor, Role::Agent)]));
+    let fetched = accepted(&format!("{ISSUER}jwks_url = \"https://ID.example.org:443/keys\""));
+    let IssuerKeys::JwksUrl(at) = &fetched.identity.issuers[0].keys else { panic!() };
+    assert_eq!((&*at.url, &at.authority), ("https://id.example.org/keys", &None));
     // Whatever is named, `default` exists, and an issuer that names no tenant is of it.
     assert_eq!(config.tenants.len(), 2);
     let plain = accepted(&format!("{ISSUER}secret = \"{SECRET}\""));
@@ -865,6 +868,18 @@ fn an_issuer_that_could_not_work_or_be_trusted_is_refused_with_the_cure() {
             &["well-known sample"],
         ),
         ("jwks_file = \"/nonexistent\"".into(), &["identity.issuer.jwks_file", "cannot be read"]),
+        (format!("{good}\njwks_url = \"https://a.example/k\""), &["exactly one of"]),
+        ("jwks_url = \"http://a.example/k\"".into(), &["identity.issuer.jwks_url", "only https"]),
+        ("jwks_url = \"https://u:p@a.example/k\"".into(), &["identity.issuer.jwks_url", "such as"]),
+        (format!("{good}\njwks_ca_file = \"x\""), &["jwks_ca_file", "jwks_url, which is missing"]),
+        (
+            "jwks_url = \"https://a.example/k\"\njwks_ca_file = \"/nonexistent\"".into(),
+            &["identity.issuer.jwks_ca_file", "cannot be read"],
+        ),
+        (
+            "jwks_url = \"https://a.example/k\"\njwks_ca_file = \"/dev/null\"".into(),
+            &["identity.issuer.jwks_ca_file", "holds no certificate"],
+        ),
         (
             "secret_file = \"/nonexistent\"".into(),
             &["identity.issuer.secret_file", "cannot be read"],
@@ -906,6 +921,10 @@ fn a_tenant_that_makes_no_sense_is_refused() {
             "[identity]\nguests = \"all\"",
             &["identity.guests", "\"local\" or \"anyone\" or \"off\""],
         ),
+        (
+            "[identity]\ninvites = \"all\"",
+            &["identity.invites", "\"members\" or \"local\" or \"anyone\" or \"off\""],
+        ),
     ] {
         check_refused(text, parts);
     }
@@ -915,6 +934,11 @@ fn a_tenant_that_makes_no_sense_is_refused() {
 fn letting_anybody_in_is_warned_about() {
     let warnings = accepted("identity.guests = \"anyone\"").warnings;
     assert!(warnings.iter().any(|warning| warning.starts_with("identity.guests:")), "{warnings:?}");
+    assert_eq!(accepted("").identity.invites, InviteRule::Members);
+    let anyone = accepted("identity.invites = \"anyone\"");
+    assert_eq!(anyone.identity.invites, InviteRule::Anyone);
+    let warned = |warning: &String| warning.starts_with("identity.invites:");
+    assert!(anyone.warnings.iter().any(warned), "{:?}", anyone.warnings);
 }
 
 #[test]

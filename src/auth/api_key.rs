@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::identity::TenantId;
 use super::secret::{Secret, random_bytes};
 
 /// What every key starts with, so that a leaked one is recognised in a log or a repository.
@@ -22,6 +23,69 @@ impl ApiKeyHash {
     }
 }
 
+macro_rules! scopes {
+    ($($variant:ident = $code:literal, $doc:literal;)*) => {
+        /// What a key opens (P9).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum KeyScope {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl KeyScope {
+            /// Every scope, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its stable word.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+        }
+    };
+}
+
+scopes! {
+    Ice = "ice", "Asks for ICE configs.";
+    Calls = "calls", "Ends and rejects calls, makes invites.";
+    Log = "log", "Reads calls, counts and health.";
+    Admin = "admin", "Everything, and revokes users.";
+}
+
+impl KeyScope {
+    /// Reads its word.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|scope| scope.code() == code)
+    }
+}
+
+/// What a key may do, for whom, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyGrant {
+    /// What it opens; a key of none opens nothing.
+    pub scopes: Vec<KeyScope>,
+    /// The one tenant it is for; `None`: all of them.
+    pub tenant: Option<TenantId>,
+    /// Pages that may use it, as browsers write their origin; empty: it is for servers.
+    pub origins: Vec<Box<str>>,
+}
+
+impl KeyGrant {
+    /// For servers, in every tenant.
+    #[must_use]
+    pub fn of(scope: KeyScope) -> Self {
+        Self { scopes: vec![scope], tenant: None, origins: Vec::new() }
+    }
+
+    /// Whether it opens this.
+    #[must_use]
+    pub fn has(&self, scope: KeyScope) -> bool {
+        self.scopes.iter().any(|own| [scope, KeyScope::Admin].contains(own))
+    }
+}
+
 /// A fresh key: `tbk_` and 43 characters of base64url (32 random bytes).
 ///
 /// # Errors
@@ -34,6 +98,24 @@ pub fn generate() -> Result<Secret<String>, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_opens_itself_and_admin_opens_all() {
+        for &scope in KeyScope::ALL {
+            assert_eq!(KeyScope::from_code(scope.code()), Some(scope));
+            for &asked in KeyScope::ALL {
+                let opens = KeyGrant::of(scope).has(asked);
+                assert_eq!(
+                    opens,
+                    scope == asked || scope == KeyScope::Admin,
+                    "{scope:?} {asked:?}"
+                );
+            }
+        }
+        assert_eq!(KeyScope::from_code("root"), None);
+        let none = KeyGrant { scopes: Vec::new(), ..KeyGrant::of(KeyScope::Ice) };
+        assert!(!none.has(KeyScope::Ice));
+    }
 
     #[test]
     fn a_generated_key_is_recognisable_and_hashes_to_itself_only() {

@@ -86,6 +86,12 @@ impl User {
         Self(format!("{}~{session}", turn_user(&identity.tenant, &identity.user)).into())
     }
 
+    /// The same name within a tenant: `<tenant>/<user>`.
+    #[must_use]
+    pub fn within(&self, tenant: &TenantId) -> Self {
+        Self(in_tenant(tenant, &self.0).into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -102,8 +108,12 @@ impl User {
 /// `<tenant>/<user>`, as quotas and the record know somebody with an identity.
 #[must_use]
 pub fn turn_user(tenant: &TenantId, user: &UserId) -> String {
+    in_tenant(tenant, user.as_str())
+}
+
+fn in_tenant(tenant: &TenantId, user: &str) -> String {
     let mut name = format!("{tenant}/");
-    for byte in user.as_str().bytes() {
+    for byte in user.bytes() {
         if byte.is_ascii_alphanumeric() || b"._@-".contains(&byte) {
             name.push(char::from(byte));
         } else {

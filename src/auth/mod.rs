@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod credential;
 pub mod identity;
 pub mod key;
+pub mod key_ring;
 pub mod nonce;
 pub mod own_token;
 pub mod page_run;

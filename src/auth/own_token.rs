@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::identity::{Identity, TenantId, UserId};
+use super::key_ring::KeyRing;
 use super::secret::Secret;
 use super::token::{ClaimPath, Issuer, Tenancy, TokenError, TokenKey, Vouches};
 use crate::time::Now;
@@ -121,11 +122,11 @@ impl OwnKey {
             audiences: vec![audience.into()],
             tenancy: Tenancy::Any(ClaimPath::new("tenant")),
             role_claim: None,
-            keys: vec![TokenKey {
+            keys: KeyRing::fixed(vec![TokenKey {
                 id: None,
                 algorithm: Algorithm::HS256,
                 key: self.verifying.clone(),
-            }],
+            }]),
             vouches: Vouches::ExceptForGuests,
         }
     }

@@ -12,6 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode_header};
 use serde_json::{Map, Value};
 
 use super::identity::{Identity, Role, TenantId, UserId};
+use super::key_ring::KeyRing;
 use crate::limits::CREDENTIAL_SKEW_S;
 use crate::limits::ws::{TOKEN_BYTES_MAX, TOKEN_NAME_BYTES_MAX};
 use crate::time::Now;
@@ -32,7 +33,7 @@ pub struct Issuer {
     /// Claim that holds the role, beside `turnbell_role` and `app_metadata.role`.
     pub role_claim: Option<ClaimPath>,
     /// What they are signed with.
-    pub keys: Vec<TokenKey>,
+    pub keys: KeyRing,
     /// Whether it vouches for names: a guest chooses his own.
     pub vouches: Vouches,
 }
@@ -108,6 +109,8 @@ pub enum TokenError {
     UnknownIssuer(Box<str>),
     /// The issuer has no key that fits `kid` and `alg`.
     UnknownKey,
+    /// The issuer's keys could not be fetched so far: nobody knows whether it is good.
+    NoKeysYet,
     /// No key of the issuer made this signature.
     Signature,
     /// Its time was over so long ago.
@@ -145,6 +148,7 @@ impl fmt::Display for TokenError {
             Self::TooLong => write!(f, "longer than {TOKEN_BYTES_MAX} bytes"),
             Self::Malformed => f.write_str("not a JWT"),
             Self::UnknownIssuer(name) => write!(f, "unknown issuer {name:?}"),
+            Self::NoKeysYet => f.write_str("the keys of its issuer could not be fetched so far"),
             Self::UnknownKey => f.write_str("no key of this issuer fits its kid and alg"),
             Self::Signature => f.write_str("wrong signature"),
             Self::Expired { ago_s } => write!(f, "expired {ago_s} s ago"),
@@ -176,12 +180,29 @@ impl Issuers {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
+        let issuer = self.named_in(token)?;
+        identity(issuer, &issuer.claims(now, token)?)
+    }
+
+    /// The name of the issuer whose keys should be fetched before this token is judged: its `kid` is
+    /// none of theirs, or there are none yet.
+    #[must_use]
+    pub fn lacking(&self, token: &str) -> Option<&str> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let issuer = self.named_in(token).ok()?;
+        let kid = decode_header(token).ok()?.kid;
+        issuer.keys.may_lack(kid.as_deref()).then_some(&*issuer.name)
+    }
+
+    /// The issuer that the unverified `iss` names.
+    fn named_in(&self, token: &str) -> Result<&Issuer, TokenError> {
         let unverified: Claims =
             insecure_decode_claims(token).map_err(|_| TokenError::Malformed)?;
         let name = unverified.get("iss").and_then(Value::as_str).unwrap_or_default();
         let issuer = self.0.iter().find(|issuer| *issuer.name == *name);
-        let issuer = issuer.ok_or_else(|| TokenError::UnknownIssuer(shortened(name)))?;
-        identity(issuer, &issuer.claims(now, token)?)
+        issuer.ok_or_else(|| TokenError::UnknownIssuer(shortened(name)))
     }
 }
 
@@ -193,7 +214,11 @@ impl Issuer {
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
-        let mut keys = self.keys.iter().filter(|key| key.fits(&header)).peekable();
+        if self.keys.is_awaited() {
+            return Err(TokenError::NoKeysYet);
+        }
+        let held = self.keys.read();
+        let mut keys = held.iter().filter(|key| key.fits(&header)).peekable();
         keys.peek().ok_or(TokenError::UnknownKey)?;
         let opened =
             keys.map(|key| key.open(token)).find(|opened| *opened != Err(TokenError::Signature));
@@ -228,11 +253,13 @@ impl fmt::Debug for Issuer {
 
 impl TokenKey {
     fn fits(&self, header: &Header) -> bool {
-        let names_it = match (&self.id, &header.kid) {
-            (Some(id), Some(kid)) => **id == **kid,
-            (None, _) | (_, None) => true,
-        };
-        names_it && self.algorithm == header.alg
+        let is_named = header.kid.as_deref().is_none_or(|kid| self.is_named(kid));
+        is_named && self.algorithm == header.alg
+    }
+
+    /// Whether `kid` may mean this key.
+    pub(super) fn is_named(&self, kid: &str) -> bool {
+        self.id.as_deref().is_none_or(|id| id == kid)
     }
 
     /// The claims, if this key signed them.

@@ -51,6 +51,7 @@ impl Switchboard {
                 }
                 self.end_call(now, call, EndReason::Declined);
             }
+            Command::LoadBlocks(blocks) => self.load_blocks(blocks),
             Command::Restore(calls) => self.restore(now, calls),
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::media::Media;
 use super::options::Tenants;
 use super::refusal::Refusal;
 use super::request::{Frame, Hello};
-use super::rows::{Row, UnfinishedCall};
+use super::rows::{BlockRow, Row, UnfinishedCall};
 use super::ulid::CallId;
 use crate::auth::identity::{Identity, TenantId, UserId};
 
@@ -110,6 +110,8 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// Takes up who has blocked whom. Once, before the first connection.
+    LoadBlocks(Vec<BlockRow>),
     /// Takes up what the record holds as not over. Once, before the first connection (P4).
     Restore(Vec<UnfinishedCall>),
 }

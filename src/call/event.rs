@@ -96,6 +96,8 @@ pub enum Reply {
         /// Whether it was passed on.
         is_delivered: bool,
     },
+    /// To `user.blocked`: who is blocked, in order.
+    Blocked(Vec<UserId>),
 }
 
 /// What an invite brought.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::contract::Verdict;
 use super::event::{Glare, Invited, Reply};
-use super::invite_row::shown;
+use super::invite_row::{Failed, shown};
 use super::live_call::{LiveCall, Party, Phase};
 use super::media::PartyId;
 use super::options::TenantOptions;
@@ -28,6 +28,13 @@ use crate::time::Now;
 struct Failure {
     refusal: Refusal,
     reason: Option<EndReason>,
+}
+
+/// A call that begins.
+struct Begin {
+    id: CallId,
+    longest: Duration,
+    is_silent: bool,
 }
 
 impl From<Refusal> for Failure {
@@ -79,10 +86,12 @@ impl Switchboard {
             Err(failure) => Err(failure),
         };
         let id = CallId(Ulid::new(now.unix_ms, self.entropy.bits()));
+        let is_silent = self.has_blocked(now, &callee_key, &key.user);
         match answer {
             Err(Failure { refusal, reason: None }) => Err(refusal),
             Err(Failure { mut refusal, reason: Some(reason) }) => {
-                self.record_failed_invite(now, id, asked.session, &callee_key, &invite, reason);
+                let failed = Failed { id, reason, is_silent };
+                self.record_failed_invite(now, asked.session, &callee_key, &invite, failed);
                 refusal.call = Some(id);
                 Err(refusal)
             }
@@ -91,13 +100,18 @@ impl Switchboard {
                     Some(Verdict::Allow { longest: Some(longest) }) => longest.min(CALL_MAX),
                     Some(Verdict::Allow { longest: None } | Verdict::Deny) | None => CALL_MAX,
                 };
-                self.begin_call(now, id, asked.session, &callee_key, invite, longest);
+                let kind = Begin { id, longest, is_silent };
+                self.begin_call(now, asked.session, &callee_key, invite, kind);
                 // T1: the caller hears of his call before the first state of it.
                 let Some(call) = self.calls.get(id) else { return Ok(None) };
                 let call = call.view(now, asked.session);
                 let reply = Reply::Invited(Box::new(Invited { call, glare: None }));
                 self.answer(now, asked, Ok(reply));
-                self.ring_devices(now, id);
+                if is_silent {
+                    self.ring_in_vain(now, id);
+                } else {
+                    self.ring_devices(now, id);
+                }
                 Ok(None)
             }
         }
@@ -223,11 +237,10 @@ impl Switchboard {
     fn begin_call(
         &mut self,
         now: Now,
-        id: CallId,
         session: SessionId,
         callee: &UserKey,
         invite: Invite,
-        longest: Duration,
+        Begin { id, longest, is_silent }: Begin,
     ) {
         let Some(calling) = self.sessions.get(session) else { return };
         let caller_key = calling.key.clone();
@@ -263,6 +276,7 @@ impl Switchboard {
             offer: invite.offer,
             buffered: Vec::new(),
             is_waiting,
+            is_silent,
             invited_at: now.mono,
             ring_for: invite.ring.unwrap_or(RING_DEFAULT).clamp(RING_MIN, RING_MAX),
             ring_ends: None,
@@ -278,7 +292,8 @@ impl Switchboard {
             events: 0,
         };
         self.calls.insert(id, call);
-        for key in [&caller_key, callee] {
+        // Who has blocked the caller is in no call by it.
+        for key in [&caller_key, callee].into_iter().take(if is_silent { 1 } else { 2 }) {
             if let Some(user) = self.users.get_mut(key) {
                 user.calls.push(id);
             }

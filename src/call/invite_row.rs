@@ -3,7 +3,7 @@
 use super::event::{Caller, Event};
 use super::fact::Fact;
 use super::request::Invite;
-use super::rows::{CallRow, Row};
+use super::rows::{CallRow, EventRow, Row, TimelineKind};
 use super::state::{CallStatus, EndReason};
 use super::switchboard::Switchboard;
 use super::ulid::{CallId, SessionId};
@@ -14,17 +14,24 @@ use crate::time::Now;
 /// What the record says of a caller without a number (P30).
 const NUMBER_DEFAULT: &str = "WebRTC";
 
+/// An invite that came to nothing.
+pub(super) struct Failed {
+    pub(super) id: CallId,
+    pub(super) reason: EndReason,
+    /// The callee has blocked the caller, and is to hear nothing of him.
+    pub(super) is_silent: bool,
+}
+
 impl Switchboard {
     /// T2, T3, T7: nobody rang, but it stands in the record, and the callee hears of it if he was
     /// there.
     pub(super) fn record_failed_invite(
         &mut self,
         now: Now,
-        id: CallId,
         session: SessionId,
         callee: &UserKey,
         invite: &Invite,
-        reason: EndReason,
+        Failed { id, reason, is_silent }: Failed,
     ) {
         let mut row = self.row(now, id, session, callee, invite);
         row.status = reason.status(false);
@@ -34,7 +41,14 @@ impl Switchboard {
         let (tenant, status) = (row.tenant.clone(), row.status);
         self.store(Some(id), Row::Call(Box::new(row)));
         self.fact(Fact::CallEnded { call: id, tenant, status, reason, talk_ms: 0 });
-        let is_told = matches!(reason, EndReason::Busy | EndReason::Dnd);
+        if is_silent {
+            let tenant = callee.tenant.clone();
+            let (at, kind) = (now.unix_ms, TimelineKind::Blocked);
+            let (party, device, detail) = (None, None, None);
+            let row = EventRow { call: id, tenant, at, number: 1, kind, party, device, detail };
+            self.store(Some(id), Row::Event(Box::new(row)));
+        }
+        let is_told = !is_silent && matches!(reason, EndReason::Busy | EndReason::Dnd);
         let Some(identity) = self.sessions.get(session).map(|session| session.identity.clone())
         else {
             return;

@@ -31,6 +31,8 @@ pub(super) struct LiveCall {
     /// What the caller sent before anybody answered: generation and signal.
     pub(super) buffered: Vec<(u32, SignalPayload)>,
     pub(super) is_waiting: bool,
+    /// The callee has blocked the caller: it rings for the caller alone.
+    pub(super) is_silent: bool,
     pub(super) invited_at: Instant,
     pub(super) ring_for: Duration,
     pub(super) ring_ends: Option<Instant>,

@@ -21,6 +21,7 @@ pub mod ulid;
 
 mod accept;
 mod authorize;
+mod block;
 mod command;
 mod connect;
 mod end;

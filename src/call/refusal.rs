@@ -57,20 +57,22 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// Why, for whoever reads the console.
     pub message: Box<str>,
-    /// When it may go through, if time helps: with [`ErrorCode::RateLimited`], and with
-    /// [`ErrorCode::QuotaExceeded`] for a user who was called too often in vain.
+    /// When it may go through, if time helps: with [`ErrorCode::RateLimited`].
     pub retry_after: Option<Duration>,
     /// Which field is wrong, if one is.
     pub field: Option<&'static str>,
     /// The call that stands in the record although it came to nothing.
     pub call: Option<CallId>,
+    /// Whoever goes on like this is sent away.
+    pub is_flood: bool,
 }
 
 impl Refusal {
     /// A refusal with a sentence.
     #[must_use]
     pub fn new(code: ErrorCode, message: &str) -> Self {
-        Self { code, message: message.into(), retry_after: None, field: None, call: None }
+        let message = message.into();
+        Self { code, message, retry_after: None, field: None, call: None, is_flood: false }
     }
 
     /// The request is wrong in `field`.
@@ -91,6 +93,6 @@ impl Refusal {
     pub fn too_often(what: &str, retry_after: Duration) -> Self {
         let message = format!("too many {what}; try again later");
         let refusal = Self::new(ErrorCode::RateLimited, &message);
-        Self { retry_after: Some(retry_after), ..refusal }
+        Self { retry_after: Some(retry_after), is_flood: true, ..refusal }
     }
 }

@@ -32,7 +32,13 @@ impl Noted {
         match reply {
             Ok(Reply::Done) => Self::Done,
             Ok(Reply::Signaled { is_delivered }) => Self::Signaled { is_delivered: *is_delivered },
-            Ok(Reply::Pong(_) | Reply::Invited(_) | Reply::Accepted(_) | Reply::Rejoined(_))
+            Ok(
+                Reply::Pong(_)
+                | Reply::Invited(_)
+                | Reply::Accepted(_)
+                | Reply::Rejoined(_)
+                | Reply::Blocked(_),
+            )
             | Err(_) => Self::Other(Box::new(reply.clone())),
         }
     }

@@ -173,6 +173,13 @@ pub enum Request {
     },
     /// `quality.report`: what getStats said over the last seconds.
     QualityReport(Box<QualityReport>),
+    /// `user.block`: calls of this user ring nowhere any more, and he cannot tell. Answered when it is
+    /// durable, or `store_unavailable`.
+    UserBlock(UserId),
+    /// `user.unblock`: takes that back; likewise.
+    UserUnblock(UserId),
+    /// `user.blocked`: answers [`super::event::Reply::Blocked`].
+    UserBlocked,
     /// `feedback`: what the user thought of a call, during it or shortly after.
     Feedback {
         /// Which.

@@ -77,6 +77,7 @@ impl Switchboard {
             offer: None,
             buffered: Vec::new(),
             is_waiting: false,
+            is_silent: false,
             invited_at: now.mono,
             ring_for: RING_DEFAULT,
             ring_ends: None,

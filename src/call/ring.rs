@@ -92,26 +92,30 @@ impl Switchboard {
             return DONE;
         }
         let is_first = call.phase == Phase::Initiated;
-        if let Some(call) = self.calls.get_mut(id) {
-            if let Some(ring) = call.ring_mut(device) {
-                ring.status = RingStatus::Rings;
-            }
-            if is_first {
-                call.phase = Phase::Ringing;
-                call.ringing_at = Some(now.mono);
-                let ends = now.mono + call.ring_for;
-                call.ring_ends = Some(ends);
-                call.row.status = CallStatus::Ringing;
-                call.row.ringing_at = Some(now.unix_ms);
-                self.timers.set(Timer::Phase(id), ends);
-            }
+        if let Some(ring) = self.calls.get_mut(id).and_then(|call| call.ring_mut(device)) {
+            ring.status = RingStatus::Rings;
         }
-        self.note(now, id, TimelineKind::Ringing, About::Device(device), "");
         if is_first {
-            self.store_call(id);
-            self.tell_state(now, id);
+            self.begin_ringing(now, id, About::Device(device));
+        } else {
+            self.note(now, id, TimelineKind::Ringing, About::Device(device), "");
         }
         DONE
+    }
+
+    /// The first device rings.
+    pub(super) fn begin_ringing(&mut self, now: Now, id: CallId, about: About) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.phase = Phase::Ringing;
+        call.ringing_at = Some(now.mono);
+        let ends = now.mono + call.ring_for;
+        call.ring_ends = Some(ends);
+        call.row.status = CallStatus::Ringing;
+        call.row.ringing_at = Some(now.unix_ms);
+        self.timers.set(Timer::Phase(id), ends);
+        self.note(now, id, TimelineKind::Ringing, about, "");
+        self.store_call(id);
+        self.tell_state(now, id);
     }
 
     /// The call and the ring of this device in it.
@@ -134,6 +138,9 @@ impl Switchboard {
         let Some(call) = self.calls.get(id) else { return };
         if call.is_answered() {
             return;
+        }
+        if call.is_silent {
+            return self.silent_route_over(now, id);
         }
         let is_lost = |ring: &Ring| {
             self.sessions.get(ring.session).is_some_and(|session| !session.is_connected())

@@ -22,6 +22,10 @@ pub enum Row {
     Quality(Box<QualityRow>),
     /// `feedback`: append.
     Feedback(Box<FeedbackRow>),
+    /// `user_blocks`: insert, or replace the one of these two.
+    Block(Box<BlockRow>),
+    /// `user_blocks`: delete the one of these two.
+    Unblock(Box<BlockRow>),
     /// Set `heartbeat_at` of these `calls`: they were alive then.
     Heartbeat {
         /// When.
@@ -173,6 +177,21 @@ pub struct FeedbackRow {
     pub issue: Box<str>,
 }
 
+/// Somebody who is not to ring at somebody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockRow {
+    /// Of both.
+    pub tenant: TenantId,
+    /// Who wants peace.
+    pub user: UserId,
+    /// From whom.
+    pub blocked: UserId,
+    /// Since when.
+    pub at: i64,
+    /// Until when, for a guest: nobody bears his name afterwards.
+    pub until: Option<i64>,
+}
+
 /// A call that the record holds as not over, read at the start of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedCall {
@@ -220,6 +239,7 @@ kinds! {
     Delivered = "delivered", "A device was told to ring.";
     Ringing = "ringing", "A device said that it rings.";
     Unresponsive = "unresponsive", "A device did not say so in time.";
+    Blocked = "blocked", "The callee has blocked the caller: no device is told, and he is not.";
     Silenced = "silenced", "The user silenced this device.";
     DeviceGone = "device_gone", "A ringing device is gone for good.";
     Accepted = "accepted", "A device accepted.";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::authorize::Asking;
+use super::block::Blocks;
 use super::contract::{ConnectionId, Input, Output, Ticket};
 use super::ended::Ended;
 use super::entropy::Entropy;
@@ -12,7 +13,7 @@ use super::event::{Event, Message, Reply};
 use super::fact::Fact;
 use super::live_call::LiveCall;
 use super::options::{TenantOptions, Tenants};
-use super::refusal::{ErrorCode, Refusal};
+use super::refusal::Refusal;
 use super::replies::Seen;
 use super::request::{Frame, Request, RequestId};
 use super::session::Session;
@@ -49,6 +50,7 @@ pub struct Switchboard {
     pub(super) ended: Ended,
     pub(super) timers: Timers,
     pub(super) asking: BTreeMap<Ticket, Asking>,
+    pub(super) blocks: Blocks,
     /// Rows on their way, with the call they belong to.
     pub(super) storing: BTreeMap<Ticket, Option<CallId>>,
     /// Sessions that read too slowly; closed at the end of each turn.
@@ -89,6 +91,7 @@ impl Switchboard {
             ended: Ended::default(),
             timers: Timers::default(),
             asking: BTreeMap::new(),
+            blocks: Blocks::default(),
             storing: BTreeMap::new(),
             overflown: Vec::new(),
             outputs: VecDeque::new(),
@@ -117,7 +120,11 @@ impl Switchboard {
                     self.lose(now, session);
                 }
             }
-            Input::Stored { ticket, result } => self.stored(ticket, result),
+            Input::Stored { ticket, result } => {
+                if !self.block_stored(now, ticket, result) {
+                    self.stored(ticket, result);
+                }
+            }
             Input::Answered { ticket, result } => self.authorized(now, ticket, result.ok()),
             Input::Command { ticket, command } => {
                 let result = self.command(now, command);
@@ -159,7 +166,7 @@ impl Switchboard {
     }
 
     /// Whether nothing is left: no session, no call, no question open, no timer, no output, and
-    /// nobody remembered.
+    /// nobody remembered. Who has blocked whom stays.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
@@ -170,6 +177,7 @@ impl Switchboard {
             && self.calls.is_empty()
             && self.answered.is_empty()
             && self.asking.is_empty()
+            && !self.blocks.is_storing()
             && self.storing.is_empty()
             && self.outputs.is_empty()
             && self.users_remembered == 0
@@ -252,6 +260,9 @@ impl Switchboard {
             Request::CallHangup { call, reason } => self.call_hangup(now, session, call, reason),
             Request::CallRejoin { call, media } => self.call_rejoin(now, asked, call, media),
             Request::QualityReport(report) => self.quality_report(now, session, *report),
+            Request::UserBlock(user) => self.user_block(now, asked, user),
+            Request::UserUnblock(user) => self.user_unblock(now, asked, user),
+            Request::UserBlocked => self.blocked_users(now, session),
             Request::Feedback { call, score, issue } => {
                 self.feedback(now, session, call, score, issue)
             }
@@ -262,7 +273,7 @@ impl Switchboard {
     pub(super) fn answer(&mut self, now: Now, asked: &Asked, result: Result<Reply, Refusal>) {
         let Some(session) = self.sessions.get_mut(asked.session) else { return };
         if let Err(refusal) = &result
-            && refusal.code == ErrorCode::RateLimited
+            && refusal.is_flood
         {
             // It may be tried again under the same name.
             session.replies.forget(&asked.id);

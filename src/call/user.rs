@@ -88,8 +88,8 @@ impl User {
     }
 
     /// # Errors
-    /// `quota_exceeded` if he called `callee` in vain `max` times lately (P31). No rate: a person who
-    /// tries again is no flood.
+    /// `rate_limited` if he called `callee` in vain `max` times lately (P31). A person who tries again
+    /// is no flood.
     pub(super) fn may_call_again(
         &mut self,
         now: Instant,
@@ -104,7 +104,7 @@ impl User {
         }
         let wait = (first + UNANSWERED_WINDOW).saturating_duration_since(now);
         let message = "too many unanswered calls to this user; try again later";
-        let refusal = Refusal::new(ErrorCode::QuotaExceeded, message);
+        let refusal = Refusal::new(ErrorCode::RateLimited, message);
         Err(Refusal { retry_after: Some(wait), ..refusal })
     }
 

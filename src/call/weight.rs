@@ -65,6 +65,7 @@ pub(super) fn candidate(candidate: &Candidate) -> usize {
 fn reply(reply: &Reply) -> usize {
     match reply {
         Reply::Done | Reply::Pong(_) | Reply::Signaled { .. } => 0,
+        Reply::Blocked(users) => users.iter().map(|user| user.as_str().len()).sum(),
         Reply::Invited(invited) => {
             let offer = invited.glare.as_ref().and_then(|glare| glare.offer.as_ref());
             view(&invited.call) + sdp(offer)

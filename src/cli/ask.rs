@@ -93,7 +93,7 @@ pub(super) fn answer(config: &Config, request: &Request) -> anyhow::Result<Respo
 /// The answer for a person.
 fn words(config: &Config, now: Now, response: &Response) -> String {
     match response {
-        Response::KeyAdded { id, name, key } => key::added(config, id, name, key),
+        Response::KeyAdded { id, name, key, opens } => key::added(config, id, name, key, opens),
         Response::Keys(keys) => key::listed(keys),
         Response::KeyRevoked { id, name } => key::revoked(id, name),
         Response::Sessions(sessions) => sessions::listed(sessions, now),
@@ -128,7 +128,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
 fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response> {
     let directory = &config.state_directory;
     let needs_record = match request {
-        Request::KeyAdd { .. }
+        Request::KeyAdd(_)
         | Request::Credential { .. }
         | Request::Revoke { .. }
         | Request::Invite { .. } => false,
@@ -263,7 +263,7 @@ pub(super) fn not_running(config: &Config) -> String {
 /// What it means that the daemon did not do it.
 fn beside_the_daemon(config: &Config, request: &Request) -> String {
     let meaning = match request {
-        Request::KeyAdd { .. } => "the key is on record and good from the next start on",
+        Request::KeyAdd(_) => "the key is on record and good from the next start on",
         Request::KeyRevoke { .. } => "the key is revoked on record",
         Request::ExplainPeer { .. } | Request::Config {} => "this is what the config says",
         Request::Revoke { .. } | Request::RevokeUndo { .. } => {

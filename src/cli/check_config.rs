@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::ask::Format;
 use super::banner::{Banner, wrapped};
 use crate::config::{Config, Source, secrets};
+use crate::daemon::jwks::{self, Tried};
 use crate::daemon::trial::{self, Outcome, Taken, Try};
 use crate::daemon::{ADDRESSES_FILE, parts, small_buffer};
-use crate::edge::check_json::{Checked, RelayWord, TriedWord, UrlWord};
+use crate::edge::check_json::{Checked, KeysWord, RelayWord, TriedWord, UrlWord};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::Request;
 use crate::edge::ice_urls::{Explained, UrlTransport};
@@ -30,7 +31,8 @@ use crate::wire::address::Family;
 #[command(after_help = "\
 A relay is made from the file for a moment, on the configured addresses (at another port where the
 configured one is taken), and two clients call each other through every listener: Binding, Allocate,
-a permission, a datagram there and back. STUN servers of `external_stun` are asked. No record, secret
+a permission, a datagram there and back. STUN servers of `external_stun` are asked, and keys fetched
+from each `jwks_url`. No record, secret
 or file is written, and a turnbell that runs does not notice.
 
 Examples:
@@ -78,6 +80,8 @@ pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
     let mut problems: Vec<String> = others.iter().map(|taken| taken.why.clone()).collect();
     problems.extend(tries.iter().filter_map(problem));
     problems.extend(urls.turns_problem(now));
+    let keys = jwks::try_once(config)?;
+    problems.extend(keys.iter().filter_map(|tried| tried.keys.clone().err()));
     let mut warnings = plan.warnings.clone();
     warnings.extend(of_secret);
     warnings.extend(ours.iter().map(|taken| running.sentence(taken)));
@@ -114,6 +118,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
         },
         relay: relay.collect(),
         tried: tries.iter().map(tried).collect(),
+        keys: keys.iter().map(keys_word).collect(),
         urls: urls.explain(now).into_iter().map(url).collect(),
         problems,
         warnings,
@@ -123,7 +128,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
 
 /// For a person.
 fn shown(checked: &Checked, facts: &str) -> String {
-    let Checked { ok, tried, urls, problems, file: _, relay: _, warnings: _ } = checked;
+    let Checked { ok, tried, urls, keys, problems, file: _, relay: _, warnings: _ } = checked;
     let head = if *ok {
         "The configuration is good. It means:"
     } else {
@@ -146,6 +151,13 @@ fn shown(checked: &Checked, facts: &str) -> String {
         };
         text.push_str(&wrapped("  ", "    ", &format!("{what}: {why}")));
     }
+    if !keys.is_empty() {
+        text.push_str("\nKeys of issuers, fetched once:\n\n");
+    }
+    for KeysWord { issuer, url, keys } in keys {
+        let came = keys.map_or_else(|| "none".to_owned(), |keys| keys.to_string());
+        text.push_str(&wrapped("  ", "    ", &format!("{issuer}: {came}, from {url}")));
+    }
     if !problems.is_empty() {
         text.push_str("\nWhat would not work:\n\n");
     }
@@ -164,6 +176,12 @@ fn tried(tried: &Try) -> TriedWord {
         relayed: relayed.as_ref().ok().map(ToString::to_string),
         problem: relayed.as_ref().err().map(ToString::to_string),
     }
+}
+
+fn keys_word(tried: &Tried) -> KeysWord {
+    let Tried { issuer, url, keys } = tried;
+    let keys = keys.as_ref().ok().copied();
+    KeysWord { issuer: issuer.clone(), url: url.clone(), keys }
 }
 
 fn problem(tried: &Try) -> Option<String> {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::ask::{Format, Question};
 use super::table;
 use crate::edge::control_json::Request;
-use crate::edge::json::{ExternalHealth, Health, QuotaHealth, QuotaWord};
+use crate::edge::json::{ExternalHealth, Health, IssuerHealth, QuotaHealth, QuotaWord};
 use crate::edge::verify_json::VerificationHealth;
 use crate::ops::log::printable;
 
@@ -26,7 +26,8 @@ impl Status {
 }
 
 pub(super) fn shown(health: &Health) -> String {
-    let Health { ok, draining, relay, record, tls, external, proxies, verified, quotas } = health;
+    let Health { ok, draining, relay, record, tls, external, issuers, proxies, verified, quotas } =
+        health;
     let allocations = match relay.allocations {
         1 => "1 allocation".to_owned(),
         count => format!("{count} allocations"),
@@ -65,6 +66,17 @@ pub(super) fn shown(health: &Health) -> String {
         text.push_str(&format!("public  {known}\n"));
         if let Some(problem) = problem {
             text.push_str(&format!("        {}\n", printable(problem)));
+        }
+    }
+    for IssuerHealth { issuer, url, keys, fetched_at, problem } in issuers {
+        let (issuer, url) = (printable(issuer), printable(url));
+        let known = match (keys, fetched_at) {
+            (keys, Some(at)) => format!("{keys} of {issuer}, fetched at {} UTC", table::time(*at)),
+            (_, None) => format!("NONE of {issuer}: nobody of it can sign in"),
+        };
+        text.push_str(&format!("keys    {known}\n"));
+        if let Some(problem) = problem {
+            text.push_str(&format!("        {url} {}\n", printable(problem)));
         }
     }
     if let Some(proxies) = proxies {
@@ -115,6 +127,7 @@ mod tests {
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
             external: Vec::new(),
+            issuers: Vec::new(),
             proxies: None,
             verified: Vec::new(),
             quotas: None,
@@ -144,6 +157,30 @@ mod tests {
             shown(&health).ends_with(
                 "\npublic  203.0.113.7 is told in place of 10.0.0.5, found by STUN from \
                  stun.example.org:3478 at 1970-01-01 00:00:00 UTC\n        it does not keep ports\n"
+            ),
+            "{}",
+            shown(&health)
+        );
+        health.issuers = vec![IssuerHealth {
+            issuer: "https://id.example".to_owned(),
+            url: "https://id.example/jwks".to_owned(),
+            keys: 2,
+            fetched_at: Some(0),
+            problem: None,
+        }];
+        assert!(
+            shown(&health).ends_with(
+                "\nkeys    2 of https://id.example, fetched at 1970-01-01 00:00:00 UTC\n"
+            ),
+            "{}",
+            shown(&health)
+        );
+        (health.issuers[0].keys, health.issuers[0].fetched_at) = (0, None);
+        health.issuers[0].problem = Some("answers 404 Not Found".to_owned());
+        assert!(
+            shown(&health).ends_with(
+                "\nkeys    NONE of https://id.example: nobody of it can sign in\n        \
+                 https://id.example/jwks answers 404 Not Found\n"
             ),
             "{}",
             shown(&health)

@@ -1,31 +1,25 @@
 //! `[identity]` and `[tenant.<id>]`: whose tokens count, and what each tenant may do.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::PathBuf;
 
 use toml::Spanned;
 
 use super::checker::Checker;
-use super::raw::{List, RawIdentity, RawIssuer, RawTenant, Text};
-use super::secrets;
+use super::raw::{List, RawIdentity, RawTenant};
 use super::value::Refusal;
 use crate::auth::identity::{Role, TenantId};
-use crate::auth::own_token::OWN_ISSUER;
 use crate::auth::secret::Secret;
-use crate::auth::token_keys::check_jwk_set;
 use crate::call::options::TenantOptions;
 use crate::call::request::WhenBusy;
-use crate::limits::identity::{
-    ALLOW_RULES_MAX, AUDIENCES_MAX, ISSUERS_MAX, JWKS_BYTES_MAX, TENANTS_MAX,
-    TOKEN_SECRET_BYTES_MIN,
-};
+use crate::limits::identity::{ALLOW_RULES_MAX, ISSUERS_MAX, TENANTS_MAX};
 
 /// `[identity]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identities {
     /// Who gets a token without having one.
     pub guests: GuestRule,
+    /// Whose page makes invites.
+    pub invites: InviteRule,
     /// Whose tokens count beside our own.
     pub issuers: Vec<TokenIssuer>,
 }
@@ -36,6 +30,19 @@ pub enum GuestRule {
     /// Pages on this machine.
     Local,
     /// Whoever asks.
+    Anyone,
+    /// Nobody.
+    Off,
+}
+
+/// Whose page makes invites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InviteRule {
+    /// Owners, admins, and pages on this machine.
+    Local,
+    /// Agents and members as well, but no guests.
+    Members,
+    /// Everybody who has a token.
     Anyone,
     /// Nobody.
     Off,
@@ -89,11 +96,32 @@ pub enum IssuerKeys {
         /// The JWK set, checked.
         json: String,
     },
+    /// Its public keys, fetched while the daemon runs.
+    JwksUrl(KeysUrl),
+}
+
+/// Where keys are fetched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeysUrl {
+    /// `https://...`, or `http://` to this machine; checked.
+    pub url: String,
+    /// Who vouches for that server in place of the system's authorities.
+    pub authority: Option<AuthorityFile>,
+}
+
+/// Certificates of a private authority.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuthorityFile {
+    /// As written.
+    pub file: String,
+    /// One certificate or more, checked.
+    pub pem: String,
 }
 
 impl Default for Identities {
     fn default() -> Self {
-        Self { guests: GuestRule::Local, issuers: Vec::new() }
+        let invites = InviteRule::Members;
+        Self { guests: GuestRule::Local, invites, issuers: Vec::new() }
     }
 }
 
@@ -113,6 +141,7 @@ impl Identities {
             IssuerKeys::SecretFile { file, .. } | IssuerKeys::JwksFile { file, .. } => {
                 Some(&**file)
             }
+            IssuerKeys::JwksUrl(at) => at.authority.as_ref().map(|authority| &*authority.file),
         })
     }
 }
@@ -203,6 +232,23 @@ impl Checker<'_> {
                     .to_owned(),
             );
         }
+        let invites = self.choice(
+            "identity.invites",
+            raw.invites,
+            InviteRule::Members,
+            &[
+                ("members", InviteRule::Members),
+                ("local", InviteRule::Local),
+                ("anyone", InviteRule::Anyone),
+                ("off", InviteRule::Off),
+            ],
+        );
+        if invites == InviteRule::Anyone {
+            self.warnings.push(
+                "identity.invites: whoever came in by an invite lets others in, and these again"
+                    .to_owned(),
+            );
+        }
         if raw.issuer.len() > ISSUERS_MAX {
             let place = raw.issuer[ISSUERS_MAX].span();
             self.refuse(place, "identity.issuer", &format!("there can be at most {ISSUERS_MAX}"));
@@ -221,178 +267,10 @@ impl Checker<'_> {
             }
             issuers.push(issuer);
         }
-        Identities { guests, issuers }
-    }
-
-    fn issuer(&mut self, raw: Spanned<RawIssuer>, known: &TenantTable) -> Option<TokenIssuer> {
-        let place = raw.span();
-        let raw = raw.into_inner();
-        let before = self.problems.len();
-        let name = match raw.issuer {
-            None => {
-                let text = "needs `issuer`, the `iss` of its tokens, such as \
-                            \"https://id.example.org\"";
-                self.refuse(place.clone(), "identity.issuer", text);
-                String::new()
-            }
-            named => self.text("identity.issuer.issuer", named, String::new(), issuer_name),
-        };
-        let audiences = self
-            .list("identity.issuer.audience", raw.audience, 0..=AUDIENCES_MAX, not_empty)
-            .unwrap_or_default();
-        let tenancy = self.tenancy(place.clone(), raw.tenant, raw.tenant_claim, raw.tenants, known);
-        let role_claim = self
-            .text("identity.issuer.role_claim", raw.role_claim, None, |t| not_empty(t).map(Some));
-        let keys = self.issuer_keys(place, raw.secret, raw.secret_file, raw.jwks_file);
-        let (tenancy, keys) = (tenancy?, keys?);
-        (self.problems.len() == before).then_some(TokenIssuer {
-            name,
-            audiences,
-            tenancy,
-            role_claim,
-            keys,
-        })
-    }
-
-    fn tenancy(
-        &mut self,
-        place: Range<usize>,
-        tenant: Text,
-        claim: Text,
-        tenants: List,
-        known: &TenantTable,
-    ) -> Option<IssuerTenancy> {
-        let known = |text: &str| {
-            let id = TenantId::new(text).ok_or_else(|| Refusal(TENANT.to_owned()))?;
-            if known.contains_key(&id) {
-                return Ok(id);
-            }
-            Err(Refusal(format!("there is no such tenant; add a table [tenant.{id}]")))
-        };
-        match (tenant, claim, tenants) {
-            (None, None, None) => Some(IssuerTenancy::One(TenantId::default_tenant())),
-            (Some(tenant), None, None) => {
-                let id = self
-                    .text("identity.issuer.tenant", Some(tenant), None, |t| known(t).map(Some))?;
-                Some(IssuerTenancy::One(id))
-            }
-            (None, Some(claim), Some(tenants)) => {
-                let claim = self.text("identity.issuer.tenant_claim", Some(claim), None, |t| {
-                    not_empty(t).map(Some)
-                });
-                let key = "identity.issuer.tenants";
-                let tenants = self.list(key, Some(tenants), 1..=TENANTS_MAX, known);
-                Some(IssuerTenancy::Claim { claim: claim?, tenants: tenants? })
-            }
-            (_, Some(_), _) | (_, _, Some(_)) => {
-                let text = "needs either `tenant`, or `tenant_claim` and `tenants` together: the \
-                            claim that names a tenant, and the tenants that it may name";
-                self.refuse(place, "identity.issuer", text);
-                None
-            }
-        }
-    }
-
-    fn issuer_keys(
-        &mut self,
-        place: Range<usize>,
-        secret: Text,
-        secret_file: Text,
-        jwks_file: Text,
-    ) -> Option<IssuerKeys> {
-        let (directory, handed) = (self.directory, self.handed);
-        match (secret, secret_file, jwks_file) {
-            (Some(secret), None, None) => {
-                self.text("identity.issuer.secret", Some(secret), None, |text| {
-                    Ok(Some(IssuerKeys::Secret(long_enough(secrets::check(text)?)?)))
-                })
-            }
-            (None, Some(file), None) => {
-                let mut warning = None;
-                let keys = self.text("identity.issuer.secret_file", Some(file), None, |file| {
-                    let path = directory.join(file);
-                    let read = match handed.get(file) {
-                        Some(held) => secrets::parse_file(&path, held),
-                        None => secrets::read_file(&path),
-                    };
-                    let read = read.map_err(Refusal)?;
-                    warning = read.warning;
-                    let secrets = read.secrets.into_iter().map(long_enough);
-                    let secrets = secrets.collect::<Result<_, _>>()?;
-                    Ok(Some(IssuerKeys::SecretFile { file: file.to_owned(), secrets }))
-                });
-                self.warnings.extend(warning);
-                keys
-            }
-            (None, None, Some(file)) => {
-                self.text("identity.issuer.jwks_file", Some(file), None, |file| {
-                    let json = match handed.get(file) {
-                        Some(held) => held.clone(),
-                        None => read_jwks(directory.join(file))?,
-                    };
-                    check_jwk_set(json.as_bytes()).map_err(|why| {
-                        Refusal(format!("{why}; it must be the issuer's JWK set"))
-                    })?;
-                    Ok(Some(IssuerKeys::JwksFile { file: file.to_owned(), json }))
-                })
-            }
-            (_, _, _) => {
-                let text = "needs exactly one of `secret`, `secret_file` and `jwks_file`: what \
-                            its tokens are verified with";
-                self.refuse(place, "identity.issuer", text);
-                None
-            }
-        }
+        Identities { guests, invites, issuers }
     }
 }
 
-const TENANT: &str = "must be 1 to 32 of a-z, 0-9 and -";
+pub(super) const TENANT: &str = "must be 1 to 32 of a-z, 0-9 and -";
 /// Most of anything that a tenant can be allowed.
 const COUNT_MAX: u32 = 1_000_000;
-
-fn read_jwks(path: PathBuf) -> Result<String, Refusal> {
-    use std::io::Read;
-    let shown = path.display().to_string();
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(JWKS_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|why| Refusal(format!("{shown} cannot be read: {why}")))?;
-    if read as u64 > JWKS_BYTES_MAX {
-        return Err(Refusal(format!("{shown} is larger than {JWKS_BYTES_MAX} bytes")));
-    }
-    Ok(text)
-}
-
-fn issuer_name(text: &str) -> Result<String, Refusal> {
-    if text == OWN_ISSUER {
-        return Err(Refusal(format!(
-            "is the name of this daemon's own tokens; have your backend write another `iss`, such \
-             as \"https://id.example.org\", and name it here: {OWN_ISSUER:?} is reserved"
-        )));
-    }
-    not_empty(text)
-}
-
-fn not_empty(text: &str) -> Result<String, Refusal> {
-    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(Refusal(format!(
-            "must have 1 to {NAME_BYTES_MAX} bytes without control characters, exactly as in the \
-             token"
-        )));
-    }
-    Ok(text.to_owned())
-}
-
-const NAME_BYTES_MAX: usize = 256;
-
-/// RFC 7518 §3.2: a key of HS256 is not shorter than its hash.
-fn long_enough(secret: Secret<String>) -> Result<Secret<String>, Refusal> {
-    let found = secret.expose().len();
-    if found < TOKEN_SECRET_BYTES_MIN {
-        return Err(Refusal(format!(
-            "must be at least {TOKEN_SECRET_BYTES_MIN} bytes long to sign tokens with HS256, found \
-             {found}; make a good one with: openssl rand -hex 32"
-        )));
-    }
-    Ok(secret)
-}

@@ -7,6 +7,7 @@ mod http;
 mod ice;
 mod ice_url;
 mod identity;
+mod issuer;
 mod load;
 mod outside;
 mod places;
@@ -35,12 +36,16 @@ use crate::limits::{
 pub use guard::{CredentialExpiry, Rate, Rates, Shield};
 pub use http::Http;
 pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
-pub use identity::{GuestRule, Identities, IssuerKeys, IssuerTenancy, TenantTable, TokenIssuer};
+pub use identity::{
+    AuthorityFile, GuestRule, Identities, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl,
+    TenantTable, TokenIssuer,
+};
 pub use load::{HandedFiles, PLACES};
 pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
 pub use settings::{Change, Setting, Takes, Value, changes};
+pub use value::origin_of_pages;
 pub use verify::Verify;
 
 /// Everything the daemon is told. Only a value that passed every check exists.

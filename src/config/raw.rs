@@ -136,6 +136,7 @@ pub(super) struct RawIceServer {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawIdentity {
     pub(super) guests: Text,
+    pub(super) invites: Text,
     pub(super) issuer: Vec<Spanned<RawIssuer>>,
 }
 
@@ -151,6 +152,8 @@ pub(super) struct RawIssuer {
     pub(super) secret: Text,
     pub(super) secret_file: Text,
     pub(super) jwks_file: Text,
+    pub(super) jwks_url: Text,
+    pub(super) jwks_ca_file: Text,
 }
 
 #[derive(Deserialize, Default)]

@@ -182,6 +182,7 @@ impl Config {
             setting("ice.server", Reload, ice_servers(&self.ice.servers)),
             setting("http.public_url", Reload, text(self.http.public_url.as_deref().unwrap_or(""))),
             setting("identity.guests", Reload, text(shown::guests(self.identity.guests))),
+            setting("identity.invites", Reload, text(shown::invites(self.identity.invites))),
             setting("identity.issuer", Reload, shown::issuers(&self.identity.issuers)),
             setting("tenant", Reload, Value::List(shown::tenants(&self.tenants))),
             setting(

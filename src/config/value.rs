@@ -262,6 +262,14 @@ pub(super) fn allowed_network(text: &str) -> Parsed<(IpNet, Option<String>)> {
 }
 
 /// `https://app.example.org`, exactly as a browser writes it in the Origin header.
+/// Reads an origin as browsers write it, as `http.cors_origins` does.
+///
+/// # Errors
+/// How it must look.
+pub fn origin_of_pages(text: &str) -> Result<String, String> {
+    origin(text).map_err(|refusal| refusal.0)
+}
+
 pub(super) fn origin(text: &str) -> Parsed<String> {
     const ALLOWED: &str = "must be exactly what a browser sends as Origin: scheme, host and port \
                            if it is not the usual one, in lower case, without a slash at the end, \

@@ -159,6 +159,7 @@ impl Live {
         let policy = Arc::clone(&made.replacement.policy);
         // The last thing that can fail; what follows only swaps.
         let asked = self.put_in_force(made)?;
+        self.own.forget_others(&effective);
         self.tell_signaling(old, &effective);
         self.handle.set_quota(parts::quota_limits(&effective));
         self.store.keep(parts::keeping(&effective));

@@ -190,7 +190,7 @@ pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
     match store.keys() {
         Ok(rows) => {
             for row in rows.iter().filter(|row| row.revoked_at_unix_ms.is_none()) {
-                if keys.insert(row.hash, &row.id).is_err() {
+                if keys.insert(row.hash, &row.id, row.grant.clone()).is_err() {
                     tracing::warn!("more API keys than can be held; the rest is not accepted");
                     return;
                 }
@@ -225,7 +225,7 @@ pub(super) fn recorder(store: Store) -> Recorder {
             expires_at: issuance.expires_at,
             ttl_s: u32::try_from(issuance.ttl_s).unwrap_or(u32::MAX),
             by: match issuance.access {
-                Access::Key { id, hash: _ } => IssuedBy::ApiKey(id.into()),
+                Access::Key { id, hash: _, grant: _ } => IssuedBy::ApiKey(id.into()),
                 Access::Local => IssuedBy::Local,
                 Access::Token(_) => IssuedBy::Token,
             },

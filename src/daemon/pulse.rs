@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::jwks::Jwks;
 use super::quotas::Near;
 use crate::edge::commands::Issuer;
 use crate::edge::ice_urls::UrlSources;
-use crate::edge::json::{ExternalHealth, Health, RecordHealth, RelayHealth, TlsHealth};
+use crate::edge::json::{
+    ExternalHealth, Health, IssuerHealth, RecordHealth, RelayHealth, TlsHealth,
+};
 use crate::edge::snapshot::Snapshot;
 use crate::edge::verify_json::VerificationHealth;
 use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
 use crate::ops::call_counts::CallCounter;
-use crate::ops::metrics::{self, Ports, Reading, Verified};
+use crate::ops::metrics::{self, IssuerKeys, Ports, Reading, Verified};
 use crate::ops::{links, process, socket_drops, systemd};
 use crate::plane::handle::Handle;
 use crate::probe::observation::Vantage;
@@ -50,6 +53,7 @@ pub(super) fn health_probe(
     draining: Arc<AtomicBool>,
     external: Arc<Snapshot<Vec<ExternalHealth>>>,
     near: Near,
+    jwks: Arc<Jwks>,
 ) -> HealthProbe {
     let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
     Arc::new(move || {
@@ -73,6 +77,7 @@ pub(super) fn health_probe(
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
             tls: tls_health(Now::read(), &issuer.read().urls),
             external: external.read().to_vec(),
+            issuers: jwks.health(),
             // The edge adds what it sees.
             proxies: None,
             verified: Vec::new(),
@@ -111,6 +116,7 @@ pub(super) fn metrics_probe(measured: Measured) -> MetricsProbe {
             },
             disk_free_bytes: record.path.parent().and_then(links::disk_free),
             record,
+            issuers: health.issuers.iter().map(keys_of).collect(),
             verified: verified.iter().filter_map(metrics_of).collect(),
             process: process::read(),
             certificate: health.tls.map(|tls| (tls.expires_at, tls.ok)),
@@ -132,6 +138,14 @@ fn metrics_of(health: &VerificationHealth) -> Option<Verified> {
         severity: Severity::from_code(&health.verdict)? as u64,
         at_unix_s: u64::try_from(health.at / 1000).unwrap_or(0),
     })
+}
+
+fn keys_of(health: &IssuerHealth) -> IssuerKeys {
+    IssuerKeys {
+        issuer: health.issuer.clone(),
+        keys: health.keys as u64,
+        is_well: health.problem.is_none() && health.fetched_at.is_some(),
+    }
 }
 
 /// A certificate that does not serve is shown, but does not decide either.

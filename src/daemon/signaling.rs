@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::timeout;
 
+use super::jwks::Jwks;
 use super::quotas::Near;
 use super::{DaemonError, guard, system};
 use crate::auth::credential::turn_user;
+use crate::auth::key_ring::KeyRing;
 use crate::auth::own_token::OwnKey;
 use crate::auth::secret::random_bytes;
 use crate::auth::token::{ClaimPath, Issuer, Issuers, Tenancy, TokenKey, Vouches};
@@ -17,8 +19,10 @@ use crate::call::contract::{Command, StoreFailed};
 use crate::call::fact::Fact;
 use crate::call::options::{TenantOptions, Tenants};
 use crate::call::switchboard::{self, Switchboard};
-use crate::config::{Config, GuestRule, IssuerKeys, IssuerTenancy, TokenIssuer};
-use crate::edge::identity::{Guests, IdentityOptions};
+use crate::config::{
+    Config, GuestRule, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl, TokenIssuer,
+};
+use crate::edge::identity::{Guests, IdentityOptions, Inviters};
 use crate::edge::invites::InviteBase;
 use crate::edge::revoked::Revoked;
 use crate::edge::signaling::exchange::{Exchange, Storing};
@@ -29,21 +33,27 @@ use crate::ops::call_counts::CallCounter;
 use crate::ops::state_directory::StateDirectory;
 use crate::plane;
 use crate::store::{Acknowledge, Entry, Store};
+use crate::time::Now;
 
 /// What stays the same over reloads.
 #[derive(Clone)]
 pub(super) struct Own {
     key: OwnKey,
     revoked: Arc<Revoked>,
+    jwks: Arc<Jwks>,
 }
 
 impl Own {
-    pub(super) fn open(state: &StateDirectory, store: &Store) -> Result<Self, DaemonError> {
+    pub(super) fn open(
+        state: &StateDirectory,
+        store: &Store,
+        jwks: Arc<Jwks>,
+    ) -> Result<Self, DaemonError> {
         let key = OwnKey::of_text(&state.signing_key()?);
         let revoked = Arc::new(Revoked::default());
         let users = guard::revoked(store).into_iter();
         revoked.load(users.map(|revocation| (revocation.user, revocation.until_unix_ms)));
-        Ok(Self { key, revoked })
+        Ok(Self { key, revoked, jwks })
     }
 
     pub(super) fn revoked(&self) -> Arc<Revoked> {
@@ -52,42 +62,67 @@ impl Own {
 
     /// Whose tokens count by this config.
     pub(super) fn identity(&self, config: &Config, invite_base: InviteBase) -> IdentityOptions {
+        let fetched = |issuer: &str, at: &KeysUrl| self.jwks.ring(issuer, at);
         IdentityOptions {
             revoked: self.revoked(),
-            ..identity(config, self.key.clone(), invite_base)
+            fetch_keys: self.jwks.on_demand(config),
+            ..identity_with(config, self.key.clone(), invite_base, &fetched)
         }
+    }
+
+    /// This config is in force: keys that it does not name are fetched no longer.
+    pub(super) fn forget_others(&self, config: &Config) {
+        self.jwks.forget_others(config);
     }
 }
 
-/// Whose tokens count by this config, if nobody is revoked.
+/// Whose tokens count by this config, if nobody is revoked and no key is fetched.
 pub(crate) fn identity(config: &Config, own: OwnKey, invite_base: InviteBase) -> IdentityOptions {
-    let issuers = config.identity.issuers.iter().map(issuer);
+    identity_with(config, own, invite_base, &|_, _| KeyRing::fetched())
+}
+
+fn identity_with(
+    config: &Config,
+    own: OwnKey,
+    invite_base: InviteBase,
+    fetched: &dyn Fn(&str, &KeysUrl) -> KeyRing,
+) -> IdentityOptions {
+    let issuers = config.identity.issuers.iter().map(|of| issuer(of, fetched));
     let issuers = issuers.chain([own.issuer()]).collect();
     let guests = match config.identity.guests {
         GuestRule::Local => Guests::Local,
         GuestRule::Anyone => Guests::Anyone,
         GuestRule::Off => Guests::Nobody,
     };
+    let inviters = match config.identity.invites {
+        InviteRule::Local => Inviters::Local,
+        InviteRule::Members => Inviters::Members,
+        InviteRule::Anyone => Inviters::Anyone,
+        InviteRule::Off => Inviters::Nobody,
+    };
     IdentityOptions {
         issuers: Arc::new(Issuers::new(issuers)),
+        fetch_keys: Arc::new(|_| None),
         own,
         guests,
+        inviters,
         tenants: tenants(config),
         revoked: Arc::default(),
         invite_base,
     }
 }
 
-fn issuer(of: &TokenIssuer) -> Issuer {
+fn issuer(of: &TokenIssuer, fetched: &dyn Fn(&str, &KeysUrl) -> KeyRing) -> Issuer {
     let keys = match &of.keys {
-        IssuerKeys::Secret(secret) => vec![TokenKey::shared(secret)],
+        IssuerKeys::Secret(secret) => KeyRing::fixed(vec![TokenKey::shared(secret)]),
         IssuerKeys::SecretFile { file: _, secrets } => {
-            secrets.iter().map(TokenKey::shared).collect()
+            KeyRing::fixed(secrets.iter().map(TokenKey::shared).collect())
         }
         // It was read once when the config was checked.
         IssuerKeys::JwksFile { file: _, json } => {
-            TokenKey::of_jwk_set(json.as_bytes()).unwrap_or_default()
+            KeyRing::fixed(TokenKey::of_jwk_set(json.as_bytes()).unwrap_or_default())
         }
+        IssuerKeys::JwksUrl(at) => fetched(&of.name, at),
     };
     let tenancy = match &of.tenancy {
         IssuerTenancy::One(tenant) => Tenancy::One(tenant.clone()),
@@ -136,6 +171,13 @@ pub(super) fn start(
         let _inside = runtime.enter();
         Exchange::start(switchboard, storing(store.clone()), facts)
     };
+    match store.blocks(Now::read()) {
+        Ok(blocks) => {
+            let loaded = runtime.block_on(exchange.command(Command::LoadBlocks(blocks)));
+            debug_assert!(loaded.is_ok(), "nothing of it can be refused");
+        }
+        Err(why) => tracing::warn!(%why, "who has blocked whom cannot be read: everybody rings"),
+    }
     match store.unfinished_calls(RESTORED_CALLS_MAX) {
         Ok(calls) if calls.is_empty() => {}
         Ok(calls) => {

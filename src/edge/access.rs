@@ -13,7 +13,7 @@
 //! enough to make a request not local.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use hyper::Version;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
@@ -23,8 +23,8 @@ use super::cors::{self, Claimed};
 use super::error::ApiError;
 use super::forwarded::{HttpClient, Told};
 use super::ice_urls::Vantage;
-use super::{Edge, Options};
-use crate::auth::api_key::{ApiKeyHash, PREFIX};
+use super::{Edge, Options, scopes};
+use crate::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope, PREFIX};
 use crate::auth::identity::Identity;
 use crate::policy::shield::{AnswerKind, Cut};
 use crate::time::Now;
@@ -42,6 +42,8 @@ pub enum Access {
         id: Box<str>,
         /// Its hash.
         hash: ApiKeyHash,
+        /// What it opens.
+        grant: Arc<KeyGrant>,
     },
     /// With a token that names a user: for his own config only.
     Token(Box<Identity>),
@@ -67,13 +69,14 @@ impl Edge {
     /// Judges a request without counting it.
     ///
     /// # Errors
-    /// 401: no key and not truly local, or a key that nobody made.
+    /// 401: no key and not truly local, or a key that nobody made; 403: one of other pages.
     pub(crate) fn identify(&self, options: &Options, parts: &Parts) -> Result<Access, ApiError> {
         match presented_key(&parts.headers) {
             Presented::Key(key) => {
                 let hash = ApiKeyHash::of(key);
-                let id = self.keys.id_of(hash).ok_or_else(bad_key)?;
-                Ok(Access::Key { id, hash })
+                let (id, grant) = self.keys.find(hash).ok_or_else(bad_key)?;
+                scopes::check_origin(&grant, &parts.headers)?;
+                Ok(Access::Key { id, hash, grant })
             }
             Presented::Nonsense => Err(bad_key()),
             Presented::Nothing => match locality(options, parts) {
@@ -83,28 +86,32 @@ impl Edge {
         }
     }
 
-    /// Judges a request for a config and takes it from its rate.
+    /// Judges a request that makes something, and takes it from its rate.
     ///
     /// # Errors
-    /// 401 as [`Self::identify`]; 429 over the key's rate, or over the one of all local requests.
-    pub(crate) fn admit(
+    /// 401, 403 as [`Self::identify`]; 403 for a key without this scope; 429 over the key's rate, or over the one of all local requests.
+    pub(crate) async fn admit(
         &self,
         now: Now,
         options: &Options,
         parts: &Parts,
+        scope: KeyScope,
     ) -> Result<Access, ApiError> {
         let access = match presented_token(&parts.headers) {
-            Some(token) => options.identity.verify(now, token).map(|who| Access::Token(who.into())),
+            Some(token) => {
+                options.identity.verify(now, token).await.map(|who| Access::Token(who.into()))
+            }
             None => self.identify(options, parts),
         };
         let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
+        access.may(scope)?;
         let (taken, who) = match &access {
             Access::Token(_) => {
                 (self.page_may(now, parts), "this address asks for more configs than pages need")
             }
             Access::Key { hash, .. } => (
                 self.keys.take(now, *hash, options.rate_per_key),
-                "this API key asks for more configs than its rate",
+                "this API key asks for more than its rate",
             ),
             Access::Local => {
                 let mut rate = self.local_rate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,14 +127,21 @@ impl Edge {
     /// Judges a request that only reads what happened: with a token as often as a page may ask.
     ///
     /// # Errors
-    /// 401 as [`Self::identify`], or a token that is not good; 429.
-    pub(crate) fn reader(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
+    /// 401, 403 as [`Self::admit`], or a token that is not good; 429.
+    pub(crate) async fn reader(
+        &self,
+        now: Now,
+        parts: &Parts,
+        scope: KeyScope,
+    ) -> Result<Access, ApiError> {
         let options = self.options();
         let Some(token) = presented_token(&parts.headers) else {
             let access = self.identify(&options, parts);
-            return access.map_err(|refusal| self.refused(now, parts, refusal));
+            let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
+            access.may(scope)?;
+            return Ok(access);
         };
-        let who = options.identity.verify(now, token);
+        let who = options.identity.verify(now, token).await;
         let who = who.map_err(|refusal| self.refused(now, parts, refusal))?;
         if !self.page_may(now, parts) {
             return Err(ApiError::too_many("this address asks for more than pages need"));
@@ -138,10 +152,11 @@ impl Edge {
     /// Judges a request for what only admins may see.
     ///
     /// # Errors
-    /// 401 as [`Self::identify`].
+    /// 401 as [`Self::identify`]; 403 with a key for less, or for one tenant.
     pub(crate) fn admin(&self, now: Now, parts: &Parts) -> Result<(), ApiError> {
         let access = self.identify(&self.options(), parts);
-        access.map(drop).map_err(|refusal| self.refused(now, parts, refusal))
+        let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
+        access.may_for_all(KeyScope::Admin)
     }
 
     /// From where a page sees this daemon.
@@ -287,7 +302,7 @@ enum Presented<'a> {
 }
 
 /// What may be a token: anything but one of our keys, with the dots of a JWT.
-fn presented_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn presented_token(headers: &HeaderMap) -> Option<&str> {
     match presented_key(headers) {
         Presented::Key(token) => Some(token).filter(|t| !t.starts_with(PREFIX) && t.contains('.')),
         Presented::Nothing | Presented::Nonsense => None,

@@ -1,22 +1,28 @@
 //! API keys in memory: `/ice` asks here, so a broken database refuses nobody.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Rate;
-use crate::auth::api_key::ApiKeyHash;
+use super::pace::Rate;
+use crate::auth::api_key::{ApiKeyHash, KeyGrant};
 use crate::limits::API_KEYS_MAX;
 use crate::time::Now;
 
 /// The keys that pass. Filled from the record at start, changed by the control socket.
 #[derive(Debug, Default)]
-pub struct ApiKeys {
-    key_by_hash: Mutex<HashMap<ApiKeyHash, Key>>,
+pub struct ApiKeys(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    key_by_hash: HashMap<ApiKeyHash, Key>,
+    /// How many keys name an origin: a preflight does not say which key is to come.
+    keys_by_origin: HashMap<Box<str>, usize>,
 }
 
 #[derive(Debug)]
 struct Key {
     id: Box<str>,
+    grant: Arc<KeyGrant>,
     rate: Rate,
 }
 
@@ -30,36 +36,60 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`KeysFull`] at [`API_KEYS_MAX`].
-    pub fn insert(&self, hash: ApiKeyHash, id: &str) -> Result<(), KeysFull> {
-        let mut keys = self.lock();
-        if keys.len() >= API_KEYS_MAX && !keys.contains_key(&hash) {
+    pub fn insert(&self, hash: ApiKeyHash, id: &str, grant: KeyGrant) -> Result<(), KeysFull> {
+        let mut table = self.lock();
+        if table.key_by_hash.len() >= API_KEYS_MAX && !table.key_by_hash.contains_key(&hash) {
             return Err(KeysFull);
         }
-        keys.insert(hash, Key { id: id.into(), rate: Rate::default() });
+        table.remove(hash);
+        for origin in &grant.origins {
+            *table.keys_by_origin.entry(origin.clone()).or_default() += 1;
+        }
+        let key = Key { id: id.into(), grant: Arc::new(grant), rate: Rate::default() };
+        table.key_by_hash.insert(hash, key);
         Ok(())
     }
 
     /// Refuses a key from here on; false if it was not there.
     pub fn remove(&self, hash: ApiKeyHash) -> bool {
-        self.lock().remove(&hash).is_some()
+        self.lock().remove(hash)
     }
 
-    /// The id of a key that passes.
+    /// The id of a key that passes, and what it opens.
     #[must_use]
-    pub fn id_of(&self, hash: ApiKeyHash) -> Option<Box<str>> {
-        self.lock().get(&hash).map(|key| key.id.clone())
+    pub fn find(&self, hash: ApiKeyHash) -> Option<(Box<str>, Arc<KeyGrant>)> {
+        self.lock().key_by_hash.get(&hash).map(|key| (key.id.clone(), Arc::clone(&key.grant)))
+    }
+
+    /// Whether some key may be used by pages of this origin.
+    pub(crate) fn name_origin(&self, origin: &str) -> bool {
+        self.lock().keys_by_origin.contains_key(origin)
     }
 
     /// Takes one request from the key's rate; false if it is used up or the key gone.
     pub(crate) fn take(&self, now: Now, hash: ApiKeyHash, per_s: u32) -> bool {
-        let mut keys = self.lock();
-        let Some(key) = keys.get_mut(&hash) else { return false };
+        let mut table = self.lock();
+        let Some(key) = table.key_by_hash.get_mut(&hash) else { return false };
         key.rate.take(now, per_s)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ApiKeyHash, Key>> {
-        // Every change is one map operation: a panic elsewhere leaves the table whole.
-        self.key_by_hash.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing in here panics: the table is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn remove(&mut self, hash: ApiKeyHash) -> bool {
+        let Some(key) = self.key_by_hash.remove(&hash) else { return false };
+        for origin in &key.grant.origins {
+            let Some(keys) = self.keys_by_origin.get_mut(origin) else { continue };
+            *keys -= 1;
+            if *keys == 0 {
+                self.keys_by_origin.remove(origin);
+            }
+        }
+        true
     }
 }
 
@@ -68,7 +98,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::auth::api_key::KeyScope;
     use crate::limits::RETRY_AFTER_S;
+
+    fn ice() -> KeyGrant {
+        KeyGrant::of(KeyScope::Ice)
+    }
 
     fn of(key: &str) -> ApiKeyHash {
         ApiKeyHash::of(key)
@@ -77,30 +112,44 @@ mod tests {
     #[test]
     fn a_key_passes_from_insert_until_remove_and_another_never() {
         let keys = ApiKeys::default();
-        assert_eq!(keys.id_of(of("tbk_a")), None);
-        keys.insert(of("tbk_a"), "k1").unwrap();
-        assert_eq!(keys.id_of(of("tbk_a")).as_deref(), Some("k1"));
-        assert_eq!(keys.id_of(of("tbk_b")), None);
+        assert_eq!(keys.find(of("tbk_a")), None);
+        keys.insert(of("tbk_a"), "k1", ice()).unwrap();
+        assert_eq!(keys.find(of("tbk_a")), Some(("k1".into(), Arc::new(ice()))));
+        assert_eq!(keys.find(of("tbk_b")), None);
         assert!(keys.remove(of("tbk_a")));
         assert!(!keys.remove(of("tbk_a")));
-        assert_eq!(keys.id_of(of("tbk_a")), None);
+        assert_eq!(keys.find(of("tbk_a")), None);
+    }
+
+    #[test]
+    fn an_origin_is_named_while_a_key_names_it() {
+        let keys = ApiKeys::default();
+        let of_page = || KeyGrant { origins: vec!["https://a".into()], ..ice() };
+        keys.insert(of("a"), "a", of_page()).unwrap();
+        keys.insert(of("a"), "a", of_page()).unwrap();
+        keys.insert(of("b"), "b", of_page()).unwrap();
+        assert!(keys.name_origin("https://a") && !keys.name_origin("https://b"));
+        keys.remove(of("a"));
+        assert!(keys.name_origin("https://a"));
+        keys.remove(of("b"));
+        assert!(!keys.name_origin("https://a"));
     }
 
     #[test]
     fn the_last_key_that_fits_is_taken_and_the_next_is_refused() {
         let keys = ApiKeys::default();
         for n in 0..API_KEYS_MAX {
-            keys.insert(of(&n.to_string()), "k").unwrap();
+            keys.insert(of(&n.to_string()), "k", ice()).unwrap();
         }
-        assert_eq!(keys.insert(of("one more"), "k"), Err(KeysFull));
-        assert_eq!(keys.insert(of("0"), "again"), Ok(()));
+        assert_eq!(keys.insert(of("one more"), "k", ice()), Err(KeysFull));
+        assert_eq!(keys.insert(of("0"), "again", ice()), Ok(()));
     }
 
     #[test]
     fn a_key_over_its_rate_waits_and_leaves_the_others_theirs() {
         let (keys, now) = (ApiKeys::default(), Now::read());
-        keys.insert(of("a"), "a").unwrap();
-        keys.insert(of("b"), "b").unwrap();
+        keys.insert(of("a"), "a", ice()).unwrap();
+        keys.insert(of("b"), "b", ice()).unwrap();
         assert!(keys.take(now, of("a"), 1));
         assert!(keys.take(now, of("a"), 1));
         assert!(!keys.take(now, of("a"), 1));
@@ -113,7 +162,7 @@ mod tests {
     #[test]
     fn another_rate_counts_from_the_next_request_on() {
         let (keys, now) = (ApiKeys::default(), Now::read());
-        keys.insert(of("a"), "a").unwrap();
+        keys.insert(of("a"), "a", ice()).unwrap();
         assert!(keys.take(now, of("a"), 1) && keys.take(now, of("a"), 1));
         assert!(!keys.take(now, of("a"), 1));
         for _ in 0..6 {

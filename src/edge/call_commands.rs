@@ -34,7 +34,7 @@ impl Commands {
         let record = found.ok_or_else(|| failed("not_found", "there is no such call on record"))?;
         let rows = self.store.timeline(id, 0, QUERY_ROWS_MAX)?;
         let item = |row| TimelineItem::of(row, &record, Eyes::default());
-        let timeline = rows.into_iter().map(item).collect();
+        let timeline = rows.into_iter().filter_map(item).collect();
         let call = Box::new(CallItem::whole(&record, Eyes::default()));
         Ok(Response::Call { call, timeline })
     }

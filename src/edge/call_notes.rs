@@ -15,6 +15,7 @@ use super::calls::{Viewer, private};
 use super::calls_json::CallItem;
 use super::error::ApiError;
 use super::ice;
+use crate::auth::api_key::KeyScope;
 use crate::limits::call::{DISPLAY_BYTES_MAX, INVITE_TEXT_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::limits::record::{NOTES_BODY_BYTES_MAX, RECORDING_URL_BYTES_MAX};
 use crate::store::{Note, Notes};
@@ -30,7 +31,7 @@ pub(crate) async fn patch(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, body) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Calls).await?;
     let asked: Map<String, Value> =
         ice::json_body_within(NOTES_BODY_BYTES_MAX, &parts.headers, body, FIELDS).await?;
     let record = match calls.visible(&viewer, &id).await {

@@ -1,7 +1,8 @@
 //! `/v1/calls`: who called whom, what happened in a call, and its end by somebody in charge (P26).
 //!
-//! A user's token sees his own calls, an owner's or admin's the tenant's, an API key and a truly
-//! local request all. What one may not see is not there: 404.
+//! A user's token sees his own calls, an owner's or admin's the tenant's, a truly local request and
+//! an API key all, or those of the key's tenant: with the scope `log` to read, `calls` to end. What
+//! one may not see is not there: 404.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ use super::access::Access;
 use super::calls_json::{CallItem, Eyes, Page, TimelineItem};
 use super::error::ApiError;
 use super::signaling::exchange::Exchange;
-use crate::auth::identity::{Identity, UserId};
+use crate::auth::api_key::KeyScope;
+use crate::auth::identity::{Identity, TenantId, UserId};
 use crate::call::contract::{Actor, Command};
 use crate::call::refusal::ErrorCode;
 use crate::call::state::CallStatus;
@@ -87,14 +89,17 @@ impl Calls {
 /// Who asks, by what he may see.
 pub(super) enum Viewer {
     Everything,
+    /// A key of one tenant.
+    Keyed(TenantId),
     Tenant(Box<Identity>),
     User(Box<Identity>),
 }
 
 impl Viewer {
-    pub(super) fn of(edge: &Edge, parts: &Parts) -> Result<Self, ApiError> {
-        Ok(match edge.reader(Now::read(), parts)? {
-            Access::Key { .. } | Access::Local => Self::Everything,
+    pub(super) async fn of(edge: &Edge, parts: &Parts, scope: KeyScope) -> Result<Self, ApiError> {
+        Ok(match edge.reader(Now::read(), parts, scope).await? {
+            Access::Key { grant, .. } => grant.tenant.clone().map_or(Self::Everything, Self::Keyed),
+            Access::Local => Self::Everything,
             Access::Token(identity) if identity.role.governs_calls() => Self::Tenant(identity),
             Access::Token(identity) => Self::User(identity),
         })
@@ -104,17 +109,20 @@ impl Viewer {
         let CallRecord { call, .. } = record;
         match self {
             Self::Everything => true,
+            Self::Keyed(tenant) => call.tenant == *tenant,
             Self::Tenant(identity) => call.tenant == identity.tenant,
             Self::User(identity) => {
-                call.tenant == identity.tenant
-                    && [&call.caller, &call.callee].contains(&&identity.user)
+                // Who has blocked the caller hears nothing of him here, either.
+                let is_his = call.caller == identity.user
+                    || call.callee == identity.user && !record.is_blocked;
+                call.tenant == identity.tenant && is_his
             }
         }
     }
 
     pub(super) fn eyes(&self) -> Eyes<'_> {
         match self {
-            Self::Everything => Eyes::default(),
+            Self::Everything | Self::Keyed(_) => Eyes::default(),
             Self::Tenant(identity) => Eyes { side: Some(&identity.user), devices_of: None },
             Self::User(identity) => {
                 Eyes { side: Some(&identity.user), devices_of: Some(&identity.user) }
@@ -125,6 +133,7 @@ impl Viewer {
     fn actor(&self) -> Actor {
         match self {
             Self::Everything => Actor::Operator,
+            Self::Keyed(tenant) => Actor::Tenant(tenant.clone()),
             Self::Tenant(identity) | Self::User(identity) => Actor::User(identity.clone()),
         }
     }
@@ -133,6 +142,7 @@ impl Viewer {
     fn narrow(&self, mut query: CallQuery) -> CallQuery {
         match self {
             Self::Everything => {}
+            Self::Keyed(tenant) => query.tenant = Some(tenant.clone()),
             Self::Tenant(identity) => query.tenant = Some(identity.tenant.clone()),
             Self::User(identity) => {
                 query.tenant = Some(identity.tenant.clone());
@@ -152,7 +162,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Log).await?;
     let asked = query(&parts)?;
     let wanted = asked.users.first().cloned();
     let limit = asked.limit;
@@ -163,8 +173,9 @@ pub(crate) async fn list(
     found.truncate(limit);
     let last = found.last().filter(|_| has_more);
     let next_cursor = last.map(|record| record.call.call.to_string());
+    found.retain(|record| viewer.sees(record));
     let eyes = match &viewer {
-        Viewer::Everything => Eyes { side: wanted.as_ref(), devices_of: None },
+        Viewer::Everything | Viewer::Keyed(_) => Eyes { side: wanted.as_ref(), devices_of: None },
         Viewer::Tenant(_) if wanted.is_some() => Eyes { side: wanted.as_ref(), devices_of: None },
         Viewer::Tenant(_) | Viewer::User(_) => viewer.eyes(),
     };
@@ -179,7 +190,7 @@ pub(crate) async fn one(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
-    let viewer = Viewer::of(&edge, &request.into_parts().0)?;
+    let viewer = Viewer::of(&edge, &request.into_parts().0, KeyScope::Log).await?;
     let record = calls.visible(&viewer, &id).await?;
     Ok(private(StatusCode::OK, CallItem::whole(&record, viewer.eyes())))
 }
@@ -192,7 +203,7 @@ pub(crate) async fn timeline(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Log).await?;
     let (mut limit, mut after) = (CALLS_PAGE_MAX, 0);
     for (name, value) in pairs(&parts)? {
         match name.as_str() {
@@ -208,7 +219,7 @@ pub(crate) async fn timeline(
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).map(|row| row.number.to_string());
     let item = |row| TimelineItem::of(row, &record, viewer.eyes());
-    let items = rows.into_iter().map(item).collect();
+    let items = rows.into_iter().filter_map(item).collect();
     Ok(private(StatusCode::OK, Page { items, next_cursor }))
 }
 
@@ -240,7 +251,7 @@ async fn carry_out(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Calls).await?;
     let call = CallId::parse(&id).ok_or_else(ApiError::no_such_call)?;
     if let Err(refusal) = calls.exchange.command(command(viewer.actor(), call)).await {
         // The switchboard has forgotten a call that is over; the record has not.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::auth::identity::UserId;
 use crate::call::media::MediaPath;
-use crate::call::rows::{EventRow, PartyRow};
+use crate::call::rows::{EventRow, PartyRow, TimelineKind};
 use crate::call::state::PartyRole;
 use crate::store::CallRecord;
 
@@ -174,7 +174,7 @@ impl Eyes<'_> {
 impl CallItem {
     /// Without the parties.
     pub(super) fn of(record: &CallRecord, eyes: Eyes<'_>) -> Self {
-        let CallRecord { call, parties, relay_bytes } = record;
+        let CallRecord { call, parties, relay_bytes, is_blocked: _ } = record;
         let text = |text: &Option<Box<str>>| text.as_deref().map(ToOwned::to_owned);
         let role = eyes.side.and_then(|side| match side {
             side if *side == call.caller => Some(PartyRole::Caller),
@@ -260,7 +260,36 @@ impl PartyItem {
 }
 
 impl TimelineItem {
-    pub(super) fn of(row: EventRow, record: &CallRecord, eyes: Eyes<'_>) -> Self {
+    /// `None`: it is not for these eyes.
+    pub(super) fn of(row: EventRow, record: &CallRecord, eyes: Eyes<'_>) -> Option<Self> {
+        if eyes.devices_of.is_some() && record.is_blocked {
+            return Self::for_blocked(row, record);
+        }
+        Some(Self::plain(row, record, eyes))
+    }
+
+    /// A blocked caller sees what he would see of any call that nobody answers.
+    fn for_blocked(row: EventRow, record: &CallRecord) -> Option<Self> {
+        let is_block = row.kind == TimelineKind::Blocked;
+        // An invite that came to nothing has no story.
+        let is_invited = row.number > 1 || !is_block;
+        let kind = if is_block { TimelineKind::Delivered } else { row.kind };
+        let is_of_callee = matches!(kind, TimelineKind::Delivered | TimelineKind::Ringing);
+        let party = row.party.filter(|_| !is_of_callee).map(|party| party.0);
+        let callee = is_of_callee.then_some(&record.call.callee);
+        let user = callee.or_else(|| party.map(|_| &record.call.caller));
+        is_invited.then(|| Self {
+            number: row.number,
+            at: row.at,
+            kind: kind.code().to_owned(),
+            party,
+            user: user.map(|user| user.as_str().to_owned()),
+            device: row.device.filter(|_| !is_of_callee).map(Into::into),
+            detail: row.detail.map(Into::into),
+        })
+    }
+
+    fn plain(row: EventRow, record: &CallRecord, eyes: Eyes<'_>) -> Self {
         let party = row.party.and_then(|id| record.parties.iter().find(|one| one.party == id));
         // Devices that ring are the callee's, and no party yet.
         let ringing = row.device.as_ref().map(|_| &record.call.callee);

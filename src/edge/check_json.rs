@@ -14,6 +14,9 @@ pub struct Checked {
     pub relay: Vec<RelayWord>,
     /// What was tried, listener by listener.
     pub tried: Vec<TriedWord>,
+    /// Keys of issuers that are fetched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeysWord>,
     /// What `/ice` would hand out to somebody elsewhere, and what not.
     pub urls: Vec<UrlWord>,
     /// What would not work, a sentence each.
@@ -34,6 +37,18 @@ pub struct RelayWord {
     pub told_by: Option<String>,
     /// Why this address.
     pub why: String,
+}
+
+/// Keys of an issuer.
+#[derive(Debug, Serialize)]
+pub struct KeysWord {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// Where its keys are.
+    pub url: String,
+    /// How many came; absent if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<usize>,
 }
 
 /// Two clients that found each other through the relay, or did not.

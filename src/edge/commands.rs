@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::HealthProbe;
 use super::api_keys::ApiKeys;
-use super::control_json::{Key, LogLine, Request, Response, Session};
+use super::control_json::{LogLine, Request, Response, Session};
 use super::diagnostics::Diagnosing;
 use super::ice::checked;
 use super::ice_urls::{UrlSources, Vantage};
@@ -22,15 +22,14 @@ use super::revoke::TellShards;
 use super::revoked::Revoked;
 use super::snapshot::Snapshot;
 use super::verification::Verifications;
-use crate::auth::api_key::{self, ApiKeyHash};
 use crate::auth::credential::issue;
 use crate::auth::identity::{TenantId, UserId};
-use crate::auth::secret::{Secret, hex, random_bytes};
+use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
 use crate::limits::diagnose::DASHBOARD_LINK_TTL;
 use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PAUSE};
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
-use crate::store::{Entry, IssuedBy, KeyRow, LogKind, LogQuery, SessionQuery, Store, StoreError};
+use crate::store::{Entry, IssuedBy, LogKind, LogQuery, SessionQuery, Store, StoreError};
 use crate::time::Now;
 use crate::turn::allocation::AllocationView;
 
@@ -108,7 +107,7 @@ impl Commands {
     #[must_use]
     pub fn execute(&self, now: Now, request: Request) -> Response {
         let done = match request {
-            Request::KeyAdd { name } => self.add_key(now, name),
+            Request::KeyAdd(wanted) => self.add_key(now, wanted),
             Request::KeyList {} => self.keys(),
             Request::KeyRevoke { key } => self.revoke_key(now, &key),
             Request::Sessions { user, all, limit } => self.sessions(user, all, rows(limit)),
@@ -145,54 +144,6 @@ impl Commands {
             Request::Dashboard {} => self.dashboard(now),
         };
         done.unwrap_or_else(Response::Error)
-    }
-
-    fn add_key(&self, now: Now, name: String) -> Result<Response, ErrorWord> {
-        if name.chars().any(char::is_control) {
-            return Err(wrong("name", "a key's name has no control characters"));
-        }
-        let no_entropy = |_| failed("internal", "the kernel gives no random bytes");
-        let key = api_key::generate().map_err(no_entropy)?;
-        let id = format!("k{}", hex(&random_bytes::<5>().map_err(no_entropy)?));
-        let hash = ApiKeyHash::of(key.expose());
-        self.store.add_key(KeyRow {
-            id: id.clone(),
-            name: name.clone(),
-            hash,
-            created_at_unix_ms: now.unix_ms,
-            revoked_at_unix_ms: None,
-        })?;
-        if let Some(daemon) = &self.daemon {
-            daemon.keys.insert(hash, &id).map_err(|full| failed("keys_full", full.to_string()))?;
-        }
-        Ok(Response::KeyAdded { id, name, key: key.expose().clone() })
-    }
-
-    fn keys(&self) -> Result<Response, ErrorWord> {
-        Ok(Response::Keys(self.store.keys()?.into_iter().map(Key::from).collect()))
-    }
-
-    /// The daemon refuses the key from here on even if the record cannot be written.
-    fn revoke_key(&self, now: Now, wanted: &str) -> Result<Response, ErrorWord> {
-        let hash = ApiKeyHash::of(wanted);
-        let keys = self.store.keys()?;
-        let active = || keys.iter().filter(|key| key.revoked_at_unix_ms.is_none());
-        let Some(key) = active()
-            .find(|key| key.id == wanted)
-            .or_else(|| active().find(|key| key.name == wanted || key.hash == hash))
-        else {
-            let why = failed("no_such_key", "no active key has this id, name or text");
-            return Err(ErrorWord { hint: Some("`turnbell key list` shows them".into()), ..why });
-        };
-        let in_memory = self.daemon.as_ref().is_some_and(|daemon| daemon.keys.remove(key.hash));
-        match self.store.revoke_key(&key.id, now) {
-            Ok(_) => Ok(Response::KeyRevoked { id: key.id.clone(), name: key.name.clone() }),
-            Err(why) if in_memory => Err(failed(
-                "not_recorded",
-                format!("refused from here on, but a restart would let it in again: {why}"),
-            )),
-            Err(why) => Err(why.into()),
-        }
     }
 
     fn sessions(

@@ -11,6 +11,7 @@ pub use super::control_rows::{LogLine, LogWord, Relayed, Session};
 use super::forget_json::ForgottenWord;
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
+use super::key_json::{Key, KeyOpens, KeyWanted};
 use super::operator_json::{ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded};
 use super::usage_json::UsageWord;
 use super::verification::VerifyAnswer;
@@ -21,10 +22,7 @@ use super::why::{Why, WhyWanted};
 #[serde(tag = "cmd", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Makes an API key.
-    KeyAdd {
-        /// What people call it.
-        name: String,
-    },
+    KeyAdd(KeyWanted),
     /// Lists the keys, never their text.
     KeyList {},
     /// Ends a key.
@@ -187,6 +185,9 @@ pub enum Response {
         name: String,
         /// The key itself: shown here once and stored nowhere.
         key: String,
+        /// What it opens.
+        #[serde(flatten)]
+        opens: KeyOpens,
     },
     /// To `key_list`, oldest first.
     Keys(Vec<Key>),
@@ -291,18 +292,4 @@ pub struct RevokedUser {
     /// Until when; absent: until it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_at: Option<i64>,
-}
-
-/// An API key without its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// Its short name in the record.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// When it was made.
-    pub created_at: i64,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<i64>,
 }

@@ -1,14 +1,27 @@
 //! From rows and live allocations to what goes over the control socket.
 
-use super::control_json::{Key, LogLine, LogWord, Relayed, Session};
+use super::control_json::{LogLine, LogWord, Relayed, Session};
+use super::key_json::{Key, KeyOpens};
+use crate::auth::api_key::KeyGrant;
 use crate::store::{KeyRow, LogEvent, LogRow, SessionRow};
 use crate::turn::allocation::AllocationView;
 use crate::turn::fact::Traffic;
 
 impl From<KeyRow> for Key {
     fn from(row: KeyRow) -> Self {
-        let KeyRow { id, name, hash: _, created_at_unix_ms, revoked_at_unix_ms } = row;
-        Self { id, name, created_at: created_at_unix_ms, revoked_at: revoked_at_unix_ms }
+        let KeyRow { id, name, hash: _, grant, created_at_unix_ms, revoked_at_unix_ms } = row;
+        let opens = (&grant).into();
+        Self { id, name, opens, created_at: created_at_unix_ms, revoked_at: revoked_at_unix_ms }
+    }
+}
+
+impl From<&KeyGrant> for KeyOpens {
+    fn from(grant: &KeyGrant) -> Self {
+        Self {
+            scopes: grant.scopes.iter().map(|scope| scope.code().to_owned()).collect(),
+            tenant: grant.tenant.as_ref().map(ToString::to_string),
+            origins: grant.origins.iter().map(|origin| origin.to_string()).collect(),
+        }
     }
 }
 

@@ -14,7 +14,8 @@ pub(crate) fn layer(edge: Arc<Edge>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |_, request| {
             let origin = claimed(&request.headers);
-            matches!(origin, Claimed::One(origin) if is_allowed(&edge.options.read(), origin))
+            matches!(origin, Claimed::One(origin)
+                if is_allowed(&edge.options.read(), origin) || edge.keys.name_origin(origin))
         }))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])

@@ -163,6 +163,18 @@ impl ApiError {
         error
     }
 
+    /// 503, a token that cannot be judged before its issuer can be reached.
+    pub(crate) fn no_keys_yet() -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "issuer_unavailable",
+            "the keys of this token's issuer cannot be fetched at the moment",
+        );
+        error.hint = Some("`turnbell status` says why; try again in a while");
+        error.header = Some(Header::RetryAfter(RETRY_AFTER_S));
+        error
+    }
+
     /// 403, somebody who may not do that.
     pub(crate) fn forbidden(message: &'static str, hint: &'static str) -> Self {
         let mut error = Self::new(StatusCode::FORBIDDEN, "forbidden", message);
@@ -251,6 +263,18 @@ impl ApiError {
             }
         };
         Self::new(status, refusal.code.code(), refusal.message.to_string())
+    }
+
+    /// What a command over HTTP came to.
+    pub(crate) fn of_command(word: ErrorWord) -> Self {
+        let (status, code) = match &*word.code {
+            "bad_request" => (StatusCode::BAD_REQUEST, "bad_request"),
+            "revocations_full" => (StatusCode::TOO_MANY_REQUESTS, "revocations_full"),
+            "not_recorded" => (StatusCode::SERVICE_UNAVAILABLE, "not_recorded"),
+            "no_answer" => (StatusCode::SERVICE_UNAVAILABLE, "no_answer"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::StoreUnavailable.code()),
+        };
+        Self::new(status, code, word.message)
     }
 
     fn closing(mut self) -> Self {

@@ -20,6 +20,7 @@ use super::forget_json::ForgottenWord;
 use super::json::ErrorWord;
 use super::revoke::Told;
 use super::usage::{known, no_such_tenant};
+use crate::auth::api_key::KeyScope;
 use crate::auth::credential::turn_user;
 use crate::auth::identity::{TenantId, UserId};
 use crate::limits::RECORD_ORDER_TIMEOUT;
@@ -34,13 +35,19 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     let commands = edge.commands().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Admin).await?;
     let asked = pairs(&parts)?.into_iter().find(|(name, _)| name == "tenant");
     let tenant = match (&viewer, asked) {
         (Viewer::Everything, None) => TenantId::default_tenant(),
         // One that is no longer in the config may still be on record.
         (Viewer::Everything, Some((_, tenant))) => {
             known(&edge, &tenant).or_else(|_| TenantId::new(&tenant).ok_or_else(no_such_tenant))?
+        }
+        (Viewer::Keyed(own), asked) => {
+            if asked.is_some_and(|(_, tenant)| tenant != own.as_str()) {
+                return Err(no_such_tenant());
+            }
+            own.clone()
         }
         (Viewer::Tenant(own), asked) => {
             if asked.is_some_and(|(_, tenant)| tenant != own.tenant.as_str()) {

@@ -12,13 +12,15 @@ use hyper::{Request, StatusCode};
 
 use super::Edge;
 use super::json::{HealthWord, ReadyWord};
+use crate::auth::api_key::KeyScope;
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
     let health = edge.health();
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (parts, _) = request.into_parts();
     // A bad key is not worth an error here: a load balancer wants the word.
-    let mut response = if edge.identify(&edge.options.read(), &parts).is_ok() {
+    let who = edge.identify(&edge.options.read(), &parts);
+    let mut response = if who.and_then(|who| who.may_for_all(KeyScope::Log)).is_ok() {
         (status, Json(health)).into_response()
     } else {
         (status, Json(HealthWord { ok: health.ok, draining: health.draining })).into_response()

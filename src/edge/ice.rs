@@ -24,8 +24,9 @@ use super::exact::Object;
 use super::forwarded::HttpClient;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
+use crate::auth::api_key::KeyScope;
 use crate::auth::credential::{Issued, User, UserError, issue};
-use crate::auth::identity::Identity;
+use crate::auth::identity::{Identity, TenantId};
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
 use crate::limits::{HTTP_BODY_BYTES_MAX, TTL_MAX, TTL_MIN};
@@ -112,7 +113,7 @@ pub(crate) async fn get(
     let now = Now::read();
     let (parts, _) = request.into_parts();
     let options = edge.options.read();
-    let access = edge.admit(now, &options, &parts)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Ice).await?;
     answer(&edge, &options.ice, now, &parts, access, from_query(&parts)?)
 }
 
@@ -123,7 +124,7 @@ pub(crate) async fn post(
     let now = Now::read();
     let (parts, body) = request.into_parts();
     let options = edge.options.read();
-    let access = edge.admit(now, &options, &parts)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Ice).await?;
     let request = from_body(&parts.headers, body).await?;
     answer(&edge, &options.ice, now, &parts, access, request)
 }
@@ -144,13 +145,20 @@ fn answer(
         Access::Token(_) => edge.vantage(parts),
     };
     let (user, ttl_s) = match &access {
-        Access::Key { .. } | Access::Local => checked(request, options.ttl_default)?,
+        Access::Key { .. } | Access::Local => {
+            let (user, ttl_s) = checked(request, options.ttl_default)?;
+            // Who has a tenant bears its name, whoever asks for him.
+            (access.key_tenant().map_or_else(|| user.clone(), |tenant| user.within(tenant)), ttl_s)
+        }
         Access::Token(identity) => of_token(now, identity, request, options.ttl_default)?,
     };
     let client = parts.extensions.get::<HttpClient>().and_then(HttpClient::known);
     let has_turn = match &access {
-        Access::Key { .. } | Access::Local => true,
-        Access::Token(identity) => edge.may_relay(identity)?,
+        Access::Key { .. } | Access::Local => match access.key_tenant() {
+            Some(tenant) => edge.may_relay(tenant)?,
+            None => true,
+        },
+        Access::Token(identity) => edge.may_relay(&identity.tenant)?,
     };
     let wanted = Wanted { user: &user, ttl_s, vantage, has_turn };
     let config = edge.ice_config(now, wanted, access, client).ok_or_else(ApiError::draining)?;
@@ -172,16 +180,16 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Edge {
-    /// Whether his tenant hands out TURN servers.
+    /// Whether a tenant hands out TURN servers.
     ///
     /// # Errors
     /// 403 if nobody of it is let in.
-    fn may_relay(&self, who: &Identity) -> Result<bool, ApiError> {
+    fn may_relay(&self, tenant: &TenantId) -> Result<bool, ApiError> {
         let options = self.options();
-        match options.identity.tenants.options_by_tenant.get(&who.tenant) {
+        match options.identity.tenants.options_by_tenant.get(tenant) {
             Some(tenant) if !tenant.is_suspended => Ok(tenant.turn_enabled),
             Some(_) | None => Err(ApiError::forbidden(
-                "the tenant of this token is unknown here or suspended",
+                "the tenant of this token or key is unknown here or suspended",
                 "[tenant.<id>] in the config of the daemon says who is let in",
             )),
         }

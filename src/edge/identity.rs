@@ -2,6 +2,8 @@
 //! before it has one.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Edge;
 use super::error::ApiError;
 use super::ice;
-use super::invites::InviteBase;
+use super::invites::{self, InviteBase};
 use super::revoked::Revoked;
 use crate::auth::identity::{Identity, Role, TenantId, UserId};
 use crate::auth::own_token::OwnKey;
@@ -25,15 +27,25 @@ use crate::call::options::{TenantOptions, Tenants};
 use crate::limits::ws::{GUEST_NAME_BYTES_MAX, GUEST_TTL};
 use crate::time::Now;
 
+/// Has the keys of an issuer fetched because a token names one that is not there. `None`: nothing
+/// new would come at once.
+pub type FetchKeys = Arc<dyn Fn(&str) -> Option<Fetching> + Send + Sync>;
+/// Over when that is done or has failed; bounded in time, and in how many wait.
+pub type Fetching = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Whose tokens count.
 #[derive(Clone)]
 pub struct IdentityOptions {
     /// Our own tokens among them.
     pub issuers: Arc<Issuers>,
+    /// How keys come that are not there yet.
+    pub fetch_keys: FetchKeys,
     /// What we sign with.
     pub own: OwnKey,
     /// Who gets a token without having one.
     pub guests: Guests,
+    /// Whose page makes invites.
+    pub inviters: Inviters,
     /// All tenants there are.
     pub tenants: Arc<Tenants>,
     /// Users whose tokens do not count.
@@ -53,20 +65,54 @@ pub enum Guests {
     Nobody,
 }
 
+/// Whose page makes invites. An API key with the scope `calls` and commands always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inviters {
+    /// Owners, admins, and pages on this machine.
+    Local,
+    /// Agents and members as well, if an issuer vouches for them: no guests.
+    Members,
+    /// Everybody who has a token.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl Inviters {
+    /// Whether he may; `is_local`: his page is truly local.
+    #[must_use]
+    pub fn hold(self, who: &Identity, is_local: bool) -> bool {
+        let is_member = match who.role {
+            Role::Owner | Role::Admin | Role::Agent | Role::Member => true,
+            Role::PortalCustomer | Role::Visitor | Role::Service => false,
+        };
+        match self {
+            Self::Local => who.role.governs_calls() || is_local,
+            Self::Members => is_local || is_member && who.is_verified,
+            Self::Anyone => true,
+            Self::Nobody => false,
+        }
+    }
+}
+
 impl IdentityOptions {
     /// Nobody but who holds a token of a key that nobody knows: for tests of the rest.
-    #[must_use]
-    pub fn none() -> Self {
-        let own = OwnKey::new(&random_bytes::<32>().unwrap_or_default());
+    ///
+    /// # Errors
+    /// If there is no entropy: a key that can be guessed must never be.
+    pub fn none() -> Result<Self, getrandom::Error> {
+        let own = OwnKey::new(&random_bytes::<32>()?);
         let tenant = (TenantId::default_tenant(), TenantOptions::default());
-        Self {
+        Ok(Self {
             issuers: Arc::default(),
+            fetch_keys: Arc::new(|_| None),
             own,
             guests: Guests::Nobody,
+            inviters: Inviters::Local,
             tenants: Arc::new(Tenants { options_by_tenant: [tenant].into() }),
             revoked: Arc::default(),
             invite_base: InviteBase::default(),
-        }
+        })
     }
 
     /// Who bears this token.
@@ -84,9 +130,21 @@ impl IdentityOptions {
         TenantId::new(text).filter(|id| self.tenants.options_by_tenant.contains_key(id))
     }
 
-    pub(super) fn verify(&self, now: Now, token: &str) -> Result<Identity, ApiError> {
+    /// Waits for the key of this token, if it is to be had and not there.
+    pub(super) async fn keys_for(&self, token: &str) {
+        let fetching = self.issuers.lacking(token).and_then(|issuer| (self.fetch_keys)(issuer));
+        if let Some(fetching) = fetching {
+            fetching.await;
+        }
+    }
+
+    pub(super) async fn verify(&self, now: Now, token: &str) -> Result<Identity, ApiError> {
+        self.keys_for(token).await;
         self.bearer(now, token).map_err(|why| {
             tracing::debug!(%why, "a token does not count");
+            if why == TokenError::NoKeysYet {
+                return ApiError::no_keys_yet();
+            }
             ApiError::bad_token(why.is_expired())
         })
     }
@@ -167,6 +225,9 @@ struct PublicConfig {
     features: Features,
     /// Whether `POST /v1/guests` would let this page in.
     guests: bool,
+    /// Whether `POST /v1/invites` would let the bearer of the token that was sent along, or this page
+    /// without one, invite somebody.
+    invites: bool,
     /// Where the WebSocket is, from the page's own place.
     ws: &'static str,
     version: &'static str,
@@ -179,8 +240,12 @@ struct Features {
 }
 
 /// `GET /v1/config`: what a page may know before it has a token.
-pub(crate) async fn config(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
+pub(crate) async fn config(
+    State(edge): State<Arc<Edge>>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
+    let invites = invites::may_page(&edge, &parts).await?;
     let guests = match edge.options().identity.guests {
         Guests::Anyone => true,
         Guests::Local => edge.is_local(&parts),
@@ -190,12 +255,13 @@ pub(crate) async fn config(State(edge): State<Arc<Edge>>, request: Request<Body>
     let tenant = options.identity.tenants.options_by_tenant.get(&TenantId::default_tenant());
     let voice = edge.signaling().is_some() && tenant.is_some_and(|tenant| tenant.voice_enabled);
     let turn = tenant.is_some_and(|tenant| tenant.turn_enabled);
-    private(PublicConfig {
+    Ok(private(PublicConfig {
         features: Features { voice, turn },
         guests,
+        invites,
         ws: "v1/ws",
         version: env!("CARGO_PKG_VERSION"),
-    })
+    }))
 }
 
 pub(super) fn private(body: impl Serialize) -> Response {

@@ -6,19 +6,22 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use hyper::Request;
+use hyper::http::request::Parts;
 
 use super::Edge;
-use super::access::Access;
+use super::access::{self, Access};
 use super::error::ApiError;
 use super::ice;
 use super::identity::{IdentityOptions, guest, private};
 use super::invite_json::{InviteMade, InviteWanted, InviteWord, Redeem, Redeemed};
+use crate::auth::api_key::KeyScope;
 use crate::auth::identity::{Role, TenantId, UserId};
 use crate::auth::own_token::Invite;
 use crate::auth::secret::random_bytes;
 use crate::call::ulid::Ulid;
 use crate::limits::identity::{
-    INVITE_TTL_DEFAULT, INVITE_TTL_MAX, INVITE_TTL_MIN, INVITE_USES_DEFAULT, INVITE_USES_MAX,
+    INVITE_TTL_DEFAULT, INVITE_TTL_MAX, INVITE_TTL_MIN, INVITE_TTL_OF_MEMBERS_MAX,
+    INVITE_USES_DEFAULT, INVITE_USES_MAX, INVITE_USES_OF_MEMBERS_MAX,
 };
 use crate::store::{InviteRow, InviteUse, Store, StoreError};
 use crate::time::Now;
@@ -93,23 +96,68 @@ pub(crate) async fn post(
     let (parts, body) = request.into_parts();
     let store = edge.store().ok_or_else(ApiError::not_found)?.clone();
     let options = edge.options();
-    let access = edge.admit(now, &options, &parts)?;
+    let access = edge.admit(now, &options, &parts, KeyScope::Calls).await?;
     let mut wanted: InviteWanted =
         ice::json_body(&parts.headers, body, "`to`, `tenant`, `ttl_s`, `uses`").await?;
-    if let Access::Token(who) = &access {
-        let own = who.tenant.as_str();
-        let may = who.role.governs_calls() || edge.is_local(&parts);
-        if !may || wanted.tenant.as_deref().is_some_and(|tenant| tenant != own) {
+    let own = match &access {
+        Access::Token(who) => {
+            if !options.identity.inviters.hold(who, edge.is_local(&parts)) {
+                return Err(ApiError::forbidden(
+                    "this user may not invite anybody",
+                    "identity.invites in the config says who may; `turnbell invite` and API keys \
+                     of scope `calls` always do",
+                ));
+            }
+            if !who.role.governs_calls() {
+                check_modest(&wanted)?;
+            }
+            Some(&who.tenant)
+        }
+        Access::Key { .. } | Access::Local => access.key_tenant(),
+    };
+    if let Some(own) = own {
+        if wanted.tenant.as_deref().is_some_and(|tenant| tenant != own.as_str()) {
             return Err(ApiError::forbidden(
-                "this token may not invite anybody there",
-                "owners and admins invite into their own tenant; an API key into any",
+                "this is an invite into another tenant",
+                "owners, admins and members invite into their own; a key without --tenant into any",
             ));
         }
-        wanted.tenant = Some(own.to_owned());
+        wanted.tenant = Some(own.to_string());
     }
     let identity = options.identity.clone();
     let made = tokio::task::spawn_blocking(move || make(now, &store, &identity, wanted)).await;
     made.map_err(|_| ApiError::internal())?.map(private)
+}
+
+/// What members make without asking anybody is for a few people and for a few days.
+fn check_modest(wanted: &InviteWanted) -> Result<(), ApiError> {
+    let most = INVITE_TTL_OF_MEMBERS_MAX.as_secs();
+    if wanted.ttl_s.is_some_and(|ttl_s| ttl_s > most) {
+        let message = format!("members make invites for at most {most} seconds");
+        return Err(ApiError::field("ttl_s", message));
+    }
+    if wanted.uses.is_some_and(|uses| uses > INVITE_USES_OF_MEMBERS_MAX) {
+        let message = format!("members make invites for at most {INVITE_USES_OF_MEMBERS_MAX} uses");
+        return Err(ApiError::field("uses", message));
+    }
+    Ok(())
+}
+
+/// Whether a page may invite, for it to know before it tries.
+///
+/// # Errors
+/// 429.
+pub(super) async fn may_page(edge: &Edge, parts: &Parts) -> Result<bool, ApiError> {
+    let (now, options) = (Now::read(), edge.options());
+    let inviters = options.identity.inviters;
+    let Some(token) = access::presented_token(&parts.headers) else {
+        return Ok(edge.store().is_some() && edge.is_local(parts));
+    };
+    if !edge.page_may(now, parts) {
+        return Err(ApiError::too_many("this address asks for more than pages need"));
+    }
+    let who = options.identity.verify(now, token).await;
+    Ok(who.is_ok_and(|who| inviters.hold(&who, edge.is_local(parts))))
 }
 
 /// `POST /v1/invites/redeem`: whoever has the link becomes a guest of that tenant.

@@ -103,6 +103,9 @@ pub struct Health {
     /// Public addresses that are asked for; empty where `external_stun` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalHealth>,
+    /// Issuers whose keys are fetched; empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerHealth>,
     /// Proxies whose word is ignored; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxies: Option<ProxyHealth>,
@@ -138,6 +141,23 @@ pub struct QuotaWord {
     pub used: u64,
     /// What he may have.
     pub limit: u64,
+}
+
+/// Keys that are fetched from an issuer. Nothing else waits for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerHealth {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// Where its keys are.
+    pub url: String,
+    /// How many count.
+    pub keys: usize,
+    /// When they were fetched, Unix milliseconds; absent while they never came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<i64>,
+    /// Why they did not come the last time; absent if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Forwarding headers that came from addresses outside `http.trusted_proxies`.

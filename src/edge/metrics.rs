@@ -11,6 +11,7 @@ use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use super::error::ApiError;
 use super::verification::Verifications;
 use super::{Edge, MetricsFormat};
+use crate::auth::api_key::KeyScope;
 use crate::time::Now;
 
 pub(crate) async fn get(
@@ -20,7 +21,8 @@ pub(crate) async fn get(
     let (parts, _) = request.into_parts();
     let options = edge.options.read();
     edge.identify(&options, &parts)
-        .map_err(|refusal| edge.refused(Now::read(), &parts, refusal))?;
+        .map_err(|refusal| edge.refused(Now::read(), &parts, refusal))?
+        .may_for_all(KeyScope::Log)?;
     let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accepted.any(|list| list.contains("application/openmetrics-text"));
     let (format, content_type) = if open {

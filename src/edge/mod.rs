@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +17,8 @@ use crate::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_PAGES_PER_SOURCE_S, HTTP_REFUSALS_PER_SOURCE_S,
     HTTP_REQUEST_TIMEOUT, ICE_PER_KEY_S_DEFAULT,
 };
-use crate::policy::rate::TokenBucket;
-use crate::policy::shield::{Budgets, Shield, ShieldOptions};
+use crate::policy::shield::Shield;
 use crate::store::{AddressPrivacy, Store};
-use crate::time::Now;
 
 pub mod accept;
 pub mod access;
@@ -54,11 +51,14 @@ pub mod identity;
 pub mod invite_json;
 pub mod invites;
 pub mod json;
+mod key_commands;
+pub mod key_json;
 mod listen;
 mod metrics;
 mod open;
 mod opening;
 pub mod operator_json;
+mod pace;
 mod page;
 pub mod page_keys;
 mod proxy_header;
@@ -68,12 +68,14 @@ pub mod revoke;
 pub mod revoked;
 mod rewound;
 mod router;
+mod scopes;
 pub mod signaling;
 mod silent;
 pub mod snapshot;
 mod strict_head;
 mod usage;
 pub mod usage_json;
+mod users;
 pub mod verification;
 pub mod verify_json;
 pub mod verify_runs;
@@ -89,6 +91,7 @@ use ice::IceOptions;
 use identity::IdentityOptions;
 use json::Health;
 pub use listen::Handed;
+use pace::{Rate, per_source};
 use proxy_watch::ProxyWatch;
 use signaling::upgrade::Signaling;
 use snapshot::Snapshot;
@@ -132,11 +135,13 @@ pub struct Options {
 
 impl Options {
     /// The embedded default around `ice`: local requests need no key, no foreign origin.
-    #[must_use]
-    pub fn local(ice: IceOptions) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// As [`IdentityOptions::none`].
+    pub fn local(ice: IceOptions) -> Result<Self, getrandom::Error> {
+        Ok(Self {
             ice,
-            identity: IdentityOptions::none(),
+            identity: IdentityOptions::none()?,
             cors_origins: HashSet::new(),
             cors_local: true,
             local_without_key: true,
@@ -148,7 +153,7 @@ impl Options {
             connections_max: HTTP_CONNECTIONS_MAX,
             head_timeout: HTTP_HEAD_TIMEOUT,
             request_timeout: HTTP_REQUEST_TIMEOUT,
-        }
+        })
     }
 }
 
@@ -366,33 +371,6 @@ impl Edge {
     /// Answers by other options from the next request on; bounds of connections and times stay.
     pub fn replace(&self, options: Options) {
         self.options.replace(options);
-    }
-}
-
-/// So many answers a second for each source, ten seconds' worth at once.
-fn per_source(answers_per_source: u32) -> Mutex<Shield> {
-    Mutex::new(Shield::new(&ShieldOptions {
-        // TCP sources are not forged: there is no total to hold.
-        budgets: Budgets { answers_per_source, bits_total: u64::from(u32::MAX) },
-        seed: [(); 2].map(|()| RandomState::new().hash_one(0)),
-    }))
-}
-
-/// What one key, or all local requests together, may take: so much a second, twice as much at once.
-#[derive(Debug, Default)]
-struct Rate {
-    /// Made at the first request, and anew for another rate.
-    bucket: Option<(u32, TokenBucket)>,
-}
-
-impl Rate {
-    fn take(&mut self, now: Now, per_s: u32) -> bool {
-        let new = || (per_s, TokenBucket::new(per_s, per_s.saturating_mul(2)));
-        let (rate, bucket) = self.bucket.get_or_insert_with(new);
-        if *rate != per_s {
-            (*rate, *bucket) = new();
-        }
-        bucket.take(now.mono, 1)
     }
 }
 

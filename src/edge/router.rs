@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::signaling::upgrade;
 use super::{
     Edge, assets, call_notes, calls, cors, diagnostics, entrance, forget, health, ice, identity,
-    invites, metrics, page, usage, verification, verify_runs, why,
+    invites, metrics, page, usage, users, verification, verify_runs, why,
 };
 
 /// The whole tree, behind its entrance. Layers stand innermost first.
@@ -63,6 +63,7 @@ fn tree(edge: &Arc<Edge>) -> Router {
         .route("/api/ice-verify/runs/{id}/report", posting(post(verify_runs::report)))
         .route("/v1/usage", reading(get(usage::get)))
         .route("/v1/users/{id}", removing(delete(forget::delete)))
+        .route("/v1/users/{id}/revoke", posting(post(users::revoke)))
         .route("/v1/why", reading(get(why::get)))
         .route("/v1/ws", reading(get(upgrade::get)))
         .route("/diagnostics", reading(get(diagnostics::get)))

@@ -16,6 +16,7 @@ use super::control_json;
 use super::error::ApiError;
 use super::json::ErrorWord;
 use super::usage_json::UsageWord;
+use crate::auth::api_key::KeyScope;
 use crate::auth::identity::TenantId;
 use crate::limits::record::{CALLS_PAGE_MAX, USAGE_RANGE_DEFAULT, USAGE_RANGE_MAX};
 use crate::store::{UsageBy, UsageQuery};
@@ -31,7 +32,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
-    let viewer = Viewer::of(&edge, &parts)?;
+    let viewer = Viewer::of(&edge, &parts, KeyScope::Log).await?;
     let accepts = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let mut is_csv = accepts.is_some_and(|accept| accept.trim_start().starts_with("text/csv"));
     let [mut from, mut to, mut by, mut tenant] = [const { None }; 4];
@@ -58,6 +59,12 @@ pub(crate) async fn get(
     query.tenant = match (&viewer, tenant) {
         (Viewer::Everything, None) => None,
         (Viewer::Everything, Some(tenant)) => Some(known(&edge, &tenant)?),
+        (Viewer::Keyed(own), tenant) => {
+            if tenant.is_some_and(|tenant| tenant != own.as_str()) {
+                return Err(no_such_tenant());
+            }
+            Some(own.clone())
+        }
         (Viewer::Tenant(own), tenant)
             if tenant.as_deref().is_none_or(|t| t == own.tenant.as_str()) =>
         {

@@ -23,6 +23,7 @@ use super::ice::json_body;
 use super::page;
 use super::verify_json::{VerificationHealth, VerifyReport};
 use super::verify_runs::RunReport;
+use crate::auth::api_key::KeyScope;
 use crate::limits::probe::{
     VERIFY_ANSWER_PATIENCE, VERIFY_FRESH, VERIFY_PAUSE, VERIFY_VERDICTS_MAX,
 };
@@ -224,7 +225,7 @@ pub(crate) async fn post(
 
 async fn ask(edge: &Edge, parts: &Parts, pause: Duration) -> Result<Response, ApiError> {
     let now = Now::read();
-    edge.reader(now, parts)?;
+    edge.reader(now, parts, KeyScope::Admin).await?;
     let verifications = edge.verifications().ok_or_else(ApiError::not_found)?;
     verifications.start(now, pause);
     let answer = verifications.answer(VERIFY_ANSWER_PATIENCE).await;
@@ -244,7 +245,7 @@ pub(crate) async fn report(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let access = edge.reader(Now::read(), &parts)?;
+    let access = edge.reader(Now::read(), &parts, KeyScope::Ice).await?;
     // A request from here proves nothing about the outside, and a guest's word is not enough.
     if !matches!(access, Access::Key { .. }) {
         return Err(ApiError::forbidden(

@@ -31,6 +31,7 @@ use super::forwarded::HttpClient;
 use super::ice::{Wanted, json_body};
 use super::json::IceConfig;
 use super::watching::{CannotWatch, Sight};
+use crate::auth::api_key::KeyScope;
 use crate::auth::page_run;
 use crate::auth::secret::{hex, random_bytes};
 use crate::limits::ANSWER_PATIENCE;
@@ -124,7 +125,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, _) = request.into_parts();
-    let access = edge.reader(now, &parts)?;
+    let access = edge.reader(now, &parts, KeyScope::Admin).await?;
     if !edge.page_may(now, &parts) {
         return Err(ApiError::too_many("this address verifies more often than pages need"));
     }
@@ -169,7 +170,7 @@ pub(crate) async fn addresses(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts)?;
+    edge.reader(now, &parts, KeyScope::Admin).await?;
     let told: Addresses = json_body(&parts.headers, body, "`addresses` (a list)").await?;
     if told.addresses.len() > WATCH_ADDRESSES_MAX {
         let most = format!("at most {WATCH_ADDRESSES_MAX} addresses");
@@ -189,7 +190,7 @@ pub(crate) async fn get(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let now = Now::read();
-    edge.reader(now, &request.into_parts().0)?;
+    edge.reader(now, &request.into_parts().0, KeyScope::Admin).await?;
     let run = edge.runs().get(now, &id)?;
     let sight = sight(&edge, now, run.watch).await?;
     Ok(private(StatusCode::OK, lines::told(&sight)))
@@ -203,7 +204,7 @@ pub(crate) async fn report(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts)?;
+    edge.reader(now, &parts, KeyScope::Admin).await?;
     let told: body::PageReport = json_body(&parts.headers, body, "`urls` (a list)").await?;
     let run = edge.runs().get(now, &id)?;
     let sight = sight(&edge, now, run.watch).await?;

@@ -14,7 +14,7 @@ pub const CALLS_PER_TENANT_DEFAULT: usize = 100;
 /// Invites of one user a minute; the next is `rate_limited`.
 pub const INVITES_PER_MINUTE_DEFAULT: u32 = 10;
 /// Unanswered invites from one user to another within [`UNANSWERED_WINDOW`]; the next is
-/// `quota_exceeded`.
+/// `rate_limited`.
 pub const UNANSWERED_INVITES_DEFAULT: usize = 3;
 /// Fresh ICE configs: 80 % of an hour.
 pub const ICE_REFRESH_DEFAULT: Duration = Duration::from_secs(2880);
@@ -90,6 +90,19 @@ pub const PRESENCE_DIFF_INTERVAL: Duration = Duration::from_secs(1);
 pub const PRESENCE_OFFLINE_AFTER: Duration = Duration::from_secs(5);
 /// Users remembered after they left, so that leaving resets no rate; one more and none is.
 pub const USERS_REMEMBERED_MAX: usize = 65_536;
+
+// Who has blocked whom.
+
+/// Users that one may block; one more is `quota_exceeded`.
+pub const BLOCKS_PER_USER_MAX: usize = 200;
+/// Blocks of everybody; one more is `quota_exceeded`.
+pub const BLOCKS_MAX: usize = 100_000;
+/// Blocks of guests among them, which end with their tokens; one more is `quota_exceeded`.
+pub const BLOCKS_OF_GUESTS_MAX: usize = 10_000;
+/// A blocked caller hears it ring after this at the earliest, as if a device had said so.
+pub const BLOCKED_RING_MIN: Duration = Duration::from_millis(80);
+/// And at the latest.
+pub const BLOCKED_RING_MAX: Duration = Duration::from_millis(400);
 
 // Calls.
 
@@ -181,6 +194,9 @@ pub const ONE_WAY_AFTER: Duration = Duration::from_secs(5);
 /// How long a side counts as speaking after it said so.
 pub const LEVEL_FRESH: Duration = Duration::from_secs(15);
 
+const _: () = assert!(BLOCKED_RING_MIN.as_millis() < BLOCKED_RING_MAX.as_millis());
+const _: () = assert!(BLOCKED_RING_MAX.as_millis() < ROUTE_TIMEOUT.as_millis());
+const _: () = assert!(BLOCKS_OF_GUESTS_MAX < BLOCKS_MAX);
 const _: () = assert!(OUTBOX_COALESCE_PERCENT < 100);
 const _: () = assert!(IN_FLIGHT_MESSAGES_MAX < OUTBOX_MESSAGES_MAX);
 const _: () = assert!(IN_FLIGHT_BYTES_MAX < OUTBOX_BYTES_MAX);

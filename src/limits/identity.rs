@@ -31,7 +31,15 @@ pub const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 86_400);
 pub const INVITE_USES_DEFAULT: u32 = 2;
 /// Most uses that can be asked for.
 pub const INVITE_USES_MAX: u32 = 10_000;
+/// The same for who does not govern his tenant.
+pub const INVITE_USES_OF_MEMBERS_MAX: u32 = 10;
+/// Longest life of an invite that he can ask for.
+pub const INVITE_TTL_OF_MEMBERS_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// How long the daemon waits at its end for clients to hear that it goes.
 pub const GOODBYE_PATIENCE: Duration = Duration::from_secs(3);
 /// Clients that are sent away come back at a time within this one, each at another.
 pub const DRAIN_SPREAD: Duration = Duration::from_secs(10);
+/// Origins of one API key.
+pub const KEY_ORIGINS_MAX: usize = 16;
+/// Longest of them, bytes.
+pub const KEY_ORIGIN_BYTES_MAX: usize = 300;

@@ -39,6 +39,8 @@ pub struct Reading {
     pub ports: Ports,
     /// The record.
     pub record: StoreHealth,
+    /// Keys that are fetched, by issuer.
+    pub issuers: Vec<IssuerKeys>,
     /// The last verification of each vantage.
     pub verified: Vec<Verified>,
     /// This process.
@@ -66,6 +68,17 @@ pub struct Verified {
     pub severity: u64,
     /// When, Unix seconds.
     pub at_unix_s: u64,
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerKeys {
+    /// Its name in the config.
+    pub issuer: String,
+    /// How many count.
+    pub keys: u64,
+    /// Whether the last fetch brought them.
+    pub is_well: bool,
 }
 
 /// Relay ports by their use.
@@ -157,6 +170,7 @@ impl Collector for Reading {
         to.machine(self)?;
         to.calls(&self.calls)?;
         to.record(&self.record)?;
+        to.issuers(&self.issuers)?;
         let of = |value: fn(&Verified) -> u64| {
             self.verified.iter().map(|v| (v.vantage, value(v))).collect::<Vec<_>>()
         };
@@ -253,6 +267,20 @@ impl Page<'_> {
         self.gauge("turnbell_record_queued_entries", "Entries on their way", record.queued)?;
         let help = "Size of the database and its write-ahead log";
         self.gauge("turnbell_record_size_bytes", help, record.file_bytes)
+    }
+
+    /// Few, and named by the operator: no user chooses a label.
+    fn issuers(&mut self, issuers: &[IssuerKeys]) -> fmt::Result {
+        if issuers.is_empty() {
+            return Ok(());
+        }
+        let of = |value: fn(&IssuerKeys) -> u64| {
+            issuers.iter().map(|one| (one.issuer.as_str(), value(one))).collect::<Vec<_>>()
+        };
+        let help = "Keys fetched from an issuer that verify its tokens";
+        self.gauges("turnbell_issuer_keys", help, "issuer", &of(|one| one.keys))?;
+        let help = "Whether the last fetch of an issuer's keys brought them";
+        self.gauges("turnbell_issuer_keys_ok", help, "issuer", &of(|one| one.is_well.into()))
     }
 
     fn process(&mut self, process: &Process) -> fmt::Result {

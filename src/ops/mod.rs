@@ -2,6 +2,7 @@
 
 pub mod call_counts;
 pub mod external;
+pub mod fetch;
 pub mod interfaces;
 pub mod kernel;
 pub mod links;

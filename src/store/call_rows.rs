@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, params};
 
+use super::blocks;
 use super::rows::signed;
-use crate::call::rows::{CallRow, EventRow, FeedbackRow, PartyRow, QualityRow, Row};
+use crate::call::rows::{BlockRow, CallRow, EventRow, FeedbackRow, PartyRow, QualityRow, Row};
 use crate::call::ulid::CallId;
 
 /// What people write on a call (`amend.rs`) is left as it is: they may have since the invite.
@@ -53,6 +54,8 @@ pub(super) fn store(connection: &Connection, row: &Row) -> rusqlite::Result<bool
         Row::Event(row) => event(connection, row),
         Row::Quality(row) => quality(connection, row),
         Row::Feedback(row) => feedback(connection, row),
+        Row::Block(row) => blocks::add(connection, row),
+        Row::Unblock(row) => blocks::remove(connection, row),
         Row::Heartbeat { at_unix_ms, calls } => heartbeat(connection, *at_unix_ms, calls),
     }
 }
@@ -80,6 +83,7 @@ pub(super) fn bytes(row: &Row) -> usize {
         Row::Event(row) => size_of::<EventRow>() + text(&row.device) + text(&row.detail),
         Row::Quality(row) => size_of::<QualityRow>() + text(&row.sample.codec),
         Row::Feedback(row) => size_of::<FeedbackRow>() + row.issue.len(),
+        Row::Block(_) | Row::Unblock(_) => size_of::<BlockRow>(),
         Row::Heartbeat { calls, .. } => size_of_val(calls.as_slice()),
     }
 }

@@ -46,6 +46,8 @@ pub struct CallRecord {
     pub parties: Vec<PartyRow>,
     /// What its allocations relayed, both ways; `None` while one of them is on.
     pub relay_bytes: Option<u64>,
+    /// The callee had blocked the caller.
+    pub is_blocked: bool,
 }
 
 pub(super) const CALL: &str =
@@ -63,6 +65,9 @@ const RELAYED: &str = "SELECT count(*), count(ended_at_ms),
     CAST(total(bytes_to_peers) + total(bytes_to_client) AS INTEGER) FROM allocations
     WHERE session IN (SELECT session FROM call_parties WHERE call = ?1 AND session IS NOT NULL)
     AND started_at_ms <= ?3 AND (ended_at_ms IS NULL OR ended_at_ms >= ?2)";
+
+const BLOCKED: &str =
+    "SELECT EXISTS (SELECT 1 FROM call_events WHERE call = ?1 AND kind = 'blocked')";
 
 pub(super) fn list(
     connection: &Connection,
@@ -164,7 +169,9 @@ fn record(connection: &Connection, call: CallRow) -> rusqlite::Result<CallRecord
             if all == ended { count(row, 2) } else { Ok(None) }
         },
     )?;
-    Ok(CallRecord { call, parties, relay_bytes })
+    let is_blocked =
+        connection.prepare_cached(BLOCKED)?.query_row([call.call.to_string()], |row| row.get(0))?;
+    Ok(CallRecord { call, parties, relay_bytes, is_blocked })
 }
 
 fn parties(connection: &Connection, call: CallId) -> rusqlite::Result<Vec<PartyRow>> {
@@ -242,7 +249,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     Ok(value.map(|value| u64::try_from(value).unwrap_or(0)))
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     row: &Row<'_>,
     column: usize,
     read: impl FnOnce(&str) -> Option<T>,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::verifications::VerificationRow;
-use crate::auth::api_key::ApiKeyHash;
+use crate::auth::api_key::{ApiKeyHash, KeyGrant};
 use crate::call::rows::Row;
 use crate::turn::fact::Fact;
 
@@ -102,6 +102,8 @@ pub struct KeyRow {
     pub name: String,
     /// SHA-256 of the key's text.
     pub hash: ApiKeyHash,
+    /// What it opens.
+    pub grant: KeyGrant,
     /// Milliseconds since 1970.
     pub created_at_unix_ms: i64,
     /// Milliseconds since 1970; `None` while the key opens doors.

@@ -63,18 +63,20 @@ enum Place {
     AuthFailures,
     Feedback,
     Invites,
+    Blocks,
     Revocations,
 }
 
 impl Place {
     /// Calls first: what hangs on them is found by them.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Calls,
         Self::Allocations,
         Self::Credentials,
         Self::AuthFailures,
         Self::Feedback,
         Self::Invites,
+        Self::Blocks,
         Self::Revocations,
     ];
 
@@ -86,6 +88,7 @@ impl Place {
             Self::AuthFailures => "auth_failures",
             Self::Feedback => "call_feedback",
             Self::Invites => "invites",
+            Self::Blocks => "user_blocks",
             Self::Revocations => "revocations",
         }
     }
@@ -94,7 +97,11 @@ impl Place {
         match self {
             // The other side's history, and what was relayed.
             Self::Calls | Self::Allocations => "anonymised",
-            Self::Credentials | Self::AuthFailures | Self::Feedback | Self::Invites => "deleted",
+            Self::Credentials
+            | Self::AuthFailures
+            | Self::Feedback
+            | Self::Invites
+            | Self::Blocks => "deleted",
             // Forgetting somebody must not let him in again; it goes by itself when its time is over.
             Self::Revocations => "kept",
         }
@@ -110,6 +117,7 @@ impl Place {
             }
             Self::Feedback => "tenant = ?1 AND user = ?2 AND ?3 = ?3 AND ?4 IS ?4",
             Self::Invites => "tenant = ?1 AND callee = ?2 AND ?3 = ?3 AND ?4 IS ?4",
+            Self::Blocks => "tenant = ?1 AND ?2 IN (user, blocked) AND ?3 = ?3 AND ?4 IS ?4",
         }
     }
 }
@@ -133,6 +141,7 @@ impl Store {
                     | Place::AuthFailures
                     | Place::Feedback
                     | Place::Invites
+                    | Place::Blocks
                     | Place::Revocations => place.table(),
                 };
                 let sql = ["SELECT count(*) FROM ", from, " WHERE ", place.whose()].concat();
@@ -224,7 +233,11 @@ fn step(database: &mut Database, who: &Person, place: Place) -> Result<u64, Stor
             let sql = ["SELECT count(*) FROM revocations WHERE ", place.whose()].concat();
             connection.query_row(&sql, names(who), |row| row.get::<_, i64>(0))
         }
-        Place::Credentials | Place::AuthFailures | Place::Feedback | Place::Invites => {
+        Place::Credentials
+        | Place::AuthFailures
+        | Place::Feedback
+        | Place::Invites
+        | Place::Blocks => {
             let (table, whose) = (place.table(), place.whose());
             let sql = format!(
                 "DELETE FROM {table} WHERE rowid IN

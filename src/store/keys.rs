@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::database::Database;
 use super::entry::KeyRow;
 use super::error::StoreError;
-use crate::auth::api_key::ApiKeyHash;
+use crate::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
+use crate::auth::identity::TenantId;
 use crate::limits::{API_KEYS_MAX, TEXT_BYTES_MAX};
 use crate::time::Now;
 
@@ -64,17 +65,29 @@ pub(super) fn revoke(
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeyRow>> {
     connection
         .prepare(
-            "SELECT id, name, hash, created_at_ms, revoked_at_ms FROM api_keys ORDER BY rowid",
+            "SELECT id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins
+             FROM api_keys ORDER BY rowid",
         )?
         .query_map([], from_row)?
         .collect()
 }
 
 pub(super) fn insert(connection: &Connection, key: &KeyRow) -> rusqlite::Result<()> {
+    let scopes: Vec<&str> = key.grant.scopes.iter().map(|scope| scope.code()).collect();
     connection.execute(
-        "INSERT INTO api_keys (id, name, hash, created_at_ms, revoked_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![key.id, key.name, key.hash.0, key.created_at_unix_ms, key.revoked_at_unix_ms],
+        "INSERT INTO api_keys
+            (id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            key.id,
+            key.name,
+            key.hash.0,
+            key.created_at_unix_ms,
+            key.revoked_at_unix_ms,
+            scopes.join(" "),
+            key.grant.tenant.as_ref().map(TenantId::as_str),
+            key.grant.origins.join(" "),
+        ],
     )?;
     Ok(())
 }
@@ -86,6 +99,19 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         hash: ApiKeyHash(row.get(2)?),
         created_at_unix_ms: row.get(3)?,
         revoked_at_unix_ms: row.get(4)?,
+        grant: grant(row)?,
+    })
+}
+
+/// What cannot be read opens nothing.
+fn grant(row: &Row<'_>) -> rusqlite::Result<KeyGrant> {
+    let scopes = row.get_ref(5)?.as_str()?.split(' ').filter_map(KeyScope::from_code);
+    let tenant = row.get_ref(6)?.as_str_or_null()?;
+    let read = tenant.map(TenantId::new);
+    Ok(KeyGrant {
+        scopes: if read == Some(None) { Vec::new() } else { scopes.collect() },
+        tenant: read.flatten(),
+        origins: row.get_ref(7)?.as_str()?.split_whitespace().map(Into::into).collect(),
     })
 }
 

@@ -6,6 +6,7 @@
 mod acknowledge;
 mod amend;
 mod batch;
+mod blocks;
 mod call_rows;
 mod calls;
 mod copy;
@@ -57,7 +58,7 @@ use database::Purpose;
 use queue::{Order, Queue};
 use writer::Writer;
 
-use crate::call::rows::{EventRow, Row, UnfinishedCall};
+use crate::call::rows::{BlockRow, EventRow, Row, UnfinishedCall};
 use crate::call::ulid::CallId;
 use crate::limits::{RECORD_CLOSE_TIMEOUT, RECORD_ORDER_TIMEOUT};
 use crate::time::Now;
@@ -336,6 +337,14 @@ impl Store {
     /// What the disk says.
     pub fn figures(&self, since_unix_ms: i64) -> Result<Figures, StoreError> {
         self.query(|connection| figures::read(connection, since_unix_ms))
+    }
+
+    /// Who has blocked whom, oldest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn blocks(&self, now: Now) -> Result<Vec<BlockRow>, StoreError> {
+        self.query(|connection| blocks::list(connection, now))
     }
 
     fn query<T>(

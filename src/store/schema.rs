@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -238,6 +238,21 @@ CREATE TABLE verifications (
 ) STRICT;
 CREATE INDEX verifications_at ON verifications (at_ms);
 CREATE INDEX verifications_vantage ON verifications (vantage, at_ms);
+",
+    "
+-- Separated by blanks. Keys that were made before opened /ice.
+ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT 'ice';
+ALTER TABLE api_keys ADD COLUMN tenant TEXT;                    -- NULL: all of them
+ALTER TABLE api_keys ADD COLUMN origins TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE user_blocks (
+    tenant TEXT NOT NULL,
+    user TEXT NOT NULL,                 -- who does not want to be called
+    blocked TEXT NOT NULL,              -- by whom
+    at_ms INTEGER NOT NULL,
+    until_ms INTEGER,                   -- of a guest: the end of his token
+    PRIMARY KEY (tenant, user, blocked)
+) STRICT;
 ",
     "
 ALTER TABLE calls ADD COLUMN recording_url TEXT;

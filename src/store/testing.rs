@@ -11,7 +11,7 @@ use super::entry::{Entry, IssuedBy, KeyRow};
 use super::privacy::AddressPrivacy;
 use super::rows::{Context, FailureMinute, Written, write};
 use super::{Options, keys, run};
-use crate::auth::api_key::ApiKeyHash;
+use crate::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use crate::auth::credential::AuthFailure;
 use crate::time::Now;
 use crate::turn::fact::{AllocationNumber, EndReason, Fact, Traffic, Transport};
@@ -97,6 +97,7 @@ pub(super) fn key(name: &str) -> KeyRow {
         id: format!("id-{name}"),
         name: name.into(),
         hash: ApiKeyHash::of(name),
+        grant: KeyGrant::of(KeyScope::Ice),
         created_at_unix_ms: 0,
         revoked_at_unix_ms: None,
     }

@@ -154,7 +154,9 @@ impl Actor {
                 self.silenced.remove(&call);
                 Learnt::Nothing
             }
-            (Reply::Done | Reply::Pong(_) | Reply::Signaled { .. }, _) => Learnt::Nothing,
+            (Reply::Done | Reply::Pong(_) | Reply::Signaled { .. } | Reply::Blocked(_), _) => {
+                Learnt::Nothing
+            }
         }
     }
 

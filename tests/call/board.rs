@@ -321,6 +321,8 @@ impl Board {
         lost.for_each(|socket| socket.closed = Some(CloseCode::Draining));
         self.switchboard = Switchboard::new(Options { tenants: Arc::clone(&self.tenants), seed });
         let found = self.record.unfinished();
+        let blocks = self.record.blocks.values().cloned().collect();
+        self.command(Command::LoadBlocks(blocks)).unwrap();
         self.command(Command::Restore(found.clone())).unwrap();
         found
     }

@@ -243,11 +243,11 @@ fn three_unanswered_calls_in_ten_minutes_are_enough() {
         board.wait_s(60);
     }
     let refusal = board.ask(&alice, invite("bob")).unwrap_err();
-    assert_eq!(refusal.code, ErrorCode::QuotaExceeded);
+    assert_eq!(refusal.code, ErrorCode::RateLimited);
     assert_eq!(refusal.retry_after, Some(Duration::from_secs(600 - 180)));
     for _ in 0..3 {
         board.wait_s(6);
-        assert_eq!(board.may_not(&alice, invite("bob")), ErrorCode::QuotaExceeded);
+        assert_eq!(board.may_not(&alice, invite("bob")), ErrorCode::RateLimited);
     }
     assert_eq!(board.socket(&alice).closed, None, "trying again is no flood");
     let other = calls(&mut board, &alice, "carol");

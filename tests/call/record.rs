@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use turnbell::auth::identity::{TenantId, UserId};
 use turnbell::call::media::PartyId;
-use turnbell::call::rows::{CallRow, EventRow, PartyRow, QualityRow, Row, UnfinishedCall};
+use turnbell::call::rows::{
+    BlockRow, CallRow, EventRow, PartyRow, QualityRow, Row, TimelineKind, UnfinishedCall,
+};
 use turnbell::call::state::CallStatus;
 use turnbell::call::ulid::CallId;
 
@@ -19,6 +22,10 @@ pub(crate) struct Record {
     pub(crate) quality: Vec<QualityRow>,
     pub(crate) heartbeats: Vec<(i64, Vec<CallId>)>,
     pub(crate) feedback: usize,
+    /// By tenant, who has blocked, whom.
+    pub(crate) blocks: BTreeMap<(TenantId, UserId, UserId), BlockRow>,
+    /// Calls of somebody who is blocked.
+    pub(crate) silent: BTreeSet<CallId>,
 }
 
 impl Record {
@@ -47,7 +54,19 @@ impl Record {
                 let was_there = before.is_none_or(|row| row.left_at.is_none());
                 assert!(was_there || has_left, "who left has left");
             }
-            Row::Event(row) => self.events.push(*row),
+            Row::Event(row) => {
+                if row.kind == TimelineKind::Blocked {
+                    self.silent.insert(row.call);
+                }
+                self.events.push(*row);
+            }
+            Row::Block(row) => {
+                let key = (row.tenant.clone(), row.user.clone(), row.blocked.clone());
+                self.blocks.insert(key, *row);
+            }
+            Row::Unblock(row) => {
+                self.blocks.remove(&(row.tenant, row.user, row.blocked));
+            }
             Row::Quality(row) => self.quality.push(*row),
             Row::Feedback(_) => self.feedback += 1,
             Row::Heartbeat { at_unix_ms, calls } => self.heartbeats.push((at_unix_ms, calls)),

@@ -107,6 +107,7 @@ impl World {
             self.check();
         }
         self.told.calls = self.board.record.calls.len();
+        self.told.silent = self.board.record.silent.len();
         for row in self.board.record.calls.values() {
             let status = row.status.code().to_owned();
             *self.told.outcomes.entry(status).or_default() += 1;
@@ -318,11 +319,20 @@ impl World {
                 let is_unanswered = row.status != CallStatus::Answered;
                 let is_mine = row.callee == identity.user && row.tenant == identity.tenant;
                 if is_unanswered && is_mine {
-                    assert!(actor.is_rung(row.call), "{} does not ring", identity.user);
+                    let is_silent = self.board.record.silent.contains(call);
+                    assert_ne!(actor.is_rung(row.call), is_silent, "{} rings", identity.user);
                 }
             }
         }
         self.check_restored();
+        let record = &self.board.record;
+        for row in record.live.iter().map(|call| &record.calls[call]) {
+            let pair = (row.tenant.clone(), row.callee.clone(), row.caller.clone());
+            let is_unanswered = row.status != CallStatus::Answered;
+            if is_unanswered && record.blocks.contains_key(&pair) {
+                assert!(record.silent.contains(&row.call), "{} is blocked", row.caller);
+            }
+        }
         let live = self.board.record.live.len();
         assert_eq!(live, self.board.switchboard.call_count(), "the record knows every call");
     }

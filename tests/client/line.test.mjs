@@ -76,6 +76,18 @@ test("after a loss it waits 0, 0.3, 1, 2, 4, 7, 7 s, and asks to resume with the
   assert.deepEqual((await hello(7)).d.resume, { token: "r1", last_seq: 2 });
 });
 
+test("block, unblock and blocked ask the server, and resolve when it has done it", async () => {
+  const line = await open(world()).ready;
+  const asked = [];
+  for (const t of ["user.block", "user.unblock", "user.blocked"]) {
+    server.answers[t] = (d) => (asked.push([t, d]), t === "user.blocked" ? { users: ["bob"] } : {});
+  }
+  assert.equal(await line.block("bob"), undefined);
+  assert.deepEqual(await line.blocked(), ["bob"]);
+  assert.equal(await line.unblock("bob"), undefined);
+  assert.deepEqual(asked, [["user.block", { user: "bob" }], ["user.blocked", {}], ["user.unblock", { user: "bob" }]]);
+});
+
 test("waits are spread by 30 % either way", () => {
   assert.deepEqual([delayMs(2, 0), delayMs(2, 0.5), delayMs(2, 1)], [700, 1000, 1300]);
   assert.equal(delayMs(99, 0.5), 7000);

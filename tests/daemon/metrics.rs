@@ -79,7 +79,7 @@ fn only_a_key_or_a_truly_local_request_reads_it() {
     let daemon =
         Daemon::start(&CONFIG.replace("local_without_key = true", "local_without_key = false"));
     assert_eq!(scrape(&daemon, "").0, 401);
-    let (code, text, _) = daemon.command(&["key", "add", "prometheus"]);
+    let (code, text, _) = daemon.command(&["key", "add", "prometheus", "--scope", "log"]);
     assert_eq!(code, Some(0));
     let key = text.split_ascii_whitespace().find(|word| word.starts_with("tbk_")).unwrap();
     assert_eq!(scrape(&daemon, &format!("Authorization: Bearer {key}\r\n")).0, 200);

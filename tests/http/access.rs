@@ -1,7 +1,7 @@
 //! Who gets a config: keys, and the rule of the truly local request row by row.
 
 use crate::server::{KEY, Server, options};
-use turnbell::auth::api_key::ApiKeyHash;
+use turnbell::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 
 const BEARER: &str = "Bearer tbk_test";
 
@@ -156,7 +156,7 @@ fn a_key_works_from_add_until_revoke() {
     let hash = ApiKeyHash::of("tbk_new");
     let with_key = [("Host", "turn.example.org"), ("Authorization", "Bearer tbk_new")];
     unauthorized(&server, "GET /ice", &with_key);
-    server.keys.insert(hash, "k2").unwrap();
+    server.keys.insert(hash, "k2", KeyGrant::of(KeyScope::Ice)).unwrap();
     assert_eq!(server.ask("GET /ice", &with_key).status, 200);
     server.keys.remove(hash);
     unauthorized(&server, "GET /ice", &with_key);
@@ -167,7 +167,7 @@ fn a_key_over_its_rate_hears_when_to_come_back_and_others_pass() {
     let mut options = options();
     options.rate_per_key = 2;
     let server = Server::start(options);
-    server.keys.insert(ApiKeyHash::of("tbk_b"), "k2").unwrap();
+    server.keys.insert(ApiKeyHash::of("tbk_b"), "k2", KeyGrant::of(KeyScope::Ice)).unwrap();
     let limited = |headers: &[(&str, &str)]| {
         // Twice the rate at once; a slow machine may earn one or two more meanwhile.
         let answers: Vec<_> = (0..12).map(|_| server.ask("GET /ice", headers)).collect();

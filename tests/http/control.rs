@@ -15,6 +15,7 @@ use turnbell::edge::control::{ControlError, ControlSocket, call};
 use turnbell::edge::control_json::{LogWord, Relayed, Request, Response, Session};
 use turnbell::edge::diagnostics::Diagnosing;
 use turnbell::edge::identity::IdentityOptions;
+use turnbell::edge::key_json::KeyWanted;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
 use turnbell::edge::verification::Verifications;
@@ -66,7 +67,7 @@ impl Daemon {
         let commands = Arc::new(Commands {
             store: store.clone(),
             issuer: Some(Arc::new(Snapshot::new(issuer()))),
-            identity: Some(Arc::new(IdentityOptions::none)),
+            identity: Some(Arc::new(|| IdentityOptions::none().expect("entropy"))),
             daemon: Some(Running {
                 keys: http.keys.clone(),
                 issued: http.names.clone(),
@@ -156,6 +157,10 @@ fn error_code(response: &Response) -> String {
     error.code.to_string()
 }
 
+fn add_key(name: &str) -> Request {
+    Request::KeyAdd(KeyWanted { name: name.to_owned(), ..KeyWanted::default() })
+}
+
 fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
@@ -163,10 +168,7 @@ fn bearer(key: &str) -> String {
 #[test]
 fn a_key_made_by_a_command_works_at_once_until_a_command_ends_it() {
     let daemon = Daemon::start();
-    let Response::KeyAdded { id, name, key } = daemon.ask(Request::KeyAdd { name: "shop".into() })
-    else {
-        panic!()
-    };
+    let Response::KeyAdded { id, name, key, .. } = daemon.ask(add_key("shop")) else { panic!() };
     assert_eq!(name, "shop");
     assert!(key.starts_with("tbk_"));
     let ask = || daemon.http.ask("GET /ice", &[("Authorization", &bearer(&key))]).status;
@@ -177,7 +179,7 @@ fn a_key_made_by_a_command_works_at_once_until_a_command_ends_it() {
     let Response::Keys(keys) = listed else { panic!() };
     assert_eq!((keys.len(), &keys[0].id, keys[0].revoked_at), (1, &id, None));
 
-    let again = daemon.ask(Request::KeyAdd { name: "shop".into() });
+    let again = daemon.ask(add_key("shop"));
     assert_eq!(error_code(&again), "bad_request");
     let other = daemon.ask(Request::KeyRevoke { key: "other".into() });
     assert_eq!(error_code(&other), "no_such_key");
@@ -195,7 +197,7 @@ fn a_key_made_by_a_command_works_at_once_until_a_command_ends_it() {
 fn a_key_can_be_revoked_by_its_id_and_by_its_leaked_text() {
     let daemon = Daemon::start();
     for by_id in [true, false] {
-        let added = daemon.ask(Request::KeyAdd { name: "n".into() });
+        let added = daemon.ask(add_key("n"));
         let Response::KeyAdded { id, key, .. } = added else { panic!("{added:?}") };
         let wanted = if by_id { id } else { key.clone() };
         assert!(matches!(
@@ -210,7 +212,7 @@ fn a_key_can_be_revoked_by_its_id_and_by_its_leaked_text() {
 #[test]
 fn a_name_of_a_key_is_1_to_128_printable_bytes() {
     let daemon = Daemon::start();
-    let add = |name: String| daemon.ask(Request::KeyAdd { name });
+    let add = |name: String| daemon.ask(add_key(&name));
     for bad in [String::new(), "x".repeat(129), "a\nb".into(), "\u{1b}[2J".into()] {
         let Response::Error(error) = add(bad) else { panic!() };
         assert_eq!(error.field.as_deref(), Some("name"));
@@ -221,10 +223,10 @@ fn a_name_of_a_key_is_1_to_128_printable_bytes() {
 #[test]
 fn a_key_that_could_not_be_stored_opens_nothing_and_a_revoked_one_opens_nothing_more() {
     let mut daemon = Daemon::start();
-    let added = daemon.ask(Request::KeyAdd { name: "shop".into() });
+    let added = daemon.ask(add_key("shop"));
     let Response::KeyAdded { key, .. } = added else { panic!("{added:?}") };
     daemon.record.take().unwrap().close();
-    let refused = daemon.ask(Request::KeyAdd { name: "late".into() });
+    let refused = daemon.ask(add_key("late"));
     assert_eq!(error_code(&refused), "store_unavailable");
     let ask = || daemon.http.ask("GET /ice", &[("Authorization", &bearer(&key))]).status;
     assert_eq!(ask(), 200, "keys go on without the record");
@@ -466,7 +468,7 @@ fn without_a_daemon_the_same_commands_work_on_the_record() {
         daemon: None,
     };
     let execute = |request| commands.execute(Now::read(), request);
-    let added = execute(Request::KeyAdd { name: "shop".into() });
+    let added = execute(add_key("shop"));
     assert!(matches!(added, Response::KeyAdded { .. }), "{added:?}");
     let Response::Keys(keys) = execute(Request::KeyList {}) else { panic!() };
     assert_eq!(keys.len(), 1);

@@ -1,11 +1,13 @@
 //! `/ice`: the whole shape, the credential, the parameters, the URLs, the record.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
-use turnbell::auth::api_key::ApiKeyHash;
+use turnbell::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use turnbell::auth::secret::Secret;
 use turnbell::edge::access::Access;
 use turnbell::edge::ice::{ForeignAuth, ForeignServer, Place};
@@ -91,7 +93,14 @@ fn the_record_hears_of_each_credential_and_of_no_refusal() {
     assert_eq!((&*bob.user, bob.ttl_s, &bob.access), ("bob", 61, &Access::Local));
     assert_eq!(*bob.username, format!("{}:bob", bob.expires_at));
     assert_eq!(bob.peer, Some(server.addr.ip()));
-    assert_eq!(eve.access, Access::Key { id: "k1".into(), hash: ApiKeyHash::of(KEY) });
+    assert_eq!(
+        eve.access,
+        Access::Key {
+            id: "k1".into(),
+            hash: ApiKeyHash::of(KEY),
+            grant: Arc::new(KeyGrant::of(KeyScope::Admin)),
+        }
+    );
 }
 
 #[test] // RFC 8489 §14.4

@@ -9,4 +9,5 @@ mod cors;
 mod errors;
 mod forwarded;
 mod ice;
+mod scopes;
 mod server;

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use turnbell::auth::api_key::ApiKeyHash;
+use turnbell::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use turnbell::auth::secret::Secret;
 use turnbell::auth::user_hash::{IssuedNames, UserHash};
 use turnbell::edge::api_keys::ApiKeys;
@@ -40,7 +40,7 @@ pub(crate) struct Server {
 pub(crate) fn options() -> Options {
     let any =
         |text: &str| RelayListener { transport: UrlTransport::Udp, addr: text.parse().unwrap() };
-    Options::local(IceOptions {
+    let ice = IceOptions {
         secret: Secret::new(SECRET.into()),
         issued: Arc::new(IssuedNames::new("turnbell")),
         ttl_default: Duration::from_secs(3600),
@@ -52,7 +52,8 @@ pub(crate) fn options() -> Options {
         relay_only: false,
         stun: false,
         foreign: Vec::new(),
-    })
+    };
+    Options::local(ice).expect("entropy")
 }
 
 /// A free port whose queue holds every connection that a test opens at once.
@@ -68,7 +69,7 @@ impl Server {
         let listener = listener();
         let addr = listener.local_addr().unwrap();
         let keys = Arc::new(ApiKeys::default());
-        keys.insert(ApiKeyHash::of(KEY), "k1").unwrap();
+        keys.insert(ApiKeyHash::of(KEY), "k1", KeyGrant::of(KeyScope::Admin)).unwrap();
         let issued = Arc::new(Mutex::new(Vec::new()));
         let health = Arc::new(Mutex::new(Health {
             ok: true,
@@ -77,6 +78,7 @@ impl Server {
             record: RecordHealth { ok: true, problem: None, dropped: 0 },
             tls: None,
             external: Vec::new(),
+            issuers: Vec::new(),
             proxies: None,
             verified: Vec::new(),
             quotas: None,

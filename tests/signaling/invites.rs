@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::daemon::{CONFIG, Daemon};
-use crate::page::{daemon, post};
+use crate::page::{daemon, get, post};
 use crate::tokens::{closed, config, of_acme, page, reload};
 
 /// A header with which nobody looks local.
@@ -114,7 +114,7 @@ fn who_runs_the_place_or_his_tenant_makes_invites_over_http() {
     assert_eq!(status, 200, "{made}");
     assert!(made["expires_at"].as_i64().unwrap() > 1_000_000_000_000, "{made}");
     assert_eq!(make(json!({}), &[ELSEWHERE]).0, 401);
-    let (_, key, _) = daemon.command(&["key", "add", "shop", "--json"]);
+    let (_, key, _) = daemon.command(&["key", "add", "shop", "--scope", "calls", "--json"]);
     let key: Value = serde_json::from_str(&key).unwrap();
     let key = bearer(key["key_added"]["key"].as_str().unwrap());
     assert_eq!(make(json!({"tenant": "acme"}), &[ELSEWHERE, &key]).0, 200);
@@ -125,7 +125,9 @@ fn who_runs_the_place_or_his_tenant_makes_invites_over_http() {
     assert_eq!(guest["tenant"], "acme");
     assert_eq!(make(json!({"tenant": "globex"}), &[ELSEWHERE, &admin]).0, 403);
     let member = bearer(&of_acme("alice", "member"));
-    assert_eq!(make(json!({}), &[ELSEWHERE, &member]).0, 403);
+    let (status, made) = make(json!({"to": "alice"}), &[ELSEWHERE, &member]);
+    assert_eq!((status, &made["tenant"]), (200, &json!("acme")), "{made}");
+    assert_eq!(make(json!({"tenant": "globex"}), &[ELSEWHERE, &member]).0, 403);
     // A page on this machine may, whoever is signed in there.
     let (status, made) = make(json!({"to": "alice"}), &[&member]);
     assert_eq!((status, &made["tenant"]), (200, &json!("acme")), "{made}");
@@ -142,5 +144,67 @@ fn who_runs_the_place_or_his_tenant_makes_invites_over_http() {
     }
     for wanted in [json!({"ttl_s": 30 * 86_400}), json!({"uses": 10_000})] {
         assert_eq!(make(wanted, &[]).0, 200);
+    }
+}
+
+#[test]
+fn members_invite_a_few_for_some_days_guests_do_not_and_the_config_says_otherwise() {
+    let with = |rule: &str| {
+        let line = format!("[identity]\ninvites = \"{rule}\"\n[[identity.issuer]]");
+        config().replacen("[[identity.issuer]]", &line, 1)
+    };
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    let tokens = |guest: &str| {
+        [
+            ("owner", of_acme("o", "owner")),
+            ("agent", of_acme("g", "agent")),
+            ("member", of_acme("m", "member")),
+            ("visitor", of_acme("v", "visitor")),
+            ("service", of_acme("s", "service")),
+            ("guest", guest.to_owned()),
+        ]
+    };
+    for (rule, may, may_here) in [
+        ("members", &["owner", "agent", "member"][..], &["visitor", "guest"][..]),
+        ("local", &["owner"], &["agent", "member", "visitor", "guest"]),
+        ("anyone", &["owner", "agent", "member", "visitor", "service", "guest"], &[]),
+        ("off", &[], &[]),
+    ] {
+        let daemon = Daemon::start(&with(rule));
+        let made = invite(&daemon, &["--tenant", "acme"]);
+        let (_, guest) = redeem(&daemon, token_of(&made), "Guest");
+        for (who, token) in &tokens(guest["token"].as_str().unwrap()) {
+            let make = |headers: &[&str]| post(daemon.http(), "/v1/invites", &json!({}), headers).0;
+            let page =
+                |headers: &[&str]| get(daemon.http(), "/v1/config", headers)["invites"].clone();
+            let bearer = bearer(token);
+            for (headers, is_allowed) in [
+                (&[ELSEWHERE, &bearer][..], may.contains(who)),
+                (
+                    &[&bearer],
+                    may.contains(who)
+                        || may_here.contains(who)
+                        || (rule == "members" || rule == "local"),
+                ),
+            ] {
+                assert_eq!(make(headers), if is_allowed { 200 } else { 403 }, "{rule} {who}");
+                assert_eq!(page(headers), is_allowed, "a page knows before: {rule} {who}");
+            }
+        }
+        // Whoever runs the machine, and what he made keys for, always may.
+        assert_eq!(post(daemon.http(), "/v1/invites", &json!({}), &[]).0, 200);
+    }
+    let daemon = Daemon::start(&with("off"));
+    reload(&daemon, &with("members"));
+    assert_eq!(get(daemon.http(), "/v1/config", &[ELSEWHERE])["invites"], false);
+    let member = bearer(&of_acme("m", "member"));
+    let asked = |wanted: Value| post(daemon.http(), "/v1/invites", &wanted, &[ELSEWHERE, &member]);
+    for (good, bad, field) in [
+        (json!({"uses": 10}), json!({"uses": 11}), "uses"),
+        (json!({"ttl_s": 604_800}), json!({"ttl_s": 604_801}), "ttl_s"),
+    ] {
+        assert_eq!(asked(good).0, 200);
+        let (status, body) = asked(bad);
+        assert_eq!((status, &body["error"]["field"]), (400, &json!(field)), "{body}");
     }
 }

@@ -4,6 +4,7 @@
 #[path = "../support/daemon.rs"]
 #[allow(dead_code, reason = "tests/daemon uses the rest")]
 mod daemon;
+mod issuer;
 mod page;
 #[path = "../support/schema.rs"]
 mod schema;
@@ -12,15 +13,18 @@ mod schema;
 mod turn_client;
 
 mod bad_input;
+mod blocks;
 mod calls;
 mod forged;
 mod hostile;
 mod invites;
+mod keys;
 mod notes;
 mod operator;
 mod raw_socket;
 mod record;
 mod samples;
+mod scopes;
 mod sessions;
 mod tokens;
 mod usage;

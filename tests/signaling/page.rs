@@ -254,6 +254,19 @@ pub(crate) fn token(daemon: &Daemon, name: &str) -> String {
     body["token"].as_str().unwrap().to_owned()
 }
 
+/// A GET that is answered with JSON.
+pub(crate) fn get(http: SocketAddr, path: &str, headers: &[&str]) -> Value {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n{more}\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap_or(Value::Null)
+}
+
 /// A POST with a JSON body.
 pub(crate) fn post(http: SocketAddr, path: &str, body: &Value, headers: &[&str]) -> (u16, Value) {
     send(http, "POST", path, body, headers)

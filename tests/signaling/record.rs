@@ -194,7 +194,7 @@ fn everybody_sees_his_own_calls_and_only_those_in_charge_see_more() {
             assert_eq!(order(&daemon, &second, word, token).0, 404, "{word}");
         }
     }
-    let (_, out, _) = daemon.command(&["key", "add", "backend", "--json"]);
+    let (_, out, _) = daemon.command(&["key", "add", "backend", "--scope", "log,calls", "--json"]);
     let key: Value = serde_json::from_str(&out).unwrap();
     let key = key["key_added"]["key"].as_str().unwrap();
     assert_eq!((list(key, "").len(), daemon.get("/v1/calls").0), (2, 200));

@@ -78,6 +78,9 @@ pub(crate) fn to_server() -> Vec<Value> {
             "concealed_percent": 0, "level_in": 0.5, "level_out": 0.5, "packets_in": 9,
             "pair": pair, "codec": "opus", "final": true}),
         ),
+        ("user.block", json!({"user": "bob"})),
+        ("user.unblock", json!({"user": "Zoë"})),
+        ("user.blocked", json!({})),
         ("feedback", json!({"call": CALL, "score": 5, "issue": "echo"})),
         ("auth.refresh", json!({"token": "a.b.c"})),
     ];
@@ -106,6 +109,7 @@ pub(crate) fn to_clients() -> Vec<Value> {
         reply(Ok(Reply::Accepted(Box::new(view(CallState::Connecting))))),
         reply(Ok(Reply::Rejoined(Box::new(view(CallState::Reconnecting))))),
         reply(Ok(Reply::Signaled { is_delivered: true })),
+        reply(Ok(Reply::Blocked(vec![user()]))),
     ];
     messages.extend(events().into_iter().map(|event| Message::Event {
         seq: 413,

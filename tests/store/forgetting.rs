@@ -34,7 +34,10 @@ allocations.relayed allocations.relayed_other allocations.lifetime_s allocations
 allocations.ended_at_ms allocations.end_reason allocations.packets_to_peers
 allocations.bytes_to_peers allocations.packets_to_client allocations.bytes_to_client
 allocations.session
-api_keys.id api_keys.name api_keys.hash api_keys.created_at_ms api_keys.revoked_at_ms
+api_keys.id api_keys.name api_keys.hash api_keys.created_at_ms api_keys.revoked_at_ms api_keys.scopes
+api_keys.tenant api_keys.origins
+verifications.id verifications.at_ms verifications.vantage verifications.verdict verifications.summary
+verifications.shared_as verifications.report
 config_changes.id config_changes.at_ms config_changes.key config_changes.old config_changes.new
 config_changes.changed_by
 calls.id calls.call calls.tenant calls.status calls.reason calls.audio calls.video
@@ -63,8 +66,7 @@ call_parties.device_label
 call_events.device
 ";
 /// Tables whose rows go, and one whose rows are kept as they are.
-const BY_ROW: &str =
-    "credentials_issued auth_failures call_feedback invites revocations sqlite_sequence";
+const BY_ROW: &str = "credentials_issued auth_failures call_feedback invites user_blocks revocations sqlite_sequence";
 
 fn person(tenant: &str, user: &str) -> Person {
     Person { tenant: TenantId::new(tenant).unwrap(), user: UserId::new(user).unwrap() }

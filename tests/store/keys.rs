@@ -1,7 +1,9 @@
 //! API keys: durable, unique by name while active, revoked by id or name.
 
+use turnbell::auth::api_key::{KeyGrant, KeyScope};
+use turnbell::auth::identity::TenantId;
 use turnbell::limits::TEXT_BYTES_MAX;
-use turnbell::store::StoreError;
+use turnbell::store::{FILE_NAME, StoreError};
 use turnbell::time::Now;
 
 use crate::support::{close, key, look_into, open};
@@ -25,6 +27,37 @@ fn a_key_is_there_for_whoever_opens_the_record_next_until_it_is_revoked() {
     let revoked: Vec<_> =
         store.keys().unwrap().into_iter().map(|key| key.revoked_at_unix_ms).collect();
     assert_eq!(revoked, [Some(now.unix_ms), Some(now.unix_ms)]);
+    close(&store, writer);
+}
+
+#[test]
+fn what_a_key_opens_is_kept_and_one_of_an_older_record_opens_ice() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, writer) = open(directory.path());
+    let mut wide = key("wide");
+    wide.grant = KeyGrant {
+        scopes: vec![KeyScope::Calls, KeyScope::Log],
+        tenant: TenantId::new("acme"),
+        origins: vec!["https://a.example".into(), "https://b.example:8443".into()],
+    };
+    store.add_key(wide.clone()).unwrap();
+    assert_eq!(store.keys().unwrap(), [wide]);
+    close(&store, writer);
+    // As the sixth migration left it.
+    let file = rusqlite::Connection::open(directory.path().join(FILE_NAME)).unwrap();
+    file.execute_batch(
+        "DELETE FROM api_keys; DROP TABLE user_blocks;
+         ALTER TABLE api_keys DROP COLUMN scopes; ALTER TABLE api_keys DROP COLUMN tenant;
+         ALTER TABLE api_keys DROP COLUMN origins;
+         INSERT INTO api_keys VALUES ('id-old', 'old', zeroblob(32), 1, NULL);
+         PRAGMA user_version = 6;",
+    )
+    .unwrap();
+    drop(file);
+    let (store, writer) = open(directory.path());
+    let kept = store.keys().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].grant, KeyGrant::of(KeyScope::Ice));
     close(&store, writer);
 }
 

@@ -3,6 +3,7 @@
 
 mod annotating;
 mod backup;
+mod blocks;
 #[path = "../support/call_rows.rs"]
 mod call_rows;
 mod calls;

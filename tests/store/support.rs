@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use turnbell::auth::api_key::ApiKeyHash;
+use turnbell::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use turnbell::auth::credential::AuthFailure;
 use turnbell::store::{
     AddressPrivacy, Entry, FILE_NAME, IssuedBy, KeyRow, LogQuery, LogRow, Options, SessionQuery,
@@ -118,6 +118,7 @@ pub(crate) fn key(name: &str) -> KeyRow {
         id: format!("id-{name}"),
         name: name.into(),
         hash: ApiKeyHash::of(name),
+        grant: KeyGrant::of(KeyScope::Ice),
         created_at_unix_ms: 1,
         revoked_at_unix_ms: None,
     }

@@ -26,7 +26,7 @@ fn issuer(name: &str, tenancy: Tenancy, secret: &str) -> Issuer {
         audiences: Vec::new(),
         tenancy,
         role_claim: None,
-        keys: vec![TokenKey::shared(&Secret::new(secret.to_owned()))],
+        keys: KeyRing::fixed(vec![TokenKey::shared(&Secret::new(secret.to_owned()))]),
         vouches: Vouches::Always,
     }
 }
@@ -214,7 +214,7 @@ fn a_public_key_is_never_a_shared_secret() {
     let public = pair.public_key_pem();
     let key = DecodingKey::from_ec_pem(public.as_bytes()).unwrap();
     let keys = vec![TokenKey { id: None, algorithm: Algorithm::ES256, key }];
-    let asymmetric = || Issuer { keys: keys.clone(), ..acme() };
+    let asymmetric = || Issuer { keys: KeyRing::fixed(keys.clone()), ..acme() };
     let signing = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
     let honest = encode(&Header::new(Algorithm::ES256), &claims(), &signing).unwrap();
     assert!(verify(asymmetric(), &honest).is_ok());
@@ -228,7 +228,7 @@ fn a_key_that_has_an_id_verifies_only_tokens_that_name_it_or_none() {
     let named = |id: &str| {
         let mut key = TokenKey::shared(&Secret::new(SECRET.to_owned()));
         key.id = Some(id.into());
-        Issuer { keys: vec![key], ..acme() }
+        Issuer { keys: KeyRing::fixed(vec![key]), ..acme() }
     };
     let signed = |kid: Option<&str>| {
         let mut header = Header::new(Algorithm::HS256);
@@ -238,6 +238,39 @@ fn a_key_that_has_an_id_verifies_only_tokens_that_name_it_or_none() {
     assert!(verify(named("a"), &signed(Some("a"))).is_ok());
     assert!(verify(named("a"), &signed(None)).is_ok());
     assert_eq!(verify(named("a"), &signed(Some("b"))), Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn a_key_that_may_be_fetched_is_asked_for_and_one_that_is_there_or_cannot_be_is_not() {
+    let ring = KeyRing::fetched();
+    let fetched = Issuer { keys: ring.clone(), ..acme() };
+    let other = issuer("https://fixed", Tenancy::One(tenant("acme")), SECRET);
+    let issuers = Issuers::new(vec![fetched, other]);
+    let signed = |kid: Option<&str>, name: &str| {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = kid.map(str::to_owned);
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        encode(&header, &with("iss", name), &key).unwrap()
+    };
+    let of = |kid| signed(kid, "https://acme");
+    // Nothing was fetched yet: nobody knows whether a token is good.
+    assert_eq!(issuers.lacking(&of(Some("a"))), Some("https://acme"));
+    assert_eq!(issuers.lacking(&of(None)), Some("https://acme"));
+    assert_eq!(issuers.verify(now(), &of(Some("a"))), Err(TokenError::NoKeysYet));
+    let mut key = TokenKey::shared(&Secret::new(SECRET.to_owned()));
+    key.id = Some("a".into());
+    ring.replace(vec![key]);
+    assert_eq!(issuers.lacking(&of(Some("a"))), None);
+    assert_eq!(issuers.lacking(&of(None)), None);
+    assert_eq!(issuers.lacking(&of(Some("b"))), Some("https://acme"));
+    assert!(issuers.verify(now(), &of(Some("a"))).is_ok());
+    assert_eq!(issuers.verify(now(), &of(Some("b"))), Err(TokenError::UnknownKey));
+    for token in [&signed(Some("b"), "https://fixed"), &signed(Some("b"), "https://x"), "", "a.b.c"]
+    {
+        assert_eq!(issuers.lacking(token), None, "{token}");
+    }
+    let long = format!("{}{}", of(Some("b")), "x".repeat(TOKEN_BYTES_MAX));
+    assert_eq!(issuers.lacking(&long), None);
 }
 
 #[test]

@@ -4,13 +4,25 @@ use super::Value;
 use crate::auth::secret::Secret;
 use crate::call::options::TenantOptions;
 use crate::call::request::WhenBusy;
-use crate::config::{GuestRule, IssuerKeys, IssuerTenancy, TenantTable, TokenIssuer};
+use crate::config::{
+    AuthorityFile, GuestRule, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl, TenantTable,
+    TokenIssuer,
+};
 
 pub(super) fn guests(rule: GuestRule) -> &'static str {
     match rule {
         GuestRule::Local => "local",
         GuestRule::Anyone => "anyone",
         GuestRule::Off => "off",
+    }
+}
+
+pub(super) fn invites(rule: InviteRule) -> &'static str {
+    match rule {
+        InviteRule::Local => "local",
+        InviteRule::Members => "members",
+        InviteRule::Anyone => "anyone",
+        InviteRule::Off => "off",
     }
 }
 
@@ -53,6 +65,13 @@ fn one(issuer: &TokenIssuer, held: &mut Vec<Secret<String>>) -> String {
             // Public, and still nothing to read in a list.
             held.push(Secret::new(json.clone()));
             text.push_str(&format!(" by the keys of {file}"));
+        }
+        IssuerKeys::JwksUrl(KeysUrl { url, authority }) => {
+            text.push_str(&format!(" by the keys at {url}"));
+            if let Some(AuthorityFile { file, pem }) = authority {
+                held.push(Secret::new(pem.clone()));
+                text.push_str(&format!(" vouched for by {file}"));
+            }
         }
     }
     text

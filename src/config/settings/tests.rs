@@ -55,6 +55,7 @@ base_path = "/turnbell"
 public_url = "https://calls.example.org"
 [identity]
 guests = "anyone"
+invites = "off"
 issuer = [{{ issuer = "https://id.example.org", secret = "issuer-{SECRET}" }}]
 [tenant.acme]
 [ice]

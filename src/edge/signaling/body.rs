@@ -341,6 +341,17 @@ impl Rejoin {
 }
 
 #[derive(Deserialize)]
+pub(super) struct OfUser {
+    user: String,
+}
+
+impl OfUser {
+    pub(super) fn read(self) -> Result<UserId, Refusal> {
+        UserId::new(&self.user).ok_or_else(|| bad_user("user"))
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct Feedback {
     pub(super) call: String,
     pub(super) score: u8,

@@ -1,6 +1,8 @@
 //! What a page's socket asks of the edge: who bears a token, and a fresh ICE config.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -24,6 +26,10 @@ pub(super) struct PageDesk {
 }
 
 impl Desk for PageDesk {
+    fn keys_for<'a>(&'a self, token: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move { self.edge.options().identity.keys_for(token).await })
+    }
+
     fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         self.edge.options().identity.bearer(Now::read(), token)
     }

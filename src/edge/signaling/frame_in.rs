@@ -169,6 +169,9 @@ fn request(t: &str, d: Option<&RawValue>) -> Result<Request, Refusal> {
         "quality.report" => Request::QualityReport(Box::new(
             content::<body_media::Quality>(d)?.read(CODEC_BYTES_MAX)?,
         )),
+        "user.block" => Request::UserBlock(content::<body::OfUser>(d)?.read()?),
+        "user.unblock" => Request::UserUnblock(content::<body::OfUser>(d)?.read()?),
+        "user.blocked" => nothing(d, Request::UserBlocked)?,
         "feedback" => {
             let body::Feedback { call, score, issue } = content(d)?;
             let issue = body::text("issue", issue, FEEDBACK_BYTES_MAX)?.unwrap_or_default();

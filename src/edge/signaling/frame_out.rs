@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::identity::UserId;
 use crate::call::event::{
     CallView, Caller, Event, Incoming, Invited, Message, PartyView, Reply, Resumed, Welcome,
 };
@@ -108,6 +109,9 @@ fn of_reply(reply: &Reply) -> Value {
             d
         }
         Reply::Accepted(call) | Reply::Rejoined(call) => view(call),
+        Reply::Blocked(users) => {
+            json!({"users": users.iter().map(UserId::as_str).collect::<Vec<_>>()})
+        }
         Reply::Signaled { is_delivered } => json!({"delivered": is_delivered}),
     }
 }

@@ -1,5 +1,7 @@
 //! One WebSocket: `hello`, then frames both ways until either side has enough.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +36,9 @@ use crate::time::Now;
 
 /// What a socket asks of the rest of the edge.
 pub trait Desk: Send + Sync + 'static {
+    /// Waits a moment for the key of this token, if it is one that can be fetched.
+    fn keys_for<'a>(&'a self, token: &'a str) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
     /// Who bears this token.
     ///
     /// # Errors
@@ -228,19 +233,24 @@ where
     let text = text.map_err(|_| End::with(CloseCode::NoHello, "no hello in 5 s"))??;
     let HelloFrame { id, token, device, capabilities, resume } =
         frame_in::hello(&text).map_err(End::from)?;
+    desk.keys_for(&token).await;
     match desk.verify(&token) {
         Ok(identity) => Ok((Hello { identity, device, capabilities, resume }, id)),
         Err(why) => {
             let refusal = not_good(&why);
-            let code = if why == TokenError::Revoked {
-                CloseCode::Revoked
+            // 1013 in RFC 6455's registry: it passes. A client connects again by itself.
+            let code = if why == TokenError::NoKeysYet {
+                1013
+            } else if why == TokenError::Revoked {
+                CloseCode::Revoked.number()
             } else if why.is_expired() {
-                CloseCode::TokenExpired
+                CloseCode::TokenExpired.number()
             } else {
-                CloseCode::Auth
+                CloseCode::Auth.number()
             };
             let said = frame_out::error(id.as_ref(), &refusal).to_string();
-            Err(Unwelcome { said: Some(said), end: End::with(code, refusal.code.code()) })
+            let end = End::Close { code, reason: refusal.code.code().to_owned() };
+            Err(Unwelcome { said: Some(said), end })
         }
     }
 }
@@ -248,7 +258,10 @@ where
 /// Whoever presents a token learns whether it was good once, and nothing else.
 fn not_good(why: &TokenError) -> Refusal {
     tracing::debug!(%why, "a token does not count");
-    if why.is_expired() {
+    if *why == TokenError::NoKeysYet {
+        let message = "the keys of this token's issuer cannot be fetched at the moment; try again";
+        Refusal::new(ErrorCode::Internal, message)
+    } else if why.is_expired() {
         Refusal::new(ErrorCode::TokenExpired, "the token has expired; get a new one")
     } else if *why == TokenError::Revoked {
         Refusal::new(ErrorCode::Forbidden, "this user is not let in")
@@ -272,7 +285,8 @@ impl Page<'_> {
     }
 
     /// Who bears a newer token. The switchboard refuses one of somebody else.
-    fn refreshed(&self, token: &str) -> Result<Identity, Refusal> {
+    async fn refreshed(&self, token: &str) -> Result<Identity, Refusal> {
+        self.desk.keys_for(token).await;
         let newer = self.desk.verify(token).map_err(|why| not_good(&why))?;
         let mut who = self.who();
         if (&newer.tenant, &newer.user) == (&who.tenant, &who.user) {
@@ -319,7 +333,7 @@ impl Page<'_> {
             let frame = match frame_in::frame(&text) {
                 Ok(Read::Frame(frame)) => frame,
                 Ok(Read::Refresh { id, ack, token }) => {
-                    Read::refreshed(id, ack, self.refreshed(&token))
+                    Read::refreshed(id, ack, self.refreshed(&token).await)
                 }
                 Err(why) => return why.into(),
             };

@@ -54,6 +54,11 @@ fn by_reason(call: &CallCase, reason: EndReason) -> Option<Cause> {
         EndReason::Hangup => {
             Some(fine(call, "hangup", "One of them hung up before media flowed.".to_owned()))
         }
+        EndReason::NoAnswer if call.has(TimelineKind::Blocked) => Some(fine(
+            call,
+            "blocked",
+            format!("{callee} has blocked {caller}: it rang nowhere, and {caller} is not told."),
+        )),
         EndReason::NoAnswer if call.has(TimelineKind::Ringing) => Some(fine(
             call,
             "no_answer",

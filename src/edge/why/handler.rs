@@ -8,6 +8,7 @@ use axum::response::Response;
 use hyper::{Request, StatusCode};
 
 use super::WhyWanted;
+use crate::auth::api_key::KeyScope;
 use crate::edge::Edge;
 use crate::edge::access::Access;
 use crate::edge::calls::{pairs, private};
@@ -22,7 +23,9 @@ pub(crate) async fn get(
     let calls = edge.calls().ok_or_else(ApiError::not_found)?;
     let (parts, _) = request.into_parts();
     let now = Now::read();
-    match edge.reader(now, &parts)? {
+    let access = edge.reader(now, &parts, KeyScope::Log).await?;
+    access.may_for_all(KeyScope::Log)?;
+    match access {
         Access::Key { .. } | Access::Local => {}
         // The story tells addresses and names of others.
         Access::Token(_) => {

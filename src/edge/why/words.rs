@@ -93,6 +93,9 @@ fn line_of_call(call: &CallCase, event: &EventRow) -> Line {
         TimelineKind::Unresponsive => {
             "a device did not say that it rings: its page sleeps".to_owned()
         }
+        TimelineKind::Blocked => {
+            format!("has blocked {}: no device is told", call.record.call.caller.as_str())
+        }
         TimelineKind::Silenced => "silenced the device".to_owned(),
         TimelineKind::DeviceGone => "a ringing device is gone for good".to_owned(),
         TimelineKind::Accepted => "answered".to_owned(),

@@ -16,6 +16,11 @@ fn reading() -> Reading {
         draining: false,
         short_of_memory: false,
         near: [2, 0, 1],
+        issuers: vec![IssuerKeys {
+            issuer: "https://id.example".to_owned(),
+            keys: 2,
+            is_well: false,
+        }],
         verified: vec![Verified { vantage: "browser", severity: 2, at_unix_s: 17 }],
         relay: Some(Statistics {
             counters,
@@ -55,6 +60,8 @@ fn both_formats_hold_the_same_samples() {
     for line in [
         "turnbell_build_info{version=\"1.2.3\"} 1",
         "turnbell_quotas_near{quota=\"user_allocations\"} 2",
+        "turnbell_issuer_keys{issuer=\"https://id.example\"} 2",
+        "turnbell_issuer_keys_ok{issuer=\"https://id.example\"} 0",
         "turnbell_verification_severity{vantage=\"browser\"} 2",
         "turnbell_verification_timestamp_seconds{vantage=\"browser\"} 17",
         "turnbell_allocations{transport=\"udp\"} 2",

@@ -48,8 +48,13 @@ async function ask(server, path, { token, body } = {}) {
   return Promise.reject(error);
 }
 
-/** @param {string} server @returns {Promise<{ features: { voice: boolean, turn: boolean }, guests: boolean }>} */
-export const config = (server) => ask(server, "v1/config");
+/**
+ * `invites`: whether who bears this token may invite somebody.
+ * @param {string} server
+ * @param {string} [token]
+ * @returns {Promise<{ features: { voice: boolean, turn: boolean }, guests: boolean, invites: boolean }>}
+ */
+export const config = (server, token) => ask(server, "v1/config", { token });
 
 /** A token for somebody who has none. @param {string} server @param {string} name @returns {Promise<Account>} */
 export const guest = (server, name) => ask(server, "v1/guests", { body: { name } });

@@ -174,6 +174,13 @@ export class Line extends Emitter {
     return this.request("presence.set", this.#presence);
   }
 
+  /** His calls ring nowhere any more, and he cannot tell. @param {string} user @returns {Promise<void>} */
+  block = (user) => this.request("user.block", { user }).then(() => {});
+  /** Lets him ring again. @param {string} user @returns {Promise<void>} */
+  unblock = (user) => this.request("user.unblock", { user }).then(() => {});
+  /** Who is blocked. @returns {Promise<string[]>} */
+  blocked = () => this.request("user.blocked").then(({ users }) => users);
+
   /**
    * Any request of `turnbell.v1`. One that waits while the connection is lost is sent later, and done once.
    * @param {string} t

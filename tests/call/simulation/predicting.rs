@@ -27,6 +27,9 @@ impl World {
             | Request::CallSignal(_)
             | Request::CallUpdate { .. }
             | Request::QualityReport(_)
+            | Request::UserBlock(_)
+            | Request::UserUnblock(_)
+            | Request::UserBlocked
             | Request::Feedback { .. } => return None,
         };
         let row = self.board.record.calls.get(&call)?;
@@ -78,6 +81,9 @@ impl World {
             | Request::CallSignal(_)
             | Request::CallUpdate { .. }
             | Request::QualityReport(_)
+            | Request::UserBlock(_)
+            | Request::UserUnblock(_)
+            | Request::UserBlocked
             | Request::Feedback { .. } => return None,
         })
     }

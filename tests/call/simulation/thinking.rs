@@ -64,6 +64,10 @@ impl World {
                 Request::PresenceSet(PresenceSet { status, note: None, when_busy: None })
             }
             97 => Request::Bye,
+            98 => {
+                let user = UserId::new(USERS[prng.below(4) as usize]).unwrap();
+                if prng.chance(50) { Request::UserBlock(user) } else { Request::UserUnblock(user) }
+            }
             _ => Request::Ping,
         })
     }

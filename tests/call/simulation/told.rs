@@ -13,6 +13,7 @@ pub(super) struct Told {
     pub(super) gaps: usize,
     pub(super) new: usize,
     pub(super) predicted: usize,
+    pub(super) silent: usize,
     pub(super) deaths: usize,
     pub(super) restored: usize,
     pub(super) closed: usize,
@@ -28,6 +29,7 @@ pub(super) fn add(mut sum: Told, one: Told) -> Told {
     sum.gaps += one.gaps;
     sum.new += one.new;
     sum.predicted += one.predicted;
+    sum.silent += one.silent;
     sum.deaths += one.deaths;
     sum.restored += one.restored;
     sum.closed += one.closed;
@@ -47,6 +49,7 @@ pub(super) fn is_lively(told: &Told) -> bool {
         && told.resumed > 1000
         && told.new > 1000
         && told.gaps > 3
+        && told.silent > 20
         && told.predicted > 10_000
         && told.deaths > 150
         && told.restored > 50

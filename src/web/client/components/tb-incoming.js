@@ -1,5 +1,5 @@
 // `<tb-incoming>`: the dialog of a call that rings. Set `call`; it closes itself when the call is over.
-// Events: `tb-accepted` (detail: the call), `tb-problem` (detail: the error).
+// Events: `tb-accepted` (detail: the call), `tb-block` (detail: {user, name}), `tb-problem` (detail: the error).
 
 import { Part, avatar, define, h, icon, sheet } from "./base.js";
 import { forCalls } from "./device_choice.js";
@@ -95,7 +95,9 @@ export class TbIncoming extends Part {
       h("button", { class: "plain small", id: "listen", hidden: true, onclick: accept({ video: false, microphone: false }) },
         text("accept_listen")),
       h("button", { class: "plain small quiet", id: "silence", onclick: () => call.reject({ scope: "device" }) },
-        icon("bell_off"), text("silence"))));
+        icon("bell_off"), text("silence")),
+      h("button", { class: "plain small quiet", id: "block", onclick: () => this.tell("tb-block", { user, name: shown }) },
+        text("block", { name: shown }))));
     this.#dialog = dialog;
     this.root.append(dialog);
     dialog.showModal();

@@ -1,4 +1,5 @@
-// `<tb-invite>`: makes a link that lets somebody in. Set `make`, which resolves with `{url}`.
+// `<tb-invite>`: makes a link that lets somebody in. Set `make`, which resolves with `{url}`, and `may` to false
+// for who is not allowed to.
 
 import { Part, define, h, icon, sheet } from "./base.js";
 import { text } from "./texts.js";
@@ -17,12 +18,18 @@ export class TbInvite extends Part {
     super(STYLE);
     this.root.append(
       h("h2", {}, text("invite")),
-      h("p", { class: "quiet small" }, text("invite_hint")),
+      h("p", { class: "quiet small", id: "hint" }, text("invite_hint")),
       h("div", { class: "row" },
         h("button", { id: "make", onclick: () => this.#make() }, icon("link"), text("invite_make")),
         h("input", { id: "link", readonly: true, hidden: true, "aria-label": text("invite_link"), onfocus: (/** @type {any} */ { target }) => target.select() }),
         h("button", { id: "copy", hidden: true, onclick: () => this.#copy() }, text("copy")),
         h("button", { id: "share", hidden: true, onclick: () => this.#share() }, text("share"))));
+  }
+
+  /** @param {boolean} may */
+  set may(may) {
+    this.#get("hint").textContent = text(may ? "invite_hint" : "invite_may_not");
+    this.#get("make").hidden = !may || !this.#get("link").hidden;
   }
 
   /** @param {string} id @returns {any} */

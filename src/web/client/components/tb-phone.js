@@ -1,7 +1,7 @@
 // `<tb-phone>`: a whole telephone. Attributes: `server`, `token` (both optional), `invite` (reads one from the
 // address). Events: `tb-call`, `tb-ended`.
 
-import { endCall, history, invite } from "../account.js";
+import { config, endCall, history, invite } from "../account.js";
 import { TurnbellError } from "../errors.js";
 import { connect, serverOf } from "../line.js";
 import { AccountStore } from "./account_store.js";
@@ -42,6 +42,7 @@ export class TbPhone extends Part {
       const { user, name, video } = /** @type {CustomEvent} */ (event).detail;
       this.dial(user, { name, video });
     });
+    this.root.addEventListener("tb-block", (event) => this.#block(/** @type {CustomEvent} */ (event).detail));
     this.root.addEventListener("tb-problem", (event) => this.#notice(/** @type {CustomEvent} */ (event).detail));
     this.root.addEventListener("tb-accepting", (event) => this.#makeRoom(/** @type {CustomEvent} */ (event).detail));
     this.root.addEventListener("tb-accepted", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
@@ -129,6 +130,9 @@ export class TbPhone extends Part {
       this.#get("history").nameOf = (/** @type {string} */ user) => line.people.get(user)?.name ?? "";
       this.#get("history").load = (/** @type {string | null} */ cursor) => history(this.#server, account.token, 10, cursor);
       if (to) this.dial(to, { microphone: mic });
+      this.#showBlocked();
+      // An older server does not say; then the button does.
+      config(this.#server, account.token).then(({ invites }) => (this.#get("invite").may = invites !== false), () => {});
     }, () => {});
   }
 
@@ -150,14 +154,15 @@ export class TbPhone extends Part {
             h("tb-dialer", { id: "dialer" }),
             h("div", { class: "side" },
               h("tb-history", { id: "history" }),
-              h("div", { class: "card tools" }, h("tb-invite", { id: "invite" }), h("tb-mic-test", { id: "mic" }))))),
+              h("div", { class: "card tools" }, h("tb-invite", { id: "invite" }), h("tb-mic-test", { id: "mic" }),
+                h("details", { id: "blocked", hidden: true }, h("summary", {}, text("blocked")), h("ul", { id: "blocked-list" })))))),
         h("footer", { class: "bottom" },
           h("button", { id: "notify", class: "plain small quiet", hidden: globalThis.Notification?.permission !== "default", onclick: () => this.#askToNotify() }, icon("bell"), text("notify")),
           h("button", { id: "sign-out", class: "plain small quiet", onclick: () => this.#signOut() }, text("sign_out")))),
       h("tb-incoming", { id: "incoming" }),
       h("div", { id: "stage", hidden: true }));
     this.#get("dialer").line = line;
-    this.#get("invite").make = async () => invite(this.#server, this.#account?.token ?? "", { to: line.user });
+    this.#get("invite").make = async () => invite(this.#server, this.#account?.token ?? "", { to: line.user, uses: 2 });
     this.until(this.#alerts.ringer.on("unlocked", (isUnlocked) => (this.#get("sound").hidden = isUnlocked)));
     this.#showLine();
   }
@@ -184,6 +189,37 @@ export class TbPhone extends Part {
       this.#get("history")?.refresh();
     });
     this.#nextRing();
+  }
+
+  /** @param {{ user: string, name: string }} who */
+  async #block({ user, name }) {
+    try {
+      for (const call of [...this.#ringing]) if (call.peer.user === user) call.end("silenced");
+      await this.line?.block(user);
+      this.#notice({ message: text("blocked_now", { name }), cure: "" }, "info");
+      this.#offer(text("undo"), () => this.#unblock(user));
+      await this.#showBlocked();
+    } catch (error) {
+      this.#notice(error);
+    }
+  }
+
+  /** @param {string} user */
+  async #unblock(user) {
+    this.#clearNotices();
+    await this.line?.unblock(user).catch((error) => this.#notice(error));
+    await this.#showBlocked();
+  }
+
+  async #showBlocked() {
+    const users = (await this.line?.blocked().catch(() => [])) ?? [];
+    const list = this.#get("blocked-list");
+    if (!list) return;
+    this.#get("blocked").hidden = users.length === 0;
+    list.replaceChildren(...users.map((user) => {
+      const name = this.line?.people.get(user)?.name || user;
+      return h("li", {}, h("button", { class: "plain small", onclick: () => this.#unblock(user) }, text("unblock", { name })));
+    }));
   }
 
   /** One dialog at a time. */

@@ -49,7 +49,8 @@ const TEXTS = {
   voice_off: "Calls are switched off on this server.",
   // Invites
   invite: "Invite somebody",
-  invite_hint: "Whoever opens the link types a name and calls you. It works once, for a day.",
+  invite_hint: "Whoever opens the link types a name and calls you. Two people can come in by it, for a day.",
+  invite_may_not: "Links are made by members of this server. Ask one of them, or who runs it.",
   invite_make: "Make a link",
   invite_link: "Invite link",
   copy: "Copy",
@@ -87,6 +88,11 @@ const TEXTS = {
   decline: "Decline",
   silence: "Silence on this device",
   incoming_keys: "Escape silences this device only.",
+  block: "Block {name}",
+  blocked_now: "{name} is blocked: his calls ring nowhere, and he is not told.",
+  blocked: "Blocked people",
+  unblock: "Unblock {name}",
+  undo: "Undo",
   sound_off: "Sound is off: tap to hear calls ring",
   notify: "Notify me when this page is hidden",
   // A call

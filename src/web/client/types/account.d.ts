@@ -1,9 +1,10 @@
-export function config(server: string): Promise<{
+export function config(server: string, token?: string): Promise<{
     features: {
         voice: boolean;
         turn: boolean;
     };
     guests: boolean;
+    invites: boolean;
 }>;
 export function guest(server: string, name: string): Promise<Account>;
 export function redeem(server: string, token: string, name: string): Promise<Account>;

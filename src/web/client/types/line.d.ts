@@ -88,6 +88,12 @@ export class Line extends Emitter<LineEvents> {
         note?: string;
         when_busy?: "refuse" | "wait";
     }): Promise<any>;
+    /** His calls ring nowhere any more, and he cannot tell. @param {string} user @returns {Promise<void>} */
+    block: (user: string) => Promise<void>;
+    /** Lets him ring again. @param {string} user @returns {Promise<void>} */
+    unblock: (user: string) => Promise<void>;
+    /** Who is blocked. @returns {Promise<string[]>} */
+    blocked: () => Promise<string[]>;
     /**
      * Any request of `turnbell.v1`. One that waits while the connection is lost is sent later, and done once.
      * @param {string} t

@@ -4,6 +4,8 @@ export class TbInvite extends Part {
     make: () => Promise<{
         url: string;
     }>;
+    /** @param {boolean} may */
+    set may(may: boolean);
     #private;
 }
 import { Part } from "./base.js";

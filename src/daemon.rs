@@ -8,7 +8,7 @@ mod addresses;
 mod drain;
 pub(crate) mod explain;
 mod guard;
-mod live;
+pub(crate) mod live;
 mod memory;
 pub(crate) mod outside;
 pub(crate) mod parts;

@@ -74,6 +74,14 @@ impl LongTermKey {
         Self { algorithm, bytes }
     }
 
+    /// A key that somebody else derived by MD5.
+    #[must_use]
+    pub fn of_md5(hash: &[u8; 16]) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(hash);
+        Self { algorithm: PasswordAlgorithm::Md5, bytes }
+    }
+
     /// How it was derived.
     #[must_use]
     pub fn algorithm(&self) -> PasswordAlgorithm {

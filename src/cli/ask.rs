@@ -241,7 +241,7 @@ fn not_running(config: &Config) -> String {
         Source::File(file) => {
             format!("no turnbell runs on {directory}, which {} names", file.display())
         }
-        Source::Embedded => format!(
+        Source::Embedded | Source::Coturn(_) => format!(
             "no turnbell runs on {directory}, the built-in default; `--config` names another \
              one's file"
         ),

@@ -7,6 +7,7 @@ mod check_config;
 mod credential;
 mod drain;
 mod explain;
+mod import_coturn;
 mod invite;
 mod key;
 mod log;
@@ -49,6 +50,8 @@ enum Command {
     Run(run::Run),
     /// Say what a config file means on this machine, and everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
+    /// Make a config of coturn's, and say what becomes of each option
+    ImportCoturn(import_coturn::ImportCoturn),
     /// Issue one time-limited credential by hand
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
@@ -81,6 +84,7 @@ const EXAMPLES: &str = "\
 Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
   turnbell check-config --config new.toml       before a reload or a restart
+  turnbell import-coturn /etc/turnserver.conf   a config from coturn's, and a report
   turnbell reload                               after a change of the config
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
   turnbell invite                               a link for two people who want to talk
@@ -105,6 +109,7 @@ impl Cli {
             None => run::Run::default().run(named),
             Some(Command::Run(command)) => command.run(named),
             Some(Command::CheckConfig(command)) => command.run(named),
+            Some(Command::ImportCoturn(command)) => command.run(),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
             Some(Command::Token(command)) => command.run(&find(named)?),
@@ -189,7 +194,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,import-coturn,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -2,6 +2,7 @@
 
 mod check;
 mod checker;
+pub mod coturn;
 mod guard;
 mod http;
 mod ice;
@@ -39,6 +40,7 @@ pub use load::{HandedFiles, PLACES};
 pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
+pub use secrets::UserKey;
 pub use settings::{Change, Setting, Takes, Value, changes};
 
 /// Everything the daemon is told. Only a value that passed every check exists.
@@ -119,6 +121,8 @@ pub enum Source {
     Embedded,
     /// This file.
     File(PathBuf),
+    /// coturn's file, read as it is.
+    Coturn(Box<coturn::Wanted>),
 }
 
 /// One address translation in front of this machine.
@@ -198,6 +202,8 @@ pub struct Auth {
     pub secrets_of_files: usize,
     /// Static accounts.
     pub users: Vec<StaticUser>,
+    /// Static accounts whose password nobody here knows.
+    pub user_keys: Vec<UserKey>,
     /// What a credential's expiry ends.
     pub expiry: CredentialExpiry,
 }

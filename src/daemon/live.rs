@@ -11,6 +11,7 @@ use super::signaling::{self, Operator, Own};
 use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::call::contract::Command;
+use crate::config::coturn::{Report, Verdict};
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
@@ -163,10 +164,7 @@ impl Live {
         self.handle.set_quota(parts::quota_limits(&effective));
         self.store.keep(parts::keeping(&effective));
         log::set_level(effective.log.level);
-        let file = match &effective.source {
-            Source::Embedded => None,
-            Source::File(path) => Some(path.display().to_string()),
-        };
+        let file = effective.source.file().map(|path| path.display().to_string());
         self.external.replace(outside.health(&effective, &opened.relay_addresses));
         (in_effect.config, in_effect.written, in_effect.policy) = (effective, new, policy);
         (in_effect.opened, in_effect.outside) = (opened, outside);
@@ -282,6 +280,11 @@ fn read_again(source: &Source, handed: Option<&Handed>) -> Result<Config, String
         (Some(path), None, _) => return Err(only_a_copy(path)),
         (None, _, Source::File(path)) => Config::load(path),
         (None, _, Source::Embedded) => Config::find(None),
+        (None, _, Source::Coturn(wanted)) => {
+            let (config, report) = Config::of_coturn(wanted).map_err(|why| why.to_string())?;
+            log_report(&report);
+            return Ok(config);
+        }
     };
     read.map_err(|error| error.to_string())
 }
@@ -291,7 +294,26 @@ fn copy_of_systemd(source: &Source) -> Option<&Path> {
         Source::File(path) => {
             credentials().filter(|copies| path.starts_with(copies)).map(|_| path.as_path())
         }
-        Source::Embedded => None,
+        Source::Embedded | Source::Coturn(_) => None,
+    }
+}
+
+/// What became of each option, for the log: what needs a person first and loudest.
+pub(crate) fn log_report(report: &Report) {
+    for line in &report.lines {
+        let (origin, option) = (line.origin.to_string(), &line.option);
+        match line.verdict {
+            Verdict::Broken | Verdict::NotSupported => {
+                tracing::warn!(origin, option, "{}: {}", line.verdict, line.text);
+            }
+            Verdict::Mapped => tracing::info!(origin, option, "{}: {}", line.verdict, line.text),
+            Verdict::TakenOver | Verdict::NotNeeded => {
+                tracing::debug!(origin, option, "{}: {}", line.verdict, line.text);
+            }
+        }
+    }
+    for note in &report.notes {
+        tracing::info!("coturn: {note}");
     }
 }
 

@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::outside::Outside;
 use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
+use crate::auth::key::LongTermKey;
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
 use crate::config::{
@@ -103,14 +104,19 @@ pub(crate) fn too_small(config: &Config, kernel: &Kernel) -> Vec<String> {
     let kernel = match &config.source {
         // Somebody tries it out: one call, on a machine that nobody prepared.
         Source::Embedded => Vec::new(),
-        Source::File(_) => kernel.warnings(&config.relay_ports, config.quota.total),
+        Source::File(_) | Source::Coturn(_) => {
+            kernel.warnings(&config.relay_ports, config.quota.total)
+        }
     };
     files.into_iter().chain(kernel).collect()
 }
 
 pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     let users = config.auth.users.iter().map(|user| (user.name.clone(), user.password.clone()));
+    let keys = config.auth.user_keys.iter();
+    let keys = keys.map(|user| (user.name.clone(), LongTermKey::of_md5(user.key.expose())));
     Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
+        .with_keys(keys)
 }
 
 pub(crate) fn policy(

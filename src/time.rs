@@ -1,5 +1,7 @@
 //! The two clocks. The only file that reads one: everything else is handed a `Now`.
 
+pub mod utc;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.

@@ -78,6 +78,12 @@ impl User {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What quotas and the record go by: without the session.
+    #[must_use]
+    pub fn counted_as(&self) -> &str {
+        without_session(&self.0)
+    }
 }
 
 /// `<tenant>/<user>`, as quotas and the record know somebody with an identity.
@@ -323,6 +329,10 @@ fn password(secret: &Secret<String>, username: &[u8]) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
+fn without_session(user: &str) -> &str {
+    user.rsplit_once('~').map_or(user, |(user, _session)| user)
+}
+
 /// Splits `"<expiry>:<user>"`; the user without `~session`. Digits only: no sign, no blank, no
 /// hexadecimal; what does not fit an `i64` is no expiry.
 fn parse_username(username: &str) -> Option<(i64, &str)> {
@@ -330,7 +340,7 @@ fn parse_username(username: &str) -> Option<(i64, &str)> {
     if expiry.is_empty() || !expiry.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    let user = user.rsplit_once('~').map_or(user, |(user, _session)| user);
+    let user = without_session(user);
     Some((expiry.parse().ok()?, user))
 }
 

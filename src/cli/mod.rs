@@ -19,6 +19,7 @@ mod sessions;
 mod status;
 mod table;
 mod token;
+mod why;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -76,6 +77,8 @@ enum Command {
     Drain(drain::Drain),
     /// List who called whom, or tell what happened in one call
     Calls(calls::Calls),
+    /// Say why somebody's call failed: the record as one story that ends with the likely cause
+    Why(why::WhyArgs),
     /// Show what happened: credentials, allocations, refused clients, starts and stops
     Log(log::Log),
 }
@@ -94,7 +97,8 @@ Examples:
   turnbell explain peer 172.17.0.3              may clients reach it, and why
   turnbell revoke mallory                       end his calls, refuse his credentials
   turnbell calls --user alice --since 2h        whom she called, and how it ended
-  turnbell log --user alice --since 2h          why did that call fail?
+  turnbell why alice                            why did her call fail?
+  turnbell log --user alice --since 2h          every row behind that
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.";
 
@@ -129,6 +133,7 @@ impl Cli {
                 command.question(&config)?.ask(&config)
             }
             Some(Command::Calls(command)) => command.question().ask(&find(named)?),
+            Some(Command::Why(command)) => command.question().ask(&find(named)?),
             Some(Command::Log(command)) => command.question().ask(&find(named)?),
         }
     }
@@ -194,7 +199,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,import-coturn,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,import-coturn";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

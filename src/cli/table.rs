@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::ops::log::printable;
-pub(super) use crate::ops::utc::utc as time;
+pub(super) use crate::time::utc::utc as time;
 
 /// Lines of a table with its head; the last column is not padded.
 ///

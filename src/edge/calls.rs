@@ -45,7 +45,7 @@ impl Calls {
     }
 
     /// Asks the record where waiting is allowed.
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -298,7 +298,7 @@ fn query(parts: &Parts) -> Result<CallQuery, ApiError> {
     Ok(query)
 }
 
-fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
+pub(super) fn pairs(parts: &Parts) -> Result<Vec<(String, String)>, ApiError> {
     let malformed = || ApiError::bad_request("the query is not of the form name=value&...");
     let Query(pairs) = Query::try_from_uri(&parts.uri).map_err(|_| malformed())?;
     Ok(pairs)
@@ -314,7 +314,7 @@ fn bad_cursor() -> ApiError {
     ApiError::field("cursor", "cursor must be the next_cursor of an answer before")
 }
 
-fn private(status: StatusCode, body: impl Serialize) -> Response {
+pub(super) fn private(status: StatusCode, body: impl Serialize) -> Response {
     let mut response = (status, Json(body)).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

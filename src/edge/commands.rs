@@ -109,6 +109,7 @@ impl Commands {
                 self.calls(user.as_deref(), since_at, rows(limit))
             }
             Request::Call { call } => self.call(&call),
+            Request::Why { wanted } => self.why(now, &wanted),
             Request::Credential { user, ttl } => self.credential(now, IceRequest { user, ttl }),
             Request::Revoke { user, for_s } => self.revoke(now, user, for_s),
             Request::RevokeUndo { user } => self.undo_revoke(user),
@@ -226,7 +227,8 @@ impl Commands {
                 )
             })?),
         };
-        let rows = self.store.log(&LogQuery { user, kind, since_unix_ms, limit })?;
+        let rows =
+            self.store.log(&LogQuery { user, kind, since_unix_ms, until_unix_ms: None, limit })?;
         Ok(Response::Log(rows.into_iter().map(LogLine::from).collect()))
     }
 

@@ -216,7 +216,7 @@ impl Edge {
         if !draining && has_turn {
             (self.record)(Issuance {
                 at_unix_ms: now.unix_ms,
-                user: user.as_str().into(),
+                user: user.counted_as().into(),
                 username: issued.username.into_boxed_str(),
                 expires_at,
                 ttl_s,

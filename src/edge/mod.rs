@@ -36,6 +36,7 @@ pub mod check_json;
 pub mod commands;
 pub mod control;
 pub mod control_json;
+pub mod control_rows;
 mod control_words;
 mod cors;
 mod entrance;
@@ -65,6 +66,7 @@ mod silent;
 pub mod snapshot;
 mod strict_head;
 pub mod watching;
+pub mod why;
 
 use api_keys::ApiKeys;
 use calls::Calls;

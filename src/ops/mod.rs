@@ -13,4 +13,3 @@ pub mod relay_choice;
 pub mod resolve;
 pub mod state_directory;
 pub mod systemd;
-pub mod utc;

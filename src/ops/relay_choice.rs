@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::external::Found;
 use super::interfaces::InterfaceAddress;
 use super::reach::{Family, Reach, is_container_bridge};
-use super::utc::utc;
+use crate::time::utc::utc;
 
 /// An address translation the operator told us of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -187,6 +187,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::time::Now;
 
     const HERE: &str = "192.0.2.1";
     const THERE: &str = "192.0.2.2";
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_name_is_certain_an_address_likely_and_another_name_neither() {
-        let now = Instant::now();
+        let now = Now::read().mono;
         let mut watches = Watches::default();
         watches.open(now, wish(1, "9:one", &[HERE])).unwrap();
         // Behind the same NAT.
@@ -239,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_watch_ends_unless_it_is_asked_for_again() {
-        let start = Instant::now();
+        let start = Now::read().mono;
         let mut watches: Watches<u32> = Watches::default();
         watches.open(start, wish(1, "9:one", &[HERE])).unwrap();
         let late = start + WATCH_TIME - Duration::from_millis(1);
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn watches_and_their_addresses_are_bounded() {
-        let now = Instant::now();
+        let now = Now::read().mono;
         let mut watches: Watches<u32> = Watches::default();
         let many: Vec<String> = (0..=WATCH_ADDRESSES_MAX).map(|n| format!("192.0.2.{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn who_shares_an_address_cannot_push_out_what_is_certain() {
-        let now = Instant::now();
+        let now = Now::read().mono;
         let mut watches = Watches::default();
         watches.open(now, wish(1, "9:one", &[HERE])).unwrap();
         for event in 0..1000 {

@@ -66,6 +66,8 @@ pub struct LogQuery {
     pub kind: Option<LogKind>,
     /// Only from this moment on.
     pub since_unix_ms: Option<i64>,
+    /// Only up to this moment.
+    pub until_unix_ms: Option<i64>,
     /// At most so many; QUERY_ROWS_MAX at the most.
     pub limit: usize,
 }
@@ -73,7 +75,8 @@ pub struct LogQuery {
 impl Default for LogQuery {
     /// All of it.
     fn default() -> Self {
-        Self { user: None, kind: None, since_unix_ms: None, limit: QUERY_ROWS_MAX }
+        let (since_unix_ms, until_unix_ms) = (None, None);
+        Self { user: None, kind: None, since_unix_ms, until_unix_ms, limit: QUERY_ROWS_MAX }
     }
 }
 
@@ -240,26 +243,27 @@ fn of_kind(
     let (from, order) = match kind {
         LogKind::Credential => (
             "SELECT at_ms, user, username, expires_at_s, ttl_s, issued_by, key_id, client
-             FROM credentials_issued WHERE at_ms >= ?3 ",
+             FROM credentials_issued WHERE at_ms BETWEEN ?3 AND ?4 ",
             " ORDER BY at_ms DESC, id DESC LIMIT ?2",
         ),
-        LogKind::Opened => {
-            ("WHERE started_at_ms >= ?3 ", " ORDER BY started_at_ms DESC, id DESC LIMIT ?2")
-        }
+        LogKind::Opened => (
+            "WHERE started_at_ms BETWEEN ?3 AND ?4 ",
+            " ORDER BY started_at_ms DESC, id DESC LIMIT ?2",
+        ),
         LogKind::Closed => (
-            "WHERE ended_at_ms IS NOT NULL AND ended_at_ms >= ?3 ",
+            "WHERE ended_at_ms IS NOT NULL AND ended_at_ms BETWEEN ?3 AND ?4 ",
             " ORDER BY ended_at_ms DESC, id DESC LIMIT ?2",
         ),
         LogKind::AuthFailure => (
             "SELECT at_ms, user, username, client, transport, cause, expired_ago_s, suppressed
-             FROM auth_failures WHERE at_ms >= ?3 ",
+             FROM auth_failures WHERE at_ms BETWEEN ?3 AND ?4 ",
             " ORDER BY at_ms DESC, id DESC LIMIT ?2",
         ),
         // A change is nobody's: with a user asked for, NULL matches none.
         LogKind::Config => (
             "SELECT at_ms, key, old, new, changed_by FROM (
                 SELECT at_ms, key, old, new, changed_by, id, NULL AS user FROM config_changes)
-             WHERE at_ms >= ?3 ",
+             WHERE at_ms BETWEEN ?3 AND ?4 ",
             " ORDER BY at_ms DESC, id DESC LIMIT ?2",
         ),
         // Likewise a run.
@@ -269,7 +273,7 @@ fn of_kind(
                     NULL AS user FROM runs
                 UNION ALL SELECT ended_at_ms, version, end_reason, rows_dropped, id, NULL
                     FROM runs WHERE ended_at_ms IS NOT NULL)
-             WHERE at_ms >= ?3 ",
+             WHERE at_ms BETWEEN ?3 AND ?4 ",
             " ORDER BY at_ms DESC, id DESC LIMIT ?2",
         ),
     };
@@ -278,9 +282,10 @@ fn of_kind(
         LogKind::Credential | LogKind::AuthFailure | LogKind::Run | LogKind::Config => "",
     };
     let since = query.since_unix_ms.unwrap_or(i64::MIN);
+    let until = query.until_unix_ms.unwrap_or(i64::MAX);
     connection
         .prepare(&[head, from, of_user(query.user.as_deref()), order].concat())?
-        .query_map(params![query.user, limit(query.limit), since], |row| log_row(kind, row))?
+        .query_map(params![query.user, limit(query.limit), since, until], |row| log_row(kind, row))?
         .collect()
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::lean;
 use crate::limits::{CHANNEL_LIFETIME, CHANNEL_RESERVED, CHANNELS_PER_ALLOCATION_MAX};
 use crate::policy::peers::AllowedPeer;
 use crate::time::Now;
@@ -95,10 +96,10 @@ impl ChannelBindings {
         let binding = ChannelBinding { number, peer, expires_at: now.mono + CHANNEL_LIFETIME };
         match self.position(number) {
             Ok(at) => self.by_number[at] = binding,
-            Err(at) => self.by_number.insert(at, binding),
+            Err(at) => lean::insert(&mut self.by_number, at, binding),
         }
         if let Err(at) = self.position_of_peer(peer.addr()) {
-            self.number_by_peer.insert(at, (peer.addr(), number));
+            lean::insert(&mut self.number_by_peer, at, (peer.addr(), number));
         }
         debug_assert_eq!(self.by_number.len(), self.number_by_peer.len());
     }

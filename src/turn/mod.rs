@@ -27,5 +27,6 @@ mod channel_bind;
 mod create_permission;
 mod ending;
 mod forward;
+mod lean;
 mod refresh;
 mod send;

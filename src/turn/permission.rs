@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::lean;
 use crate::limits::{PERMISSION_LIFETIME, PERMISSIONS_PER_ALLOCATION_MAX};
 use crate::policy::peers::{AllowedAddress, Route};
 use crate::time::Now;
@@ -73,7 +74,7 @@ impl Permissions {
         let permission = Permission { address, expires_at: now.mono + PERMISSION_LIFETIME };
         match self.position(address.ip()) {
             Ok(at) => self.by_address[at] = permission,
-            Err(at) => self.by_address.insert(at, permission),
+            Err(at) => lean::insert(&mut self.by_address, at, permission),
         }
         debug_assert!(self.by_address.len() <= PERMISSIONS_PER_ALLOCATION_MAX);
     }

@@ -16,3 +16,4 @@ mod operator;
 mod record;
 mod sessions;
 mod tokens;
+mod why;

@@ -253,7 +253,7 @@ impl Import {
         if let Some(at) = open {
             self.tell(at, Verdict::NotSupported, OPEN_RELAY);
         } else if !anybody {
-            self.report.note(format!("coturn asked nobody who he is. {OPEN_RELAY}"));
+            self.report.note(format!("coturn asked nobody who he is, and {OPEN_RELAY}"));
         }
     }
 

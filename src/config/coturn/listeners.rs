@@ -78,6 +78,10 @@ impl Import {
         self.set_doors("listen", udp, "listening-ip, listening-port, aux-server");
         self.set_doors("listen_tcp", tcp, "listening-ip, listening-port; no-tcp leaves it empty");
         if speaks_tls {
+            self.report.note(
+                "GET /ice hands out turns: URLs for the names in `advertise`; put the certificate's \
+                 name there",
+            );
             self.set_doors("listen_tls", tls, "listening-ip, tls-listening-port");
         } else if certificate.is_some() {
             self.set_doors("listen_tls", Doors::default(), "no-tls");

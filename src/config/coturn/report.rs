@@ -1,5 +1,6 @@
 //! What became of each option, for a person. No secret gets in: values are shown as their owner decides.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::syntax::Place;
@@ -89,7 +90,7 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.origin, printable(&self.option), printable(&self.text))
+        write!(f, "{} {}: {}", self.origin, printable(&self.option), printable(&self.text))
     }
 }
 
@@ -109,8 +110,18 @@ impl fmt::Display for Report {
                 continue;
             }
             writeln!(f, "{verdict} ({}):", lines.len())?;
+            // Options of which the same is to be said stand together.
+            let mut by_text: HashMap<&str, Vec<&Line>> = HashMap::new();
+            for line in &lines {
+                by_text.entry(&line.text).or_default().push(line);
+            }
             for line in lines {
-                writeln!(f, "  {line}")?;
+                let Some(together) = by_text.remove(&*line.text) else { continue };
+                let named = together
+                    .iter()
+                    .map(|line| format!("{} {}", line.origin, printable(&line.option)));
+                let named: Vec<String> = named.collect();
+                writeln!(f, "  {}: {}", named.join(", "), printable(&line.text))?;
             }
         }
         if !self.notes.is_empty() {

@@ -82,6 +82,12 @@ impl LongTermKey {
         Self { algorithm: PasswordAlgorithm::Md5, bytes }
     }
 
+    /// The same by SHA-256.
+    #[must_use]
+    pub fn of_sha256(hash: &[u8; 32]) -> Self {
+        Self { algorithm: PasswordAlgorithm::Sha256, bytes: *hash }
+    }
+
     /// How it was derived.
     #[must_use]
     pub fn algorithm(&self) -> PasswordAlgorithm {

@@ -15,10 +15,12 @@ mod print_config;
 mod reload;
 mod revoke;
 mod run;
+mod secret;
 mod sessions;
 mod status;
 mod table;
 mod token;
+mod user;
 mod why;
 
 use std::io::{ErrorKind, Write};
@@ -57,6 +59,10 @@ enum Command {
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
+    /// Add, list and remove accounts that never expire
+    User(user::User),
+    /// Add, list and remove the shared secrets that turnbell keeps itself
+    Secret(secret::SharedSecret),
     /// Sign one token by hand, for a user of a page or a program
     Token(token::Token),
     /// Make a link that lets somebody in without an account
@@ -116,6 +122,8 @@ impl Cli {
             Some(Command::ImportCoturn(command)) => command.run(),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::User(command)) => command.run(&find(named)?),
+            Some(Command::Secret(command)) => command.run(&find(named)?),
             Some(Command::Token(command)) => command.run(&find(named)?),
             Some(Command::Invite(command)) => command.question().ask(&find(named)?),
             Some(Command::Revoke(command)) => {
@@ -199,7 +207,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,import-coturn";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,import-coturn,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

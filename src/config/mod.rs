@@ -1,5 +1,6 @@
 //! The configuration as it is meant: every value checked, every default filled in.
 
+pub mod accounts;
 mod check;
 mod checker;
 pub mod coturn;

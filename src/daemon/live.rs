@@ -134,8 +134,10 @@ impl Live {
     ) -> Result<Reloaded, String> {
         // Everything that can fail comes first.
         let old = &in_effect.config;
-        let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some());
-        let new = read_again(&old.source, handed)?;
+        let state_only = handed.is_some_and(|handed| handed.state_only);
+        let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some() && !state_only);
+        let new =
+            if state_only { in_effect.written.clone() } else { read_again(&old.source, handed)? };
         let here = interfaces::all().map_err(|error| format!("reading addresses: {error}"))?;
         let mut warnings = match Plan::with(&new, &here, in_effect.outside.found()) {
             Ok(plan) => plan.warnings,

@@ -11,6 +11,8 @@ pub const COTURN_STATEMENTS_MAX: usize = 30_000;
 /// Rows taken of a table of the user database; what is beyond is counted in the report.
 pub const COTURN_ROWS_MAX: usize = 10_000;
 /// How long a user database may take to answer.
-pub const COTURN_DATABASE_PATIENCE: Duration = Duration::from_secs(10);
+pub const COTURN_DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+/// File of accounts that `turnbell user` keeps; what is beyond is not read, and its line is broken.
+pub const ACCOUNTS_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Networks that coturn's peer ranges may become; beyond, the list is refused.
 pub const COTURN_NETWORKS_MAX: usize = 1024;

@@ -12,4 +12,5 @@ mod reach;
 pub mod relay_choice;
 pub mod resolve;
 pub mod state_directory;
+pub mod state_file;
 pub mod systemd;

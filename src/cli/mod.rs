@@ -4,6 +4,7 @@ mod ask;
 pub mod banner;
 mod calls;
 mod check_config;
+mod compare;
 mod credential;
 mod drain;
 mod explain;
@@ -55,6 +56,8 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Make a config of coturn's, and say what becomes of each option
     ImportCoturn(import_coturn::ImportCoturn),
+    /// Ask coturn and turnbell the same, and say what it means where they answer differently
+    Compare(compare::Compare),
     /// Issue one time-limited credential by hand
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
@@ -120,6 +123,7 @@ impl Cli {
             Some(Command::Run(command)) => command.run(named),
             Some(Command::CheckConfig(command)) => command.run(named),
             Some(Command::ImportCoturn(command)) => command.run(),
+            Some(Command::Compare(command)) => command.run(),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
             Some(Command::User(command)) => command.run(&find(named)?),
@@ -207,7 +211,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,import-coturn,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,why,import-coturn,compare,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -146,7 +146,7 @@ impl Import {
         }
         let ip = address.and_then(|at| self.value(at).parse::<IpAddr>().ok());
         // Everything else is served there, too; without an address it stays on this machine.
-        let ip = ip.filter(IpAddr::is_loopback).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let ip = ip.filter(IpAddr::is_loopback).unwrap_or_else(|| Ipv4Addr::LOCALHOST.into());
         let door = SocketAddr::new(ip, port.map_or(9641, |(_, port)| port));
         let items =
             ["127.0.0.1:8080".to_owned(), door.to_string()].map(|text| Item { text, from: None });

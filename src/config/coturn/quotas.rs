@@ -40,7 +40,7 @@ impl Import {
         }
     }
 
-    fn from_realm(&self, at: Option<At>, name: &str) -> String {
+    fn origin_of(&self, at: Option<At>, name: &str) -> String {
         at.map_or_else(|| format!("database, {name} of the realm"), |at| self.from(at))
     }
 
@@ -51,7 +51,7 @@ impl Import {
             return self.tell_of_realm(at, name, Verdict::Mapped, text);
         }
         let most = self.relay_port_count() * i64::try_from(RELAY_ADDRESSES_MAX).unwrap_or(1);
-        let from = self.from_realm(at, name);
+        let from = self.origin_of(at, name);
         self.draft.set(key, Value::Number(value.min(most)), from);
         let (verdict, text) = if value > most {
             (Verdict::Mapped, format!("`{key} = {most}`: so many ports there are"))
@@ -85,7 +85,7 @@ impl Import {
             kbits if kbits % 1000 == 0 => format!("{}Mbit", kbits / 1000),
             kbits => format!("{kbits}kbit"),
         };
-        let from = format!("{}: {bytes} bytes a second", self.from_realm(at, name));
+        let from = format!("{}: {bytes} bytes a second", self.origin_of(at, name));
         let value = Value::List(vec![Item { text: rate.clone(), from: None }]);
         self.draft.set(key, value, from);
         let text = format!("`{key} = [\"{rate}\"]`: {bytes} bytes a second, each direction apart");

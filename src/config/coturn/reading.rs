@@ -36,7 +36,7 @@ impl Import {
             report: Report::default(),
             draft: Draft::default(),
             realm_options: Vec::new(),
-            directory: file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned(),
+            directory: file.and_then(Path::parent).unwrap_or_else(|| Path::new("")).to_owned(),
             file: name.unwrap_or_default(),
         }
     }
@@ -187,7 +187,7 @@ impl Import {
         }
         let origin = key.comments.first().cloned().unwrap_or_default();
         self.report.lines.push(Line {
-            origin: Origin::Typed(Place::Line(0)),
+            origin: Origin::Check,
             option: origin,
             verdict: Verdict::NotSupported,
             text,

@@ -27,6 +27,8 @@ pub enum Origin {
     Typed(Place),
     /// The user database.
     Database,
+    /// The config that was made, by our own check.
+    Check,
 }
 
 /// One option and what became of it.
@@ -84,6 +86,7 @@ impl fmt::Display for Origin {
             Self::Typed(Place::Line(line)) => write!(f, "line {line}"),
             Self::Typed(Place::Word(word)) => write!(f, "argument {word}"),
             Self::Database => f.write_str("database"),
+            Self::Check => f.write_str("check"),
         }
     }
 }

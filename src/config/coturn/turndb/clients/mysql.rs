@@ -5,7 +5,8 @@ use std::path::Path;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, Row, Value};
 
-use super::{Rows, TABLES, question, words};
+use super::{TABLES, question, words};
+use crate::config::coturn::turndb::Rows;
 
 /// What `localhost` means for MySQL's own clients: a socket, where Debian's server has it.
 const SOCKET: &str = "/run/mysqld/mysqld.sock";
@@ -51,7 +52,7 @@ fn options(connection: &str) -> Result<Opts, String> {
     Ok(options.ip_or_hostname(host).into())
 }
 
-fn texts(row: Row) -> Vec<String> {
+fn texts(mut row: Row) -> Vec<String> {
     let text = |value: Value| match value {
         Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Value::NULL => String::new(),
@@ -62,5 +63,5 @@ fn texts(row: Row) -> Vec<String> {
         | Value::Date(..)
         | Value::Time(..)) => other.as_sql(true),
     };
-    row.unwrap().into_iter().map(text).collect()
+    (0..row.len()).map(|at| row.take(at).map(text).unwrap_or_default()).collect()
 }

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::{Rows, TABLES, question, words};
+use super::{TABLES, question, words};
+use crate::config::coturn::turndb::Rows;
 
 /// Where Debian's server listens when nobody says where.
 const SOCKETS: &str = "/var/run/postgresql";

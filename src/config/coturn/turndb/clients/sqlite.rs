@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Rows, TABLES, question};
+use super::{TABLES, question};
+use crate::config::coturn::turndb::Rows;
 
 /// Reads a file that coturn may have open; nothing is written to it.
 pub(super) fn read(path: &Path) -> Result<Rows, String> {

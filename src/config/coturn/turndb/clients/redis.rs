@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use redis::{Client, Commands, Connection, ConnectionAddr, IntoConnectionInfo};
 
-use super::{Login, Rows, User, words};
+use super::words;
+use crate::config::coturn::turndb::{Login, Rows, User};
 use crate::limits::coturn::{COTURN_DATABASE_PATIENCE, COTURN_ROWS_MAX};
 
 pub(super) fn read(connection: &str) -> Result<Rows, String> {

@@ -222,11 +222,11 @@ fn is_bad(metric: QualityMetric, sample: &QualitySample) -> bool {
 /// `bad_request` for a number that no getStats makes.
 fn check(sample: &QualitySample) -> Result<(), Refusal> {
     let numbers = [
-        ("rtt", sample.rtt_ms),
-        ("jitter", sample.jitter_ms),
-        ("loss", sample.loss_percent),
+        ("rtt_ms", sample.rtt_ms),
+        ("jitter_ms", sample.jitter_ms),
+        ("loss_percent", sample.loss_percent),
         ("mos", sample.mos),
-        ("concealed", sample.concealed_percent),
+        ("concealed_percent", sample.concealed_percent),
         ("level_in", sample.level_in),
         ("level_out", sample.level_out),
     ];

@@ -1,4 +1,5 @@
-//! The client library at `/client/`: for our own pages and for everybody else's (P21).
+//! The client library at `/client/`: for our own pages and for everybody else's (P21); and the schema
+//! of what it speaks (P22).
 //!
 //! `/client/<hash>/turnbell.js` never changes and is kept for ever; `/client/turnbell.js` is asked for
 //! again each time, and the answer is mostly 304.
@@ -60,6 +61,7 @@ files! {
     "sound.js",
     "stats.js",
     "turnbell.js",
+    "turnbell.v1.schema.json",
     "wordlist.js",
     "words.js",
 }
@@ -112,10 +114,10 @@ pub(crate) async fn get(uri: Uri, headers: HeaderMap) -> Response {
 }
 
 fn content_type(name: &str) -> &'static str {
-    if name.ends_with(".css") {
-        "text/css; charset=utf-8"
-    } else {
-        "text/javascript; charset=utf-8"
+    match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "json")) => "application/json",
+        Some(_) | None => "text/javascript; charset=utf-8",
     }
 }
 
@@ -133,7 +135,8 @@ mod tests {
             match entry.file_type().unwrap().is_dir() {
                 true if name == "types" => {}
                 true => on_disk(&entry.path(), &format!("{prefix}{name}/"), found),
-                false if name.ends_with(".json") => {}
+                // For bundlers and the compiler.
+                false if ["package.json", "tsconfig.json"].contains(&&*name) => {}
                 false => {
                     found.insert(format!("{prefix}{name}"));
                 }

@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, LOCATION,
-    TRANSFER_ENCODING,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, LOCATION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
@@ -46,7 +46,13 @@ pub(super) async fn enter(
         Within::No => return ApiError::not_found().into_response(),
     }
     introduce(&edge, &options, &mut parts);
-    next.run(Request::from_parts(parts, body)).await
+    let asks_for_another_protocol = parts.headers.contains_key(UPGRADE);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    // Behind such a head line ends are not looked at (`strict_head`): no request may follow it.
+    if asks_for_another_protocol && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Reads what is sent along with a request that is refused: a proxy that finds the connection closed

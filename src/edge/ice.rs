@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use super::Edge;
 use super::access::Access;
 use super::error::ApiError;
+use super::exact::Object;
 use super::forwarded::HttpClient;
 use super::ice_urls::{UrlSources, Vantage};
 use super::json::{IceConfig, IceRequest, IceServer};
@@ -372,7 +373,7 @@ pub(super) async fn json_body<T: DeserializeOwned>(
     let Ok(bytes) = axum::body::to_bytes(body, HTTP_BODY_BYTES_MAX).await else {
         return Err(ApiError::bad_request("the body did not arrive whole"));
     };
-    serde_json::from_slice(&bytes).map_err(|why| {
+    serde_json::from_slice(&bytes).map(|Object(read)| read).map_err(|why| {
         ApiError::bad_request(format!("the body must be a JSON object with {what}: {why}"))
     })
 }

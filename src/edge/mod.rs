@@ -41,6 +41,7 @@ mod control_words;
 mod cors;
 mod entrance;
 pub mod error;
+mod exact;
 pub mod forwarded;
 mod health;
 pub mod ice;

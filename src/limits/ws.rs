@@ -20,6 +20,11 @@ pub const WS_CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 pub const WS_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Longest message that is read at all, bytes; then the connection is closed unread.
 pub const WS_MESSAGE_BYTES_MAX: usize = 4 * WS_FRAME_BYTES_MAX;
+/// Pings and pongs of one connection a second, after the burst; one more closes it with 4029. (Browsers
+/// answer ours; other clients send one in 20 s.)
+pub const WS_CONTROL_FRAMES_PER_S: u32 = 10;
+/// The same at once.
+pub const WS_CONTROL_FRAMES_BURST: u32 = 100;
 /// Read buffer of each connection, bytes.
 pub const WS_READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes of one connection that the kernel does not take, beyond what the switchboard counts.

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { connections, devices, reset } from "./support/media.mjs";
 import { settle } from "./support/rtc.mjs";
-import { FakeServer, of, refusal } from "./support/server.mjs";
+import { FakeServer, ICE, of, refusal } from "./support/server.mjs";
 import { world } from "./support/world.mjs";
 import { Line } from "../../src/web/client/line.js";
 
@@ -18,9 +18,10 @@ beforeEach(async () => {
   reset();
   seq = 0;
   server = await FakeServer.start();
-  for (const t of ["ping", "call.ringing", "call.reject", "call.hangup", "call.cancel", "call.media", "call.update"]) {
+  for (const t of ["call.ringing", "call.reject", "call.hangup", "call.cancel", "call.media", "call.update"]) {
     server.answers[t] = {};
   }
+  server.answers.ping = { server_time: 1_795_000_000_000 };
   server.answers["call.signal"] = { delivered: true };
   place = world();
   line = new Line({ server: server.url, token: "T" }, place.env);
@@ -178,7 +179,7 @@ test("a call that is hung up before the server knows it is hung up then", async 
   const calling = line.call("bob");
   await server.frame(of("call.invite"));
   (await begun).hangup();
-  server.sockets[0].send(JSON.stringify({ t: "ok", re: answer, d: view("initiated") }));
+  server.sockets[0].tell({ t: "ok", re: answer, d: view("initiated") });
   await calling;
   assert.deepEqual((await server.frame(of("call.hangup"))).d.call, CALL);
 });
@@ -229,7 +230,7 @@ test("mute silences the track and tells; hold silences both ways until it is tak
 
 test("the server's restart: fresh ICE servers, relay only, and the caller's offer of that generation", async () => {
   await talk();
-  const ice = { iceServers: [{ urls: ["turn:fresh"] }], iceTransportPolicy: "all" };
+  const ice = { ...ICE, iceServers: [{ urls: ["turn:fresh"] }] };
   await event("call.restart", { call: CALL, gen: 2, policy: "relay", ice });
   const { d } = await server.frame((frame) => frame.t === "call.signal" && frame.d.kind === "offer");
   assert.deepEqual([d.gen, d.restart], [2, true]);
@@ -260,7 +261,7 @@ test("a reloaded page hears of its call, rejoins it with nothing, and answers th
   assert.equal(call.wasHere, true);
   await call.rejoin();
   assert.deepEqual(sent("call.rejoin"), [{ call: CALL, media: "new" }]);
-  await event("call.signal", { call: CALL, from: 2, gen: 5, kind: "offer", sdp: "offer 2 of bob" });
+  await event("call.signal", { call: CALL, from: 2, gen: 5, kind: "offer", sdp: "offer 2 of bob", restart: false });
   const { d } = await server.frame((frame) => frame.t === "call.signal" && frame.d.kind === "answer");
   assert.deepEqual([d.gen, d.sdp], [5, `answer of ${connections[0].name} to offer 2 of bob`]);
   assert.equal(call.direction, "outgoing");

@@ -5,17 +5,18 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { delayMs } from "../../src/web/client/backoff.js";
 import { Line, serverOf } from "../../src/web/client/line.js";
-import { FakeServer, of, refusal } from "./support/server.mjs";
+import { FakeServer, OTHER_SESSION, SESSION, of, refusal } from "./support/server.mjs";
 import { browser, storage, world } from "./support/world.mjs";
 
 const WELCOME_MS = 15_000;
 const PONG_MS = 5_000;
 const HAND_OVER_MS = 500;
+const [CALL, OTHER_CALL] = ["01ARYZ6S410000000000000000", "01ARYZ6S410000000000000001"];
 let server;
 let lines;
 beforeEach(async () => {
   server = await FakeServer.start();
-  server.answers.ping = {};
+  server.answers.ping = { server_time: 1_795_000_000_000 };
   lines = [];
 });
 afterEach(async () => {
@@ -94,7 +95,7 @@ for (const [target, name] of [["page", "online"], ["page", "pageshow"], ["docume
   test(`${name} connects at once`, async () => {
     const place = world();
     const line = await open(place).ready;
-    server.welcome = (_, number) => (number > 1 ? { session: "S1", resume_token: "r", resumed: true, next_seq: 1 } : null);
+    server.welcome = (_, number) => (number > 1 ? { session: SESSION, resume_token: "r", resumed: true, next_seq: 1 } : null);
     await lost(line, place);
     place.ring(0);
     await hello(1);
@@ -144,7 +145,7 @@ test("a refused token says so in a sentence and a cure", async () => {
   server.welcome = () => null;
   const line = open();
   await hello(0);
-  server.sockets[0].send(JSON.stringify({ t: "error", re: null, d: { code: "unauthenticated", message: "bad signature" } }));
+  server.sockets[0].tell({ t: "error", re: null, d: { code: "unauthenticated", message: "bad signature" } });
   server.sockets[0].close(4001);
   await assert.rejects(line.ready, { code: "unauthenticated", detail: "bad signature", cure: "Sign in again." });
 });
@@ -198,33 +199,33 @@ test("a server that is not there is called unreachable", async () => {
 });
 
 test("requests that were asked before the connection stood are sent with it, in order", async () => {
-  server.answers.one = { n: 1 };
-  server.answers.two = refusal("callee_busy");
+  server.answers.ping = { server_time: 7 };
+  server.answers["call.cancel"] = refusal("callee_busy");
   const line = open();
-  const [one, two] = [line.request("one"), line.request("two", { x: 1 })];
-  assert.deepEqual(await one, { n: 1 });
+  const [one, two] = [line.request("ping"), line.request("call.cancel", { call: CALL })];
+  assert.deepEqual(await one, { server_time: 7 });
   await assert.rejects(two, { code: "callee_busy", message: "In another call." });
 });
 
 test("a request without its answer is sent again after a resume, under the same id", async () => {
   const place = world();
   const line = await open(place).ready;
-  const answer = line.request("slow", { x: 1 });
-  const first = await server.frame(of("slow"));
-  server.answers.slow = { done: true };
+  const answer = line.request("call.cancel", { call: CALL });
+  const first = await server.frame(of("call.cancel"));
+  server.answers["call.cancel"] = {};
   await lost(line, place);
   place.ring(0);
-  assert.deepEqual(await answer, { done: true });
-  const both = server.frames.filter(of("slow"));
-  assert.deepEqual(both.map(({ id, d }) => [id, d]), [[first.id, { x: 1 }], [first.id, { x: 1 }]]);
+  assert.deepEqual(await answer, {});
+  const both = server.frames.filter(of("call.cancel"));
+  assert.deepEqual(both.map(({ id, d }) => [id, d]), [[first.id, { call: CALL }], [first.id, { call: CALL }]]);
 });
 
 test("in another session nobody knows whether it was done: it is refused", async () => {
   const place = world();
   const line = await open(place).ready;
-  const answer = line.request("slow");
-  await server.frame(of("slow"));
-  server.welcome = () => ({ session: "S2", resume_token: "r", resumed: false, next_seq: 1, reason: "server_restart" });
+  const answer = line.request("call.cancel", { call: CALL });
+  await server.frame(of("call.cancel"));
+  server.welcome = () => ({ session: OTHER_SESSION, resume_token: "r", resumed: false, next_seq: 1, reason: "unknown_token" });
   await lost(line, place);
   const refused = assert.rejects(answer, { code: "session_lost" });
   place.ring(0);
@@ -254,11 +255,12 @@ test("an event that comes twice counts once", async () => {
   const line = await open().ready;
   const seen = [];
   line.on("missed", ({ call }) => seen.push(call));
-  server.event(1, "call.missed", { call: "A" });
-  server.event(1, "call.missed", { call: "A" });
-  server.event(2, "call.missed", { call: "B" });
+  const from = { user: "bob", name: "Bob", verified: true, number: null, display: null };
+  for (const [seq, call] of [[1, CALL], [1, CALL], [2, OTHER_CALL]]) {
+    server.event(seq, "call.missed", { call, from, reason: "no_answer" });
+  }
   await line.request("ping");
-  assert.deepEqual(seen, ["A", "B"]);
+  assert.deepEqual(seen, [CALL, OTHER_CALL]);
 });
 
 test("presence: a snapshot replaces, a diff changes, who went is gone, and oneself is not listed", async () => {
@@ -267,11 +269,11 @@ test("presence: a snapshot replaces, a diff changes, who went is gone, and onese
   const line = await open(place).ready;
   await line.subscribe({ role: "member" });
   const person = (user, status) => ({ user, name: user, role: "member", status, note: null });
-  server.event(1, "presence.snapshot", { users: [person("alice", "online"), person("bob", "online"), person("eve", "away")] });
+  server.event(1, "presence.snapshot", { users: [person("alice", "online"), person("bob", "online"), person("eve", "away")], truncated: false });
   server.event(2, "presence.diff", { users: [person("bob", "busy"), person("eve", "offline")] });
   await line.request("ping");
   assert.deepEqual([...line.people.values()].map(({ user, status }) => [user, status]), [["bob", "busy"]]);
-  server.welcome = () => ({ session: "S2", resume_token: "r", resumed: false, next_seq: 1 });
+  server.welcome = () => ({ session: OTHER_SESSION, resume_token: "r", resumed: false, next_seq: 1 });
   await lost(line, place);
   place.ring(0);
   const again = await server.frame((frame) => frame.t === "presence.subscribe" && frame.socket === 1);

@@ -43,7 +43,7 @@ fn a_name_that_others_can_point_at_this_machine_is_not_local() {
     unauthorized(&server, "GET http://localhost/ice", &[]);
 }
 
-#[test]
+#[test] // G8
 fn any_header_that_a_proxy_adds_makes_a_request_not_local() {
     let server = Server::local();
     for header in [
@@ -86,7 +86,7 @@ fn http_1_0_is_how_a_bare_proxy_speaks_and_is_not_local() {
     assert_eq!(server.send(with_key.as_bytes()).status, 200);
 }
 
-#[test]
+#[test] // G13
 fn a_page_of_another_origin_cannot_farm_credentials_off_a_developers_machine() {
     let mut options = options();
     options.cors_origins.insert("https://app.example.org".into());
@@ -162,7 +162,7 @@ fn a_key_works_from_add_until_revoke() {
     unauthorized(&server, "GET /ice", &with_key);
 }
 
-#[test]
+#[test] // G13
 fn a_key_over_its_rate_hears_when_to_come_back_and_others_pass() {
     let mut options = options();
     options.rate_per_key = 2;

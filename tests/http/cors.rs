@@ -32,7 +32,7 @@ fn check(answer: &Answer, origin: &str, allowed: bool) {
     assert!(vary.split(", ").any(|name| name == "origin"), "{vary}");
 }
 
-#[test]
+#[test] // G11
 fn a_page_reads_answers_and_errors_only_if_its_origin_is_allowed() {
     for local in [false, true] {
         let server = server(local);
@@ -51,7 +51,7 @@ fn a_page_reads_answers_and_errors_only_if_its_origin_is_allowed() {
     }
 }
 
-#[test]
+#[test] // G11
 fn a_preflight_allows_the_two_headers_for_ten_minutes_and_issues_nothing() {
     for local in [false, true] {
         let server = server(local);
@@ -76,7 +76,7 @@ fn a_preflight_allows_the_two_headers_for_ten_minutes_and_issues_nothing() {
     }
 }
 
-#[test]
+#[test] // G11
 fn two_origins_are_nobody() {
     let server = server(true);
     let answer = server.ask("GET /ice", &[("Origin", LISTED), ("Origin", LISTED), BEARER]);

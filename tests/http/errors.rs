@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::server::{Answer, Server};
 
-#[test]
+#[test] // G15
 fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     let server = Server::local();
     for path in ["/nowhere", "/ice/", "//ice", "/v2/ice", "/../etc/passwd", "/%2e%2e/x", "/call.js"]
@@ -32,7 +32,7 @@ fn an_unknown_path_and_a_wrong_method_say_what_there_is() {
     assert!(server.issued.lock().unwrap().is_empty());
 }
 
-#[test]
+#[test] // G2
 fn a_head_over_its_bound_is_431_and_one_within_it_passes() {
     let server = Server::local();
     let ask = |bytes: usize| server.ask("GET /ice", &[("X-Long", &"x".repeat(bytes))]);
@@ -105,7 +105,7 @@ fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
     assert_eq!(server.issued.lock().unwrap().len(), 1);
 }
 
-#[test]
+#[test] // G10
 fn a_request_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_run() {
     let server = Server::local();
     const NEXT: &str = "GET /ice?user=smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -150,6 +150,10 @@ fn lines_that_end_in_a_bare_newline_and_endless_chunk_extensions_run_nothing_twi
     // A header that ends in a bare newline hides no body from us that a proxy would see.
     let bare = "POST /ice HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
+    // Nor does one behind a request that asks for another protocol and does not get it.
+    let bare = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\nPOST /ice HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX: a\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(server.send(bare.as_bytes()).status, 404);
+    assert!(server.issued.lock().unwrap().is_empty(), "the second one was run");
     let bare = "POST /ice HTTP/1.1\nHost: localhost\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n";
     assert_eq!(server.send(format!("{bare}{next}").as_bytes()).status, 400);
     assert!(server.issued.lock().unwrap().is_empty());
@@ -261,9 +265,18 @@ fn every_origin_may_load_the_library_and_keeps_it_for_ever_under_its_hash() {
         let newer = server.ask(&format!("GET {path}"), &[("If-None-Match", "\"other\"")]);
         assert_eq!(newer.status, 200);
     }
-    for path in
-        ["/client/", "/client/nothing.js", "/client/0000/turnbell.js", "/client/../index.html"]
-    {
+    // P22
+    let schema = server.ask("GET /client/turnbell.v1.schema.json", &foreign);
+    assert_eq!(schema.header("content-type"), Some("application/json"));
+    assert_eq!(schema.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(schema.json()["title"], "turnbell.v1");
+    for path in [
+        "/client/",
+        "/client/package.json",
+        "/client/nothing.js",
+        "/client/0000/turnbell.js",
+        "/client/../index.html",
+    ] {
         server.ask(&format!("GET {path}"), &[]).refuses(404, "not_found");
     }
     // What others serve is as closed to it as before.

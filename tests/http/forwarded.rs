@@ -46,7 +46,7 @@ fn the_record_has_the_client_that_a_trusted_proxy_names_and_none_that_it_does_no
     assert_eq!(server.health().get("proxies"), None);
 }
 
-#[test]
+#[test] // G8
 fn what_a_stranger_says_about_himself_is_ignored_counted_and_told_with_the_line_to_add() {
     let server = Server::local();
     assert_eq!(server.health().get("proxies"), None);
@@ -94,7 +94,7 @@ fn a_proxied_request_is_local_only_if_its_client_is_and_asked_for_a_local_name()
     }
 }
 
-#[test]
+#[test] // G8
 fn refusals_are_counted_by_client_and_a_valid_key_passes_always() {
     let server = Server::start(trusting());
     let ask = |client: &str, key: &str| {

@@ -78,7 +78,7 @@ fn a_backend_with_a_key_gets_urls_that_work_elsewhere_even_if_it_runs_on_this_ma
     check(&answer, RELAY, 3600);
 }
 
-#[test]
+#[test] // G13
 fn the_record_hears_of_each_credential_and_of_no_refusal() {
     let server = Server::local();
     server.ask("GET /ice?user=bob&ttl=61", &[]);
@@ -144,7 +144,7 @@ fn user_and_ttl_pass_at_their_limits_and_are_named_when_they_do_not() {
     }
 }
 
-#[test]
+#[test] // G15
 fn post_takes_the_same_parameters_as_json() {
     let server = Server::local();
     let json = [("Content-Type", "application/json; charset=utf-8")];
@@ -153,7 +153,16 @@ fn post_takes_the_same_parameters_as_json() {
     check(&post("{}"), LOOPBACK, 3600);
     assert_eq!(post(r#"{"ttl":59}"#).refuses(400, "bad_request")["field"], "ttl");
     assert_eq!(post(r#"{"user":"a/b"}"#).refuses(400, "bad_request")["field"], "user");
-    for body in ["", "null", "[]", "{", r#"{"ttl":"60"}"#, r#"{"ttl":-1}"#, r#"{"user":1}"#] {
+    for body in [
+        "",
+        "null",
+        "[]",
+        r#"["bob",60]"#,
+        "{",
+        r#"{"ttl":"60"}"#,
+        r#"{"ttl":-1}"#,
+        r#"{"user":1}"#,
+    ] {
         post(body).refuses(400, "bad_request");
     }
     for other in ["text/plain", "application/xml", "multipart/form-data", "application/jsonp"] {
@@ -204,7 +213,7 @@ fn without_an_open_port_there_is_no_entry_with_empty_urls() {
     assert_eq!(server.ask("GET /ice", &[]).json()["iceServers"], json!([]));
 }
 
-#[test]
+#[test] // G9
 fn nothing_a_client_says_gets_into_the_urls() {
     let server = Server::local();
     let key = ("Authorization", BEARER);
@@ -242,7 +251,7 @@ fn a_broken_record_shows_in_healthz_and_stops_no_config() {
     );
 }
 
-#[test]
+#[test] // G14
 fn healthz_tells_a_stranger_one_word_and_a_dead_relay_by_its_status() {
     let server = Server::local();
     let stranger = [("Host", "turn.example.org")];

@@ -1,40 +1,21 @@
 //! What hostile clients send (security.md G1 to G5, read through P10).
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use crate::daemon::{CONFIG, Daemon};
 use crate::page::{Page, daemon};
+use crate::raw_socket::{self, UPGRADE};
 
 /// Status of an upgrade with these headers.
 fn upgrade(http: SocketAddr, headers: &[&str]) -> (u16, String) {
-    let mut stream = TcpStream::connect(http).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(stream, "GET /v1/ws HTTP/1.1\r\nHost: {http}\r\n{more}\r\n").unwrap();
-    let mut answer = [0; 4096];
-    let mut length = 0;
-    while !answer[..length].windows(4).any(|w| w == b"\r\n\r\n") {
-        let read = stream.read(&mut answer[length..]).unwrap();
-        assert!(read > 0, "the connection ended");
-        length += read;
-    }
-    let head = String::from_utf8_lossy(&answer[..length]).into_owned();
+    let (head, _) = raw_socket::upgrade(http, &http.to_string(), headers);
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head)
 }
-
-const UPGRADE: [&str; 5] = [
-    "Connection: keep-alive, Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Protocol: chat, turnbell.v1",
-];
 
 #[test] // RFC 6455 §1.3, security.md G3
 fn an_upgrade_is_answered_as_the_rfc_says_and_without_compression() {
@@ -83,6 +64,21 @@ fn pages_of_foreign_origins_are_refused_before_the_upgrade() {
         assert_eq!(with(&[foreign]), 403, "{foreign}");
     }
     assert_eq!(with(&[&own, &own]), 403);
+    // Where pages of others are listed, only those.
+    let listed = r#"http.cors_origins = ["https://app.example"]"#;
+    let daemon = Daemon::start(&format!("{CONFIG}{listed}\n"));
+    let with = |origins: &[&str]| upgrade(daemon.http(), &[&UPGRADE[..], origins].concat()).0;
+    assert_eq!(with(&["Origin: https://app.example"]), 101);
+    assert_eq!(with(&[]), 101, "no browser");
+    for foreign in [
+        "Origin: https://app.example.evil.com",
+        "Origin: https://evil.example/https://app.example",
+        "Origin: http://app.example",
+        "Origin: https://app.example:8443",
+        "Origin: null",
+    ] {
+        assert_eq!(with(&[foreign]), 403, "{foreign}");
+    }
 }
 
 #[test] // security.md G4

@@ -11,7 +11,7 @@ use crate::tokens::{closed, page, reload};
 use crate::turn_client::TurnClient;
 
 /// `turnbell token ...`
-fn token(daemon: &Daemon, arguments: &[&str]) -> String {
+pub(crate) fn token(daemon: &Daemon, arguments: &[&str]) -> String {
     let (code, said, why) = daemon.command(&[&["token"], arguments].concat());
     assert_eq!(code, Some(0), "{why}");
     said.trim().to_owned()

@@ -5,12 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use crate::daemon::{CONFIG, Daemon};
+use crate::schema::{self, Conversation};
 
 /// Longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +29,7 @@ pub(crate) struct Page {
     last_seq: u64,
     /// What came while something else was waited for.
     early: Vec<Value>,
+    said: Conversation,
     pub(crate) welcome: Value,
 }
 
@@ -39,8 +42,8 @@ impl Page {
     /// Says this hello, and is welcome.
     pub(crate) fn connect(daemon: &Daemon, hello: Value) -> Self {
         let socket = open(daemon.http());
-        let mut page =
-            Self { socket, last_id: 0, last_seq: 0, early: Vec::new(), welcome: json!(null) };
+        let (early, said, welcome) = (Vec::new(), Conversation::default(), json!(null));
+        let mut page = Self { socket, last_id: 0, last_seq: 0, early, said, welcome };
         page.send(&json!({"t": "hello", "id": "hello", "d": hello}));
         let welcome = page.next().unwrap();
         assert_eq!(
@@ -56,7 +59,15 @@ impl Page {
         self.welcome["user"].as_str().unwrap().to_owned()
     }
 
+    /// A frame by the schema.
+    #[track_caller]
     pub(crate) fn send(&mut self, frame: &Value) {
+        self.said.says(frame);
+        self.send_bad(frame);
+    }
+
+    /// Any frame.
+    pub(crate) fn send_bad(&mut self, frame: &Value) {
         self.socket.send(Message::text(frame.to_string())).unwrap();
     }
 
@@ -65,6 +76,14 @@ impl Page {
         self.last_id += 1;
         let id = format!("c{}", self.last_id);
         self.send(&json!({"t": t, "id": id, "d": d}));
+        self.answer_to(&id)
+    }
+
+    /// Asks what the schema forbids.
+    pub(crate) fn ask_bad(&mut self, t: &str, d: Value) -> Result<Value, Value> {
+        self.last_id += 1;
+        let id = format!("c{}", self.last_id);
+        self.send_bad(&json!({"t": t, "id": id, "d": d}));
         self.answer_to(&id)
     }
 
@@ -117,6 +136,7 @@ impl Page {
                 }
                 Ok(Message::Text(text)) => {
                     let frame: Value = serde_json::from_str(text.as_str()).unwrap();
+                    self.said.hears(&frame);
                     if let Some(seq) = frame["seq"].as_u64() {
                         assert_eq!(seq, self.last_seq + 1, "no event is missing: {frame}");
                         self.last_seq = seq;
@@ -166,10 +186,30 @@ impl Page {
         page
     }
 
+    /// The same over a connection that takes little before it is read.
+    pub(crate) fn connect_narrow(daemon: &Daemon, hello: Value) -> Self {
+        schema::prepare();
+        let narrow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        narrow.set_recv_buffer_size(4096).unwrap();
+        // The server's side holds a few segments of it, and on loopback they are large.
+        narrow.set_tcp_mss(536).unwrap();
+        narrow.connect(&daemon.http().into()).unwrap();
+        Self::connect_by(open_by(daemon.http(), narrow.into()), hello, 0)
+    }
+
+    /// Says a hello that resumes what the page itself has begun.
+    pub(crate) fn resume_as(daemon: &Daemon, hello: Value) -> Self {
+        let at = hello["resume"]["last_seq"].as_u64().unwrap();
+        Self::connect_at(daemon, hello, at)
+    }
+
     fn connect_at(daemon: &Daemon, hello: Value, last_seq: u64) -> Self {
-        let socket = open(daemon.http());
-        let early = Vec::new();
-        let mut page = Self { socket, last_id: 1000, last_seq, early, welcome: json!(null) };
+        Self::connect_by(open(daemon.http()), hello, last_seq)
+    }
+
+    fn connect_by(socket: WebSocket<TcpStream>, hello: Value, last_seq: u64) -> Self {
+        let (early, said, welcome) = (Vec::new(), Conversation::default(), json!(null));
+        let mut page = Self { socket, last_id: 1000, last_seq, early, said, welcome };
         page.send(&json!({"t": "hello", "d": hello}));
         let welcome = page.next().unwrap();
         assert_eq!(welcome["t"], "welcome", "{welcome}");
@@ -196,7 +236,11 @@ pub(crate) fn request(http: SocketAddr) -> Request {
 
 /// An open WebSocket that has said nothing.
 pub(crate) fn open(http: SocketAddr) -> WebSocket<TcpStream> {
-    let stream = TcpStream::connect(http).unwrap();
+    schema::prepare();
+    open_by(http, TcpStream::connect(http).unwrap())
+}
+
+fn open_by(http: SocketAddr, stream: TcpStream) -> WebSocket<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (socket, response) = client(request(http), stream).unwrap();
     assert_eq!(response.headers()["sec-websocket-protocol"], "turnbell.v1");
@@ -212,17 +256,20 @@ pub(crate) fn token(daemon: &Daemon, name: &str) -> String {
 
 /// A POST with a JSON body.
 pub(crate) fn post(http: SocketAddr, path: &str, body: &Value, headers: &[&str]) -> (u16, Value) {
-    let body = body.to_string();
+    let headers = [&["Content-Type: application/json"], headers].concat();
+    exchange(http, &format!("POST {path}"), &headers, &body.to_string())
+}
+
+/// A request of its own connection: status, and the body if it is JSON.
+pub(crate) fn exchange(http: SocketAddr, line: &str, headers: &[&str], body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut head = format!("{line} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n");
+    headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

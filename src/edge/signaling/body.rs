@@ -12,6 +12,7 @@ use crate::call::request::{
     RejoinMedia, Request, Target, WhenBusy,
 };
 use crate::call::ulid::CallId;
+use crate::edge::exact::{Object, Word};
 use crate::limits::call::{
     DISPLAY_BYTES_MAX, INVITE_TEXT_BYTES_MAX, METADATA_BYTES_MAX, PRESENCE_NOTE_BYTES_MAX,
     SDP_BYTES_MAX, SUBSCRIBED_USERS_MAX,
@@ -21,11 +22,11 @@ use crate::limits::call::{
 pub(super) struct Hello {
     pub(super) token: String,
     #[serde(default)]
-    pub(super) device: Option<Device>,
+    pub(super) device: Option<Object<Device>>,
     #[serde(default)]
     pub(super) caps: Vec<String>,
     #[serde(default)]
-    pub(super) resume: Option<Resume>,
+    pub(super) resume: Option<Object<Resume>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -67,11 +68,11 @@ pub(super) struct Refresh {
 
 #[derive(Deserialize)]
 pub(super) struct PresenceSet {
-    status: Status,
+    status: Word<Status>,
     #[serde(default)]
     note: Option<String>,
     #[serde(default)]
-    when_busy: Option<Busy>,
+    when_busy: Option<Word<Busy>>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +95,7 @@ enum Busy {
 impl PresenceSet {
     pub(super) fn read(self) -> Result<PresenceSetOf, Refusal> {
         Ok(PresenceSetOf {
-            status: match self.status {
+            status: match self.status.0 {
                 Status::Online => DeviceStatus::Online,
                 Status::Away => DeviceStatus::Away,
                 Status::Busy => DeviceStatus::Busy,
@@ -102,7 +103,7 @@ impl PresenceSet {
                 Status::Offline => DeviceStatus::Offline,
             },
             note: text("note", self.note, PRESENCE_NOTE_BYTES_MAX)?,
-            when_busy: self.when_busy.map(|busy| match busy {
+            when_busy: self.when_busy.map(|Word(busy)| match busy {
                 Busy::Refuse => WhenBusy::Refuse,
                 Busy::Wait => WhenBusy::Wait,
             }),
@@ -139,8 +140,8 @@ impl PresenceSubscribe {
 
 #[derive(Deserialize)]
 pub(super) struct Invite {
-    to: To,
-    media: MediaOf,
+    to: Object<To>,
+    media: Object<MediaOf>,
     #[serde(default)]
     offer: Option<Description>,
     #[serde(default)]
@@ -177,8 +178,8 @@ impl Invite {
     pub(super) fn read(self) -> Result<InviteOf, Refusal> {
         let short = |name, value| text(name, value, INVITE_TEXT_BYTES_MAX);
         Ok(InviteOf {
-            to: UserId::new(&self.to.user).map(Target::User).ok_or_else(|| bad_user("to"))?,
-            media: Media { audio: self.media.audio, video: self.media.video },
+            to: UserId::new(&self.to.0.user).map(Target::User).ok_or_else(|| bad_user("to"))?,
+            media: Media { audio: self.media.0.audio, video: self.media.0.video },
             offer: self.offer.map(Description::read).transpose()?,
             ring: self.ring_ms.map(milliseconds),
             display: text("display", self.display, DISPLAY_BYTES_MAX)?,
@@ -196,12 +197,17 @@ impl Invite {
 #[serde(untagged)]
 pub(super) enum Description {
     Text(String),
-    Object { sdp: String },
+    Object(Object<Text>),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Text {
+    sdp: String,
 }
 
 impl Description {
     pub(super) fn read(self) -> Result<Sdp, Refusal> {
-        let (Self::Text(sdp) | Self::Object { sdp }) = self;
+        let (Self::Text(sdp) | Self::Object(Object(Text { sdp }))) = self;
         if sdp.len() > SDP_BYTES_MAX { Err(Refusal::too_large("sdp")) } else { Ok(Sdp(sdp.into())) }
     }
 }
@@ -228,9 +234,9 @@ pub(super) struct Accept {
 pub(super) struct Reject {
     call: String,
     #[serde(default)]
-    reason: RejectBecause,
+    reason: Word<RejectBecause>,
     #[serde(default)]
-    scope: RejectOn,
+    scope: Word<RejectOn>,
 }
 
 #[derive(Deserialize, Default)]
@@ -254,12 +260,12 @@ impl Reject {
     pub(super) fn read(self) -> Result<Request, Refusal> {
         Ok(Request::CallReject {
             call: call(&self.call)?,
-            reason: match self.reason {
+            reason: match self.reason.0 {
                 RejectBecause::Declined => RejectReason::Declined,
                 RejectBecause::Busy => RejectReason::Busy,
                 RejectBecause::Dnd => RejectReason::Dnd,
             },
-            scope: match self.scope {
+            scope: match self.scope.0 {
                 RejectOn::All => RejectScope::All,
                 RejectOn::Device => RejectScope::Device,
             },
@@ -284,7 +290,7 @@ pub(super) struct Update {
 pub(super) struct Hangup {
     call: String,
     #[serde(default)]
-    reason: HangupBecause,
+    reason: Word<HangupBecause>,
 }
 
 #[derive(Deserialize, Default)]
@@ -300,7 +306,7 @@ impl Hangup {
     pub(super) fn read(self) -> Result<Request, Refusal> {
         Ok(Request::CallHangup {
             call: call(&self.call)?,
-            reason: match self.reason {
+            reason: match self.reason.0 {
                 HangupBecause::Hangup => HangupReason::Hangup,
                 HangupBecause::MediaFailed => HangupReason::MediaFailed,
                 HangupBecause::IceFailed => HangupReason::IceFailed,
@@ -312,7 +318,7 @@ impl Hangup {
 #[derive(Deserialize)]
 pub(super) struct Rejoin {
     call: String,
-    media: RejoinWith,
+    media: Word<RejoinWith>,
 }
 
 #[derive(Deserialize)]
@@ -326,7 +332,7 @@ impl Rejoin {
     pub(super) fn read(self) -> Result<Request, Refusal> {
         Ok(Request::CallRejoin {
             call: call(&self.call)?,
-            media: match self.media {
+            media: match self.media.0 {
                 RejoinWith::Up => RejoinMedia::Up,
                 RejoinWith::New => RejoinMedia::New,
             },

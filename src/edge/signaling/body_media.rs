@@ -9,6 +9,7 @@ use crate::call::media::{
 };
 use crate::call::refusal::Refusal;
 use crate::call::request::{QualityReport, Request};
+use crate::edge::exact::{Object, Word};
 use crate::limits::call::{CANDIDATE_BYTES_MAX, CANDIDATES_PER_SIGNAL_MAX};
 
 #[derive(Deserialize)]
@@ -16,15 +17,15 @@ pub(super) struct Signal {
     call: String,
     #[serde(default)]
     to: Option<u32>,
-    kind: SignalKind,
+    kind: Word<SignalKind>,
     #[serde(rename = "gen")]
     generation: u32,
     #[serde(default)]
     sdp: Option<Description>,
     #[serde(default)]
-    cands: Option<Vec<CandidateOf>>,
+    cands: Option<Vec<Object<CandidateOf>>>,
     #[serde(default)]
-    cand: Option<CandidateOf>,
+    cand: Option<Object<CandidateOf>>,
     #[serde(default)]
     restart: bool,
 }
@@ -58,15 +59,14 @@ impl Signal {
         let description = |sdp: Option<Description>| {
             sdp.ok_or_else(|| Refusal::bad("sdp", "missing field `sdp`"))?.read()
         };
-        let payload = match self.kind {
+        let payload = match self.kind.0 {
             SignalKind::Offer => {
                 SignalPayload::Offer { sdp: description(self.sdp)?, is_restart: self.restart }
             }
             SignalKind::Answer => SignalPayload::Answer { sdp: description(self.sdp)? },
             SignalKind::Candidate | SignalKind::Candidates => {
-                let all: Vec<CandidateOf> =
-                    self.cands.into_iter().flatten().chain(self.cand).collect();
-                candidates(all)?
+                let all = self.cands.into_iter().flatten().chain(self.cand);
+                candidates(all.map(|Object(candidate)| candidate).collect())?
             }
             SignalKind::EndOfCandidates => SignalPayload::EndOfCandidates,
             SignalKind::Rollback => SignalPayload::Rollback,
@@ -107,9 +107,9 @@ fn candidates(all: Vec<CandidateOf>) -> Result<SignalPayload, Refusal> {
 #[derive(Deserialize)]
 pub(super) struct MediaReport {
     call: String,
-    status: StatusOfMedia,
+    status: Word<StatusOfMedia>,
     #[serde(default)]
-    pair: Option<Pair>,
+    pair: Option<Object<Pair>>,
 }
 
 #[derive(Deserialize)]
@@ -123,10 +123,10 @@ enum StatusOfMedia {
 
 #[derive(Deserialize, Clone, Copy)]
 pub(super) struct Pair {
-    local: Kind,
-    remote: Kind,
+    local: Word<Kind>,
+    remote: Word<Kind>,
     #[serde(default)]
-    proto: Proto,
+    proto: Word<Proto>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -149,7 +149,7 @@ enum Proto {
 
 impl From<Pair> for MediaPath {
     fn from(pair: Pair) -> Self {
-        let kind = |kind| match kind {
+        let kind = |Word(kind)| match kind {
             Kind::Host => CandidateType::Host,
             Kind::Srflx => CandidateType::ServerReflexive,
             Kind::Prflx => CandidateType::PeerReflexive,
@@ -158,7 +158,7 @@ impl From<Pair> for MediaPath {
         Self {
             local: kind(pair.local),
             remote: kind(pair.remote),
-            transport: match pair.proto {
+            transport: match pair.proto.0 {
                 Proto::Udp => PathTransport::Udp,
                 Proto::Tcp => PathTransport::Tcp,
                 Proto::Tls => PathTransport::Tls,
@@ -171,13 +171,13 @@ impl MediaReport {
     pub(super) fn read(self) -> Result<Request, Refusal> {
         Ok(Request::CallMedia {
             call: call(&self.call)?,
-            status: match self.status {
+            status: match self.status.0 {
                 StatusOfMedia::Connecting => MediaStatus::Connecting,
                 StatusOfMedia::Connected => MediaStatus::Connected,
                 StatusOfMedia::Disconnected => MediaStatus::Disconnected,
                 StatusOfMedia::Failed => MediaStatus::Failed,
             },
-            path: self.pair.map(Into::into),
+            path: self.pair.map(|Object(pair)| pair.into()),
         })
     }
 }
@@ -208,7 +208,7 @@ pub(super) struct Quality {
     #[serde(default)]
     packets_in: Option<u64>,
     #[serde(default)]
-    pair: Option<Pair>,
+    pair: Option<Object<Pair>>,
     #[serde(default)]
     codec: Option<String>,
     #[serde(default, rename = "final")]
@@ -231,7 +231,7 @@ impl Quality {
                 level_in: self.level_in,
                 level_out: self.level_out,
                 packets_in: self.packets_in,
-                path: self.pair.map(Into::into),
+                path: self.pair.map(|Object(pair)| pair.into()),
                 codec: text("codec", self.codec, codec_bytes_max)?,
                 is_final: self.is_final,
             },

@@ -17,6 +17,7 @@ use super::{body, body_media};
 use crate::auth::identity::Identity;
 use crate::call::refusal::{ErrorCode, Refusal};
 use crate::call::request::{Capabilities, Device, Frame, Request, RequestId, Resume, Update};
+use crate::edge::exact::Object;
 use crate::limits::call::{CODEC_BYTES_MAX, FEEDBACK_BYTES_MAX};
 
 /// The first frame of a connection.
@@ -93,13 +94,14 @@ pub fn hello(text: &str) -> Result<HelloFrame, NotAFrame> {
     Ok(HelloFrame {
         id: envelope.id.as_deref().and_then(RequestId::new),
         token: hello.token,
-        device: hello.device.unwrap_or_default().into(),
+        device: hello.device.unwrap_or_default().0.into(),
         capabilities: Capabilities {
             media_reports: hello.caps.iter().any(|cap| cap == "media_reports"),
         },
-        resume: hello
-            .resume
-            .map(|resume| Resume { token: resume.token.into(), last_seq: resume.last_seq }),
+        resume: hello.resume.map(|Object(body::Resume { token, last_seq })| Resume {
+            token: token.into(),
+            last_seq,
+        }),
     })
 }
 
@@ -182,12 +184,15 @@ fn request(t: &str, d: Option<&RawValue>) -> Result<Request, Refusal> {
 }
 
 fn envelope(text: &str) -> Result<Envelope<'_>, NotAFrame> {
-    serde_json::from_str(text).map_err(|error| NotAFrame(error.to_string()))
+    serde_json::from_str(text)
+        .map(|Object(envelope)| envelope)
+        .map_err(|error| NotAFrame(error.to_string()))
 }
 
 /// `d`; without one, an empty object.
 fn content<T: DeserializeOwned>(d: Option<&RawValue>) -> Result<T, Refusal> {
-    serde_json::from_str(d.map_or("{}", RawValue::get)).map_err(|error| {
+    let read = serde_json::from_str(d.map_or("{}", RawValue::get));
+    read.map(|Object(content)| content).map_err(|error| {
         // "missing field `call` at line 1 column 2": where it stands helps nobody.
         let error = error.to_string();
         let what = error.split(" at line ").next().unwrap_or(&error);

@@ -25,9 +25,12 @@ use crate::call::refusal::{ErrorCode, Refusal};
 use crate::call::request::{Hello, RequestId};
 use crate::call::ulid::SessionId;
 use crate::limits::ws::{
-    WS_CLOSE_PATIENCE, WS_FRAME_BYTES_MAX, WS_HELLO_TIMEOUT, WS_MESSAGE_BYTES_MAX,
-    WS_PING_INTERVAL, WS_READ_BUFFER_BYTES, WS_SILENCE_MAX, WS_WRITE_BUFFER_BYTES_MAX,
+    WS_CLOSE_PATIENCE, WS_CONTROL_FRAMES_BURST, WS_CONTROL_FRAMES_PER_S, WS_FRAME_BYTES_MAX,
+    WS_HELLO_TIMEOUT, WS_MESSAGE_BYTES_MAX, WS_PING_INTERVAL, WS_READ_BUFFER_BYTES, WS_SILENCE_MAX,
+    WS_WRITE_BUFFER_BYTES_MAX,
 };
+use crate::policy::rate::TokenBucket;
+use crate::time::Now;
 
 /// What a socket asks of the rest of the edge.
 pub trait Desk: Send + Sync + 'static {
@@ -61,7 +64,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
-    let (mut sink, mut stream) = socket.split();
+    let (mut sink, stream) = socket.split();
+    let mut stream = Incoming::new(stream);
     let end = match greet(&mut stream, &*desk).await {
         Ok((hello, id)) => {
             let who = hello.identity.clone();
@@ -92,7 +96,7 @@ where
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         let goodbye = async {
             sink.send(WsMessage::Close(Some(frame))).await.ok()?;
-            let mut socket = sink.reunite(stream).ok()?;
+            let mut socket = sink.reunite(stream.frames).ok()?;
             // RFC 6455 §7.1.1: the server closes, as soon as its close frame was answered.
             while let Some(Ok(message)) = socket.next().await {
                 if matches!(message, WsMessage::Close(_)) {
@@ -173,14 +177,53 @@ impl From<End> for Unwelcome {
     }
 }
 
+/// What a client sends.
+struct Incoming<S> {
+    frames: SplitStream<WebSocketStream<S>>,
+    /// Those that cost the switchboard nothing, and us little: but not in any number.
+    controls: TokenBucket,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
+    fn new(frames: SplitStream<WebSocketStream<S>>) -> Self {
+        let controls = TokenBucket::new(WS_CONTROL_FRAMES_PER_S, WS_CONTROL_FRAMES_BURST);
+        Self { frames, controls }
+    }
+
+    /// The next text; control frames are dealt with on the way.
+    async fn next_text(&mut self) -> Result<String, End> {
+        loop {
+            let next = timeout(WS_SILENCE_MAX, self.frames.next()).await;
+            match next {
+                Err(_) | Ok(None) => return Err(End::Gone),
+                Ok(Some(Ok(WsMessage::Text(text)))) if text.len() > WS_FRAME_BYTES_MAX => {
+                    let why = format!("frames have at most {WS_FRAME_BYTES_MAX} bytes");
+                    return Err(End::with(CloseCode::TooBig, &why));
+                }
+                Ok(Some(Ok(WsMessage::Text(text)))) => return Ok(text.as_str().to_owned()),
+                Ok(Some(Ok(WsMessage::Binary(_)))) => {
+                    return Err(End::with(CloseCode::Protocol, "frames are text"));
+                }
+                Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)))) => {
+                    if !self.controls.take(Now::read().mono, 1) {
+                        return Err(End::with(CloseCode::Rate, "too many pings and pongs"));
+                    }
+                }
+                Ok(Some(Ok(WsMessage::Close(_)))) => return Err(End::Gone),
+                Ok(Some(Err(why))) => return Err(End::fault(&why)),
+            }
+        }
+    }
+}
+
 async fn greet<S>(
-    stream: &mut SplitStream<WebSocketStream<S>>,
+    stream: &mut Incoming<S>,
     desk: &dyn Desk,
 ) -> Result<(Hello, Option<RequestId>), Unwelcome>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let text = timeout(WS_HELLO_TIMEOUT, next_text(stream)).await;
+    let text = timeout(WS_HELLO_TIMEOUT, stream.next_text()).await;
     let text = text.map_err(|_| End::with(CloseCode::NoHello, "no hello in 5 s"))??;
     let HelloFrame { id, token, device, capabilities, resume } =
         frame_in::hello(&text).map_err(End::from)?;
@@ -213,30 +256,6 @@ fn not_good(why: &TokenError) -> Refusal {
     }
 }
 
-/// The next text; control frames are dealt with on the way.
-async fn next_text<S>(stream: &mut SplitStream<WebSocketStream<S>>) -> Result<String, End>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    loop {
-        let next = timeout(WS_SILENCE_MAX, stream.next()).await;
-        match next {
-            Err(_) | Ok(None) => return Err(End::Gone),
-            Ok(Some(Ok(WsMessage::Text(text)))) if text.len() > WS_FRAME_BYTES_MAX => {
-                let why = format!("frames have at most {WS_FRAME_BYTES_MAX} bytes");
-                return Err(End::with(CloseCode::TooBig, &why));
-            }
-            Ok(Some(Ok(WsMessage::Text(text)))) => return Ok(text.as_str().to_owned()),
-            Ok(Some(Ok(WsMessage::Binary(_)))) => {
-                return Err(End::with(CloseCode::Protocol, "frames are text"));
-            }
-            Ok(Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_)))) => {}
-            Ok(Some(Ok(WsMessage::Close(_)))) => return Err(End::Gone),
-            Ok(Some(Err(why))) => return Err(End::fault(&why)),
-        }
-    }
-}
-
 /// A connection after its hello.
 struct Page<'a> {
     exchange: &'a Exchange,
@@ -264,7 +283,7 @@ impl Page<'_> {
     async fn talk<S>(
         &self,
         sink: &mut SplitSink<WebSocketStream<S>, WsMessage>,
-        stream: &mut SplitStream<WebSocketStream<S>>,
+        stream: &mut Incoming<S>,
         orders: Orders,
         hello: Option<RequestId>,
     ) -> End
@@ -287,12 +306,12 @@ impl Page<'_> {
         }
     }
 
-    async fn read<S>(&self, stream: &mut SplitStream<WebSocketStream<S>>) -> End
+    async fn read<S>(&self, stream: &mut Incoming<S>) -> End
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
-            let text = match next_text(stream).await {
+            let text = match stream.next_text().await {
                 Ok(text) => text,
                 Err(end) => return end,
             };

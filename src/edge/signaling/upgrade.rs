@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use hyper::body::Body as _;
 use hyper::header::{
     CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -55,6 +56,10 @@ pub(crate) async fn get(
     let signaling = edge.signaling().ok_or_else(ApiError::not_found)?;
     let headers = &parts.headers;
     let accept = asks_for_upgrade(headers)?;
+    // What one reader takes for the body, another would take for frames.
+    if !body.is_end_stream() {
+        return Err(ApiError::framing("an upgrade has no body"));
+    }
     if !is_welcome(&edge, headers) {
         return Err(ApiError::foreign_origin());
     }

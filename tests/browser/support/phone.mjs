@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { Conversation } from "../../client/support/schema.mjs";
 import { openChromium } from "./browser.mjs";
 
 export const TONE_HZ = 440;
@@ -70,9 +71,16 @@ export class Person {
     this.page.on("pageerror", (error) => this.complaints.push(String(error)));
     /** The server has let the page in. */
     this.isOnline = new Promise((resolve) => {
-      this.page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
-        if (JSON.parse(payload).t === "welcome") resolve();
-      }));
+      this.page.on("websocket", (socket) => {
+        const said = new Conversation(); // what is against the schema is a complaint
+        said.faults = this.complaints;
+        socket.on("framesent", ({ payload }) => said.toServer(JSON.parse(payload)));
+        socket.on("framereceived", ({ payload }) => {
+          const frame = JSON.parse(payload);
+          said.toClient(frame);
+          if (frame.t === "welcome") resolve();
+        });
+      });
     });
     await this.page.goto(url);
   }

@@ -1,8 +1,11 @@
 // A server that speaks `turnbell.v1` as far as a test says: frames go in, the test decides what comes out.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
+
+import { Conversation } from "./schema.mjs";
 
 export class FakeServer {
   /** Every connection so far, in order. */
@@ -12,9 +15,11 @@ export class FakeServer {
   /** What an upgrade gets in place of a socket: an HTTP status. */
   refuseUpgrade = 0;
   /** Answers to `hello`; a function of the hello's `d` and the number of the connection, from 0. */
-  welcome = (_hello, number) => ({ session: "S1", resume_token: `r${number + 1}`, resumed: number > 0, next_seq: 1 });
+  welcome = (_hello, number) => ({ session: SESSION, resume_token: `r${number + 1}`, resumed: number > 0, next_seq: 1 });
   /** Answers to requests by type: an object for `d`, or an Error with `code`; undefined: no answer. */
   answers = {};
+  /** What was said against the schema on any connection, in either direction; none may be left at the end. */
+  faults = [];
   #waiting = [];
 
   static async start() {
@@ -36,7 +41,15 @@ export class FakeServer {
 
   #accept(ws) {
     const number = this.sockets.push(ws) - 1;
+    const said = new Conversation();
+    said.faults = this.faults;
+    ws.tell = (frame) => {
+      const text = JSON.stringify(frame);
+      said.toClient(JSON.parse(text));
+      ws.send(text);
+    };
     ws.on("message", (text) => {
+      said.toServer(JSON.parse(text));
       const frame = { ...JSON.parse(text), socket: number };
       this.frames.push(frame);
       this.#answer(ws, frame, number);
@@ -49,21 +62,21 @@ export class FakeServer {
     if (t === "hello") {
       const welcome = this.welcome(d, number);
       if (!welcome) return;
-      ws.send(JSON.stringify({ t: "welcome", d: {
+      ws.tell({ t: "welcome", d: {
         user: "alice", name: "Alice", tenant: "default", features: { voice: true, turn: true },
-        server_time: 1_795_000_000_000, ice: { iceServers: [], iceTransportPolicy: "all" }, ...welcome,
-      } }));
+        server_time: 1_795_000_000_000, ice: ICE, ...welcome,
+      } });
       return;
     }
     const answer = this.answers[t];
     const said = typeof answer === "function" ? answer(d, id) : answer;
-    if (said instanceof Error) ws.send(JSON.stringify({ t: "error", re: id, d: { code: said.code, message: said.message } }));
-    else if (said !== undefined) ws.send(JSON.stringify({ t: "ok", re: id, d: said }));
+    if (said instanceof Error) ws.tell({ t: "error", re: id, d: { code: said.code, message: said.message } });
+    else if (said !== undefined) ws.tell({ t: "ok", re: id, d: said });
   }
 
   /** An event on the newest connection. */
   event(seq, t, d) {
-    this.sockets.at(-1).send(JSON.stringify({ t, seq, ts: 1_795_000_000_000, d }));
+    this.sockets.at(-1).tell({ t, seq, ts: 1_795_000_000_000, d });
   }
 
   /** The first frame (from now or before) that `is` holds for. */
@@ -90,8 +103,15 @@ export class FakeServer {
     this.http.closeAllConnections();
     this.http.close();
     await once(this.http, "close");
+    assert.deepEqual(this.faults, []);
   }
 }
+
+/** A session, and another one. */
+export const [SESSION, OTHER_SESSION] = ["01ARYZ6S41000000000000000A", "01ARYZ6S41000000000000000B"];
+
+/** An ICE config without servers. */
+export const ICE = { iceServers: [], iceTransportPolicy: "all", ttl: 3600, expires_at: 1_795_003_600, refresh_after: 2880 };
 
 export const of = (t) => (frame) => frame.t === t;
 

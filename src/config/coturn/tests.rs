@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::options::names;
 use super::*;
+use crate::config::DefaultRelayFamily;
 
 fn imported(text: &str) -> Imported {
     with_arguments(text, None)
@@ -194,6 +195,20 @@ fn switches_know_coturns_words_and_nothing_else() {
         assert_eq!(imported.config.listen_tcp.len(), count, "{word}");
     }
     check("no-tcp=maybe\n", "no-tcp", Verdict::Broken, "coturn does not start with it");
+}
+
+#[test]
+fn the_family_where_a_client_names_none_comes_over() {
+    let family = |line: &str| imported(line).config.default_relay_family;
+    for (line, expected) in [
+        ("keep-address-family", DefaultRelayFamily::Client),
+        ("keep-address-family=off", DefaultRelayFamily::Ipv4),
+        ("allocation-default-address-family=keep", DefaultRelayFamily::Client),
+        ("allocation-default-address-family=\"ipv6\"", DefaultRelayFamily::Ipv6),
+        ("allocation-default-address-family=ipv5", DefaultRelayFamily::Ipv4),
+    ] {
+        assert_eq!(family(line), expected, "{line}");
+    }
 }
 
 #[test]

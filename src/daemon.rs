@@ -11,7 +11,7 @@ mod error;
 pub(crate) mod explain;
 mod guard;
 pub(crate) mod jwks;
-mod live;
+pub(crate) mod live;
 mod memory;
 pub(crate) mod outside;
 pub(crate) mod parts;

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub mod call;
+pub mod coturn;
 pub mod diagnose;
 pub mod identity;
 pub mod keys;

@@ -430,7 +430,26 @@ fn secrets_and_passwords_that_can_be_guessed_are_refused_with_a_cure() {
     check_refused("[auth]\nusers = [\":k7Q2z9xw\"]", &["the name must not be empty"]);
     check_refused("[auth]\nusers = [\"a/b:k7Q2z9xw\"]", &["must not contain '/'"]);
     let twice = "[auth]\nusers = [\"bob:k7Q2z9xw\", \"bob:w9z2Q7kx\"]";
-    check_refused(twice, &["user \"bob\" has two passwords"]);
+    check_refused(twice, &["`auth.users`", "user \"bob\" stands there twice"]);
+}
+
+#[test]
+fn an_account_may_be_known_by_the_key_of_its_realm() {
+    const KEY: &str = "bc807ee29df3c9ffa736523fb2c4e8ee";
+    let config = accepted(&format!("[auth]\nuser_keys = [\"bob:{KEY}\", \"eve:0x{KEY}\"]"));
+    assert_eq!(config.auth.user_keys[0].name, "bob");
+    assert_eq!(config.auth.user_keys[0].key.expose()[..2], [0xbc, 0x80]);
+    assert_eq!(config.auth.user_keys[0].key, config.auth.user_keys[1].key);
+    let refused = |entry: &str, says: &str| {
+        check_refused(&format!("[auth]\nuser_keys = [\"{entry}\"]"), &["`auth.user_keys`", says]);
+    };
+    refused("bob", "must be \"name:key\"");
+    refused(&format!("bob:{}", &KEY[1..]), "32 hex digits of md5(name:realm:password)");
+    refused(&format!("bob:{KEY}0"), "32 hex digits");
+    refused(&format!("bob:{}g", &KEY[1..]), "32 hex digits");
+    refused(&format!("a/b:{KEY}"), "must not contain '/'");
+    let both = format!("[auth]\nusers = [\"bob:k7Q2z9xw\"]\nuser_keys = [\"bob:{KEY}\"]");
+    check_refused(&both, &["`auth.user_keys`", "user \"bob\" stands there twice"]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ pub struct Verifier {
     realm: Box<str>,
     /// The first one issues, all verify.
     secrets: Vec<Secret<String>>,
-    password_by_static_user: HashMap<Box<str>, Secret<String>>,
+    account_by_name: HashMap<Box<str>, Account>,
     static_user_by_hash: HashMap<UserHash, Box<str>>,
     issued: Arc<IssuedNames>,
 }
@@ -239,16 +239,32 @@ impl Verifier {
         users: impl IntoIterator<Item = (String, Secret<String>)>,
         issued: Arc<IssuedNames>,
     ) -> Self {
-        let mut password_by_static_user = HashMap::new();
+        let mut account_by_name = HashMap::new();
         let mut static_user_by_hash = HashMap::new();
         for (name, password) in users {
             let name = name.into_boxed_str();
             let hash = UserHash::of(name.as_bytes(), realm.as_bytes());
             static_user_by_hash.insert(hash, name.clone());
-            password_by_static_user.insert(name, password);
+            account_by_name.insert(name, Account::Password(password));
         }
         let realm = realm.into();
-        Self { realm, secrets, password_by_static_user, static_user_by_hash, issued }
+        Self { realm, secrets, account_by_name, static_user_by_hash, issued }
+    }
+
+    /// Adds static accounts that are known by their keys in this realm; a name may come once for
+    /// each algorithm. An account with a password keeps it.
+    #[must_use]
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = (String, LongTermKey)>) -> Self {
+        for (name, key) in keys {
+            let name = name.into_boxed_str();
+            let hash = UserHash::of(name.as_bytes(), self.realm.as_bytes());
+            self.static_user_by_hash.insert(hash, name.clone());
+            let account = self.account_by_name.entry(name).or_insert(Account::Keys(Vec::new()));
+            if let Account::Keys(keys) = account {
+                keys.push(key);
+            }
+        }
+        self
     }
 
     /// The one realm this server answers for.
@@ -282,7 +298,7 @@ impl Verifier {
     ) -> Result<Authenticated, AuthFailure> {
         let known_realm = realm == self.realm.as_bytes();
         let text = std::str::from_utf8(username).ok().filter(|u| u.len() <= USERNAME_BYTES_MAX);
-        let account = text.and_then(|name| Some((name, self.password_by_static_user.get(name)?)));
+        let account = text.and_then(|name| Some((name, self.account_by_name.get(name)?)));
         let who = match account {
             Some((name, _)) => Some((name, None)),
             None => {
@@ -292,10 +308,21 @@ impl Verifier {
         // A static account is tried once for each secret, too, and once where there is none.
         for n in 0..self.secrets.len().max(1) {
             let made = self.secrets.get(n).map(|secret| Secret::new(password(secret, username)));
-            let known = account.map(|(_, password)| password);
-            let Some(password) = known.or(made.as_ref()) else { break };
-            let key = LongTermKey::derive(algorithm, username, realm, password.expose().as_bytes());
+            let known = match account {
+                Some((_, Account::Password(password))) => Some(password),
+                Some((_, Account::Keys(_))) | None => None,
+            };
+            let password = known.or(made.as_ref()).map_or("", |password| password.expose());
+            let mut key = LongTermKey::derive(algorithm, username, realm, password.as_bytes());
+            let mut counts = known.is_some() || made.is_some();
+            if let Some((_, Account::Keys(keys))) = account {
+                // The one above is derived so that this takes as long as any other account.
+                let kept = keys.iter().find(|kept| kept.algorithm() == algorithm);
+                counts = kept.is_some();
+                key = kept.cloned().unwrap_or(key);
+            }
             if matches(&key)
+                && counts
                 && known_realm
                 && let Some((user, expires_at)) = who
             {
@@ -308,6 +335,14 @@ impl Verifier {
             (true, Some(_)) => AuthFailure::WrongIntegrity,
         })
     }
+}
+
+/// What a static account is known by.
+#[derive(Debug)]
+enum Account {
+    Password(Secret<String>),
+    /// At most one for each algorithm.
+    Keys(Vec<LongTermKey>),
 }
 
 fn password(secret: &Secret<String>, username: &[u8]) -> String {

@@ -74,6 +74,20 @@ impl LongTermKey {
         Self { algorithm, bytes }
     }
 
+    /// A key that somebody else derived by MD5.
+    #[must_use]
+    pub fn of_md5(hash: &[u8; 16]) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(hash);
+        Self { algorithm: PasswordAlgorithm::Md5, bytes }
+    }
+
+    /// The same by SHA-256.
+    #[must_use]
+    pub fn of_sha256(hash: &[u8; 32]) -> Self {
+        Self { algorithm: PasswordAlgorithm::Sha256, bytes: *hash }
+    }
+
     /// How it was derived.
     #[must_use]
     pub fn algorithm(&self) -> PasswordAlgorithm {

@@ -19,7 +19,7 @@ use crate::edge::commands::{Commands, IdentityProbe, Issuer};
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
 use crate::edge::json::ErrorWord;
-use crate::edge::operator_json::parse_peer;
+use crate::edge::operator_json::{Handed, parse_peer};
 use crate::edge::snapshot::Snapshot;
 use crate::ops::interfaces;
 use crate::ops::state_directory::{CONTROL_SOCKET, SECRET_FILE, give_to_owner};
@@ -87,6 +87,21 @@ pub(super) fn answer(config: &Config, request: &Request) -> anyhow::Result<Respo
     match hint {
         Some(hint) => bail!("{message}; {hint}"),
         None => bail!("{message}"),
+    }
+}
+
+/// Has a daemon that runs take in what a command changed in the state directory.
+pub(super) fn take_effect(config: &Config) -> anyhow::Result<()> {
+    let handed = Some(Handed { state_only: true, ..Handed::default() });
+    let socket = config.state_directory.join(CONTROL_SOCKET);
+    match control::call(&socket, &Request::Reload { handed }) {
+        Ok(Response::Error(ErrorWord { message, .. })) => bail!("it does not count yet: {message}"),
+        Ok(_) => Ok(()),
+        Err(ControlError::NotRunning(_)) => {
+            super::note("no turnbell runs here; it counts from its next start on");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -253,7 +268,7 @@ pub(super) fn not_running(config: &Config) -> String {
         Source::File(file) => {
             format!("no turnbell runs on {directory}, which {} names", file.display())
         }
-        Source::Embedded => format!(
+        Source::Embedded | Source::Coturn(_) => format!(
             "no turnbell runs on {directory}, the built-in default; `--config` names another \
              one's file"
         ),

@@ -125,6 +125,10 @@ fn relayed_on(relay: &RelayAddress) -> String {
 fn config_used(source: &Source) -> String {
     match source {
         Source::File(path) => path.display().to_string(),
+        Source::Coturn(wanted) => match &wanted.file {
+            Some(path) => format!("{}, which is coturn's", path.display()),
+            None => "coturn's command line".to_owned(),
+        },
         Source::Embedded => {
             let places = crate::config::PLACES;
             format!("built-in default (there is no ./{} and no {})", places[0], places[1])

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::ask::Format;
 use super::banner::{Banner, wrapped};
-use crate::config::{Config, Source, secrets};
+use crate::config::{Config, secrets};
 use crate::daemon::jwks::{self, Tried};
 use crate::daemon::trial::{self, Outcome, Taken, Try};
 use crate::daemon::{ADDRESSES_FILE, parts, small_buffer};
@@ -112,10 +112,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
     });
     let checked = Checked {
         ok: problems.is_empty(),
-        file: match &config.source {
-            Source::Embedded => None,
-            Source::File(path) => Some(path.display().to_string()),
-        },
+        file: config.source.file().map(|path| path.display().to_string()),
         relay: relay.collect(),
         tried: tries.iter().map(tried).collect(),
         keys: keys.iter().map(keys_word).collect(),

@@ -5,12 +5,14 @@ mod backup;
 pub mod banner;
 mod calls;
 mod check_config;
+mod compare;
 mod credential;
 mod dashboard;
 mod doctor;
 mod drain;
 mod explain;
 mod forget;
+mod import_coturn;
 mod invite;
 mod key;
 mod load;
@@ -19,11 +21,13 @@ mod print_config;
 mod reload;
 mod revoke;
 mod run;
+mod secret;
 mod sessions;
 mod status;
 mod table;
 mod token;
 mod usage;
+mod user;
 mod verify;
 mod verify_remote;
 mod why;
@@ -58,10 +62,18 @@ enum Command {
     Run(run::Run),
     /// Say what a config file means on this machine, and everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
+    /// Make a config of coturn's, and say what becomes of each option
+    ImportCoturn(import_coturn::ImportCoturn),
+    /// Ask coturn and turnbell the same, and say what it means where they answer differently
+    Compare(compare::Compare),
     /// Issue one time-limited credential by hand
     Credential(credential::Credential),
     /// Add, list and revoke the API keys that GET /ice asks for
     Key(key::Key),
+    /// Add, list and remove accounts that never expire
+    User(user::User),
+    /// Add, list and remove the shared secrets that turnbell keeps itself
+    Secret(secret::SharedSecret),
     /// Sign one token by hand, for a user of a page or a program
     Token(token::Token),
     /// Make a link that lets somebody in without an account
@@ -107,6 +119,7 @@ Examples:
   turnbell                                      try it: relay, /ice and a test page on this machine
   turnbell doctor                               it does not work: what is wrong, what to do
   turnbell check-config --config new.toml       before a reload or a restart
+  turnbell import-coturn /etc/turnserver.conf   a config from coturn's, and a report
   turnbell reload                               after a change of the config
   turnbell verify                               does it work, and what is to be done
   turnbell credential --user alice --ttl 1h     for a test with turnutils_uclient or a page
@@ -136,8 +149,12 @@ impl Cli {
             None => run::Run::default().run(named),
             Some(Command::Run(command)) => command.run(named),
             Some(Command::CheckConfig(command)) => command.run(named),
+            Some(Command::ImportCoturn(command)) => command.run(),
+            Some(Command::Compare(command)) => command.run(),
             Some(Command::Credential(command)) => command.question().ask(&find(named)?),
             Some(Command::Key(command)) => command.question().ask(&find(named)?),
+            Some(Command::User(command)) => command.run(&find(named)?),
+            Some(Command::Secret(command)) => command.run(&find(named)?),
             Some(Command::Token(command)) => command.run(&find(named)?),
             Some(Command::Invite(command)) => command.question().ask(&find(named)?),
             Some(Command::Revoke(command)) => {
@@ -233,7 +250,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget,doctor,dashboard";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget,doctor,dashboard,import-coturn,compare,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

@@ -29,7 +29,7 @@ impl Reload {
     /// The config was checked already; here its text is taken along.
     pub(super) fn question(self, config: &Config) -> anyhow::Result<Question> {
         let handed = match &config.source {
-            Source::Embedded => None,
+            Source::Embedded | Source::Coturn(_) => None,
             Source::File(path) => {
                 let directory = path.parent().unwrap_or(path);
                 let mut handed = Handed { config: Config::read(path)?, ..Handed::default() };

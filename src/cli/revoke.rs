@@ -6,10 +6,11 @@ use clap::Args;
 
 use super::ask::{Format, Question};
 use super::table;
-use crate::config::Config;
+use crate::config::{Config, accounts};
 use crate::edge::control_json::{Request, RevokedUser};
 use crate::limits::revocation::{REVOCATION_DEFAULT, REVOCATION_MAX};
 use crate::ops::log::printable;
+use crate::ops::state_directory::USERS_FILE;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,7 +18,7 @@ USER is the part of the username after the expiry, as `turnbell sessions` shows 
 (acme/alice) or without (alice: in tenant `default`, or without one). His calls, pages and allocations
 end within a second. His tokens and credentials are refused for as long as one that exists may still be
 good: a day, the longest that turnbell issues by itself; --for where yours live longer. New ones are
-refused as well, as nobody can tell them apart. An account of the config is refused until --undo.
+refused as well, as nobody can tell them apart. An account (`turnbell user`, or of the config) is refused until --undo.
 
 Examples:
   turnbell revoke alice
@@ -44,7 +45,11 @@ impl Revoke {
             None => Request::RevokeList {},
             Some(user) if self.undo => Request::RevokeUndo { user },
             Some(user) => {
-                let is_account = config.auth.users.iter().any(|account| account.name == user);
+                let auth = &config.auth;
+                let kept = accounts::read(&config.state_directory.join(USERS_FILE));
+                let is_account = auth.users.iter().any(|account| account.name == user)
+                    || auth.user_keys.iter().any(|account| account.name == user)
+                    || kept.is_ok_and(|kept| kept.iter().any(|account| account.name == user));
                 let default = (!is_account).then_some(REVOCATION_DEFAULT);
                 let for_s = self.duration.or(default).map(|time| time.as_secs());
                 Request::Revoke { user, for_s }

@@ -1,11 +1,14 @@
 //! `turnbell run`: the daemon in the foreground.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::banner::Banner;
+use super::import_coturn::database;
+use crate::config::coturn::Wanted;
 use crate::config::{Config, LogFormat};
+use crate::daemon::live::log_report;
 use crate::daemon::{Daemon, Opened};
 use crate::ops::{log, systemd};
 
@@ -16,12 +19,45 @@ Without any config file this starts a relay to try out: STUN and TURN on UDP 347
 
 Stop it with Ctrl-C or SIGTERM: the end of every allocation is recorded first.
 On a server, scripts/install sets it up as a systemd service.")]
-pub(super) struct Run {}
+pub(super) struct Run {
+    /// Run straight from coturn's file; what becomes of each option stands in the log
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    coturn_config: Option<PathBuf>,
+    /// What stands behind `turnserver` in its unit or container
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    coturn_args: Option<String>,
+    /// coturn's user database: a file, a URL, or "none" [default: the one its file names]
+    #[arg(long, value_name = "FILE|URL")]
+    turndb: Option<String>,
+}
 
 impl Run {
+    /// What is to be read of coturn's, if anything is.
+    fn wanted(&self) -> Option<Wanted> {
+        if self.coturn_config.is_none() && self.coturn_args.is_none() {
+            return None;
+        }
+        Some(Wanted {
+            file: self.coturn_config.clone(),
+            arguments: self.coturn_args.clone(),
+            database: database(self.turndb.as_deref()),
+        })
+    }
+
     pub(super) fn run(self, named: Option<&Path>) -> anyhow::Result<()> {
-        let config = super::find(named)?;
-        log::start(config.log.level, format(config.log.format));
+        let config = match self.wanted() {
+            None => {
+                let config = super::find(named)?;
+                log::start(config.log.level, format(config.log.format));
+                config
+            }
+            Some(wanted) => {
+                let (config, report) = Config::of_coturn(&wanted)?;
+                log::start(config.log.level, format(config.log.format));
+                log_report(&report);
+                config
+            }
+        };
         let mut daemon = Daemon::start(config.clone())?;
         announce(&config, daemon.opened())?;
         let ended = daemon.wait();

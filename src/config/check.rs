@@ -219,17 +219,29 @@ impl Checker<'_> {
         auth.users = self
             .list("auth.users", raw.users, 0..=STATIC_USERS_MAX, secrets::static_user)
             .unwrap_or_default();
+        let place_of_keys = raw.user_keys.as_ref().map(Spanned::span);
+        auth.user_keys = self
+            .list("auth.user_keys", raw.user_keys, 0..=STATIC_USERS_MAX, secrets::user_key)
+            .unwrap_or_default();
         auth.expiry = self.choice(
             "auth.expiry",
             raw.expiry,
             auth.expiry,
             &[("allocate", CredentialExpiry::Allocate), ("strict", CredentialExpiry::Strict)],
         );
-        let mut names: Vec<&str> = auth.users.iter().map(|user| user.name.as_str()).collect();
+        let mut names: Vec<(&str, bool)> = auth
+            .users
+            .iter()
+            .map(|user| (user.name.as_str(), false))
+            .chain(auth.user_keys.iter().map(|user| (user.name.as_str(), true)))
+            .collect();
         names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            let text = format!("user {:?} has two passwords", twice[0]);
-            self.refuse(place.unwrap_or(0..0), "auth.users", &text);
+        // Of two the later one is to blame, and keys stand behind passwords.
+        if let Some(twice) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let (name, is_key) = twice[1];
+            let (key, place) =
+                if is_key { ("auth.user_keys", place_of_keys) } else { ("auth.users", place) };
+            self.refuse(place.unwrap_or(0..0), key, &format!("user {name:?} stands there twice"));
         }
         auth
     }

@@ -12,6 +12,18 @@ use crate::limits::CONFIG_BYTES_MAX;
 /// Where the config is looked for when none is named, in this order.
 pub const PLACES: [&str; 2] = ["turnbell.toml", "/etc/turnbell/turnbell.toml"];
 
+impl Source {
+    /// The file, whoever's it is.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Embedded => None,
+            Self::File(path) => Some(path),
+            Self::Coturn(wanted) => wanted.file.as_deref(),
+        }
+    }
+}
+
 /// Text of secret files by their path as the config has it.
 pub type HandedFiles = BTreeMap<String, String>;
 

@@ -1,7 +1,9 @@
 //! The configuration as it is meant: every value checked, every default filled in.
 
+pub mod accounts;
 mod check;
 mod checker;
+pub mod coturn;
 mod guard;
 mod http;
 mod ice;
@@ -44,6 +46,7 @@ pub use load::{HandedFiles, PLACES};
 pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
+pub use secrets::UserKey;
 pub use settings::{Change, Setting, Takes, Value, changes};
 pub use value::origin_of_pages;
 pub use verify::Verify;
@@ -130,6 +133,8 @@ pub enum Source {
     Embedded,
     /// This file.
     File(PathBuf),
+    /// coturn's file, read as it is.
+    Coturn(Box<coturn::Wanted>),
 }
 
 /// One address translation in front of this machine.
@@ -209,6 +214,8 @@ pub struct Auth {
     pub secrets_of_files: usize,
     /// Static accounts.
     pub users: Vec<StaticUser>,
+    /// Static accounts whose password nobody here knows.
+    pub user_keys: Vec<UserKey>,
     /// What a credential's expiry ends.
     pub expiry: CredentialExpiry,
 }

@@ -75,6 +75,7 @@ pub(super) struct RawAuth {
     pub(super) secrets: List,
     pub(super) secret_files: List,
     pub(super) users: List,
+    pub(super) user_keys: List,
     pub(super) expiry: Text,
 }
 

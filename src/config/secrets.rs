@@ -4,6 +4,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::StaticUser;
 use super::value::Refusal;
 use crate::auth::credential::User;
@@ -19,13 +21,22 @@ pub struct SecretFile {
     pub warning: Option<String>,
 }
 
+/// A static account known by its long-term key, good for the realm it was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserKey {
+    /// USERNAME.
+    pub name: String,
+    /// md5(name ":" realm ":" password).
+    pub key: Secret<[u8; 16]>,
+}
+
 /// Reads a file of secrets. Blank lines and lines that start with `#` do not count.
 ///
 /// # Errors
 /// A sentence with the line, and never with the secret.
 pub fn read_file(path: &Path) -> Result<SecretFile, String> {
     let shown = path.display();
-    let mut text = zeroize::Zeroizing::new(String::new());
+    let mut text = Zeroizing::new(String::new());
     let mut read = || {
         let file = std::fs::File::open(path)?;
         let mode = file.metadata()?.permissions().mode();
@@ -183,6 +194,30 @@ pub(super) fn static_user(text: &str) -> Result<StaticUser, Refusal> {
         return refuse("must not hold control characters".to_owned());
     }
     Ok(StaticUser { name, password: Secret::new(password.to_owned()) })
+}
+
+/// `name:key`: 32 hex digits of md5(name ":" realm ":" password), as coturn stores it.
+pub(super) fn user_key(text: &str) -> Result<UserKey, Refusal> {
+    let Some((name, key)) = text.rsplit_once(':') else {
+        return Err(Refusal("must be \"name:key\"".to_owned()));
+    };
+    let name = User::parse(name).map_err(|why| Refusal(format!("the name {why}")))?;
+    let name = name.as_str().to_owned();
+    let key = key.strip_prefix("0x").unwrap_or(key);
+    let digit = |at: usize| u8::from_str_radix(key.get(2 * at..2 * at + 2)?, 16).ok();
+    let mut bytes = Zeroizing::new([0; 16]);
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let found =
+            digit(at).filter(|_| key.len() == 32 && key.bytes().all(|c| c.is_ascii_hexdigit()));
+        let Some(found) = found else {
+            return Err(Refusal(format!(
+                "the key of {name:?} must be the 32 hex digits of md5(name:realm:password); \
+                 `turnbell user add` makes one of a password"
+            )));
+        };
+        *byte = found;
+    }
+    Ok(UserKey { name, key: Secret::new(*bytes) })
 }
 
 const PASSWORD_BYTES_MIN: usize = 8;

@@ -151,6 +151,7 @@ impl Config {
                 let shown = counted(self.auth.users.len(), "account");
                 Value::Hidden { shown, held: held.collect() }
             }),
+            setting("auth.user_keys", Reload, shown::user_keys(&self.auth.user_keys)),
             setting("auth.expiry", Reload, text(expiry(self.auth.expiry))),
             setting("quota.per_user", Reload, Value::Number(self.quota.per_user.into())),
             setting("quota.per_source", Reload, Value::Number(self.quota.per_source.into())),

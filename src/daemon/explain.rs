@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use ipnet::IpNet;
 
 use super::live::Live;
-use crate::config::{Config, External, Setting, Source, Value, changes};
+use crate::config::{Config, External, Setting, Value, changes};
 use crate::edge::operator_json::{ConfigWord, ExplainedPeer, Rule, SettingWord, Verdict};
 use crate::ops::relay_choice::{RelayAddress, ToldBy};
 use crate::ops::state_directory::SECRET_FILE;
@@ -133,10 +133,7 @@ fn origin(config: &Config, setting: &Setting) -> SettingWord {
 }
 
 fn file(config: &Config) -> Option<String> {
-    match &config.source {
-        Source::Embedded => None,
-        Source::File(path) => Some(path.display().to_string()),
-    }
+    config.source.file().map(|path| path.display().to_string())
 }
 
 impl Live {

@@ -11,6 +11,7 @@ use super::signaling::{self, Operator, Own};
 use super::{Opened, Plan, guard, parts};
 use crate::auth::user_hash::IssuedNames;
 use crate::call::contract::Command;
+use crate::config::coturn::{Report, Verdict};
 use crate::config::{Change, Config, Source, Takes, changes};
 use crate::edge::certificates::Certificates;
 use crate::edge::commands::{Issuer, Reload};
@@ -133,8 +134,10 @@ impl Live {
     ) -> Result<Reloaded, String> {
         // Everything that can fail comes first.
         let old = &in_effect.config;
-        let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some());
-        let new = read_again(&old.source, handed)?;
+        let state_only = handed.is_some_and(|handed| handed.state_only);
+        let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some() && !state_only);
+        let new =
+            if state_only { in_effect.written.clone() } else { read_again(&old.source, handed)? };
         let here = interfaces::all().map_err(|error| format!("reading addresses: {error}"))?;
         let mut warnings = match Plan::with(&new, &here, in_effect.outside.found()) {
             Ok(plan) => plan.warnings,
@@ -164,10 +167,7 @@ impl Live {
         self.handle.set_quota(parts::quota_limits(&effective));
         self.store.keep(parts::keeping(&effective));
         log::set_level(effective.log.level);
-        let file = match &effective.source {
-            Source::Embedded => None,
-            Source::File(path) => Some(path.display().to_string()),
-        };
+        let file = effective.source.file().map(|path| path.display().to_string());
         self.external.replace(outside.health(&effective, &opened.relay_addresses));
         (in_effect.config, in_effect.written, in_effect.policy) = (effective, new, policy);
         (in_effect.opened, in_effect.outside) = (opened, outside);
@@ -284,6 +284,11 @@ fn read_again(source: &Source, handed: Option<&Handed>) -> Result<Config, String
         (Some(path), None, _) => return Err(only_a_copy(path)),
         (None, _, Source::File(path)) => Config::load(path),
         (None, _, Source::Embedded) => Config::find(None),
+        (None, _, Source::Coturn(wanted)) => {
+            let (config, report) = Config::of_coturn(wanted).map_err(|why| why.to_string())?;
+            log_report(&report);
+            return Ok(config);
+        }
     };
     read.map_err(|error| error.to_string())
 }
@@ -293,7 +298,26 @@ fn copy_of_systemd(source: &Source) -> Option<&Path> {
         Source::File(path) => {
             credentials().filter(|copies| path.starts_with(copies)).map(|_| path.as_path())
         }
-        Source::Embedded => None,
+        Source::Embedded | Source::Coturn(_) => None,
+    }
+}
+
+/// What became of each option, for the log: what needs a person first and loudest.
+pub(crate) fn log_report(report: &Report) {
+    for line in &report.lines {
+        let (origin, option) = (line.origin.to_string(), &line.option);
+        match line.verdict {
+            Verdict::Broken | Verdict::NotSupported => {
+                tracing::warn!(origin, option, "{}: {}", line.verdict, line.text);
+            }
+            Verdict::Mapped => tracing::info!(origin, option, "{}: {}", line.verdict, line.text),
+            Verdict::TakenOver | Verdict::NotNeeded => {
+                tracing::debug!(origin, option, "{}: {}", line.verdict, line.text);
+            }
+        }
+    }
+    for note in &report.notes {
+        tracing::info!("coturn: {note}");
     }
 }
 

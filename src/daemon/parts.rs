@@ -10,8 +10,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::outside::Outside;
 use super::{DaemonError, Opened};
 use crate::auth::credential::Verifier;
+use crate::auth::key::LongTermKey;
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
+use crate::config::accounts::Account;
 use crate::config::{
     self, Config, DefaultRelayFamily, Host, IceLogin, IcePolicy, IcePosition, Source,
 };
@@ -43,6 +45,8 @@ use crate::wire::channel_data::ChannelRange;
 pub(super) struct Secrets {
     /// The issuing one first; never empty.
     active: Vec<Secret<String>>,
+    /// Accounts of the state directory that are good in this realm.
+    accounts: Vec<Account>,
     /// What the edge notes and the relay looks up.
     pub(super) issued: Arc<IssuedNames>,
 }
@@ -61,13 +65,16 @@ pub(super) fn secrets(
     warnings: &mut Vec<String>,
 ) -> Result<Secrets, DaemonError> {
     let issued = Arc::new(IssuedNames::new(&config.realm));
+    let (accounts, others) = config::accounts::of_realm(config, &state.users_file())
+        .map_err(|sentence| DaemonError::Wishes(vec![sentence]))?;
+    warnings.extend(others);
     if !config.auth.secrets.is_empty() {
-        return Ok(Secrets { active: config.auth.secrets.clone(), issued });
+        return Ok(Secrets { active: config.auth.secrets.clone(), accounts, issued });
     }
     let file = config::secrets::read_file(&state.secret_file()?)
         .map_err(|sentence| DaemonError::Wishes(vec![sentence]))?;
     warnings.extend(file.warning);
-    Ok(Secrets { active: file.secrets, issued })
+    Ok(Secrets { active: file.secrets, accounts, issued })
 }
 
 /// Raises the soft limit of descriptors as far as the hard one lets it.
@@ -103,14 +110,24 @@ pub(crate) fn too_small(config: &Config, kernel: &Kernel) -> Vec<String> {
     let kernel = match &config.source {
         // Somebody tries it out: one call, on a machine that nobody prepared.
         Source::Embedded => Vec::new(),
-        Source::File(_) => kernel.warnings(&config.relay_ports, config.quota.total),
+        Source::File(_) | Source::Coturn(_) => {
+            kernel.warnings(&config.relay_ports, config.quota.total)
+        }
     };
     files.into_iter().chain(kernel).collect()
 }
 
 pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     let users = config.auth.users.iter().map(|user| (user.name.clone(), user.password.clone()));
+    let keys = config.auth.user_keys.iter();
+    let keys = keys.map(|user| (user.name.clone(), LongTermKey::of_md5(user.key.expose())));
     Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
+        .with_keys(keys)
+        .with_keys(
+            secrets.accounts.iter().flat_map(|account| {
+                account.keys.iter().map(|key| (account.name.clone(), key.clone()))
+            }),
+        )
 }
 
 pub(crate) fn policy(

@@ -2,7 +2,8 @@
 //! own: what `check-config` finds out beyond reading the file. It writes no record, no secret and no
 //! file, and is gone when this returns.
 
-mod client;
+pub(crate) mod client;
+mod tls;
 
 use std::fmt;
 use std::io;

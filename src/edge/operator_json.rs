@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 /// start (systemd's credentials) takes these; any other one reads its own files.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Handed {
+    /// Whether only what the state directory keeps is read again: accounts and secrets.
+    #[serde(default)]
+    pub state_only: bool,
     /// Text of the config.
+    #[serde(default)]
     pub config: String,
     /// Text of each secret file, by its path as the config has it.
     #[serde(default)]

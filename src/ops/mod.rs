@@ -17,5 +17,6 @@ pub mod relay_choice;
 pub mod resolve;
 pub mod socket_drops;
 pub mod state_directory;
+pub mod state_file;
 pub mod systemd;
 pub mod web;

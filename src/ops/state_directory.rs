@@ -9,6 +9,8 @@ use crate::auth::secret::{Secret, generate_shared_secret};
 
 /// Shared secrets, one a line; made at first start.
 pub const SECRET_FILE: &str = "secret";
+/// Accounts that `turnbell user` keeps.
+pub const USERS_FILE: &str = "users";
 /// Signs guests' tokens and invites; made at first start.
 pub const SIGNING_KEY_FILE: &str = "signing_key";
 /// Where commands talk to the daemon.
@@ -133,6 +135,12 @@ impl StateDirectory {
                 source,
             }
         })
+    }
+
+    /// The file of accounts, which need not exist.
+    #[must_use]
+    pub fn users_file(&self) -> PathBuf {
+        self.path.join(USERS_FILE)
     }
 
     fn made(&self, name: &str) -> Result<PathBuf, StateDirectoryError> {

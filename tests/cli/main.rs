@@ -17,6 +17,7 @@ mod stun_server;
 #[allow(dead_code, reason = "tests/daemon and tests/interop use the rest")]
 mod turn_client;
 
+mod accounts;
 mod calls;
 mod check_config;
 mod command;

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::daemon::{CONFIG, Daemon, PASSWORD, Row, SECRET, USER, eventually};
 use crate::turn_client::receive;
 
-const MESSAGES: i64 = 10;
+pub(crate) const MESSAGES: i64 = 10;
 /// Its default length of a message.
 const MESSAGE_BYTES: i64 = 100;
 /// Over TLS a start has one chance in a few.
@@ -19,9 +19,9 @@ const RUN_S_MAX: &str = "60";
 
 /// What one run of `turnutils_uclient` came to.
 #[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    text: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) text: String,
 }
 
 impl Run {
@@ -32,7 +32,7 @@ impl Run {
     }
 
     #[track_caller]
-    fn check_no_loss(&self, messages: i64) {
+    pub(crate) fn check_no_loss(&self, messages: i64) {
         assert_eq!(self.code, Some(0), "{}", self.text);
         assert_eq!(self.number("tot_send_msgs"), Some(messages), "{}", self.text);
         assert_eq!(self.number("tot_recv_msgs"), Some(messages), "{}", self.text);
@@ -41,13 +41,13 @@ impl Run {
 }
 
 /// An echo peer on a loopback address that ends with this value.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
-    at: SocketAddr,
+    pub(crate) at: SocketAddr,
 }
 
 impl Peer {
-    fn start(ip: &str) -> Self {
+    pub(crate) fn start(ip: &str) -> Self {
         let ip: IpAddr = ip.parse().unwrap();
         for _ in 0..10 {
             // It takes no port 0. A port that is free now may be taken a moment later.
@@ -83,12 +83,12 @@ impl Drop for Peer {
     }
 }
 
-fn missing(tool: &str, error: &std::io::Error) -> ! {
+pub(crate) fn missing(tool: &str, error: &std::io::Error) -> ! {
     panic!("{tool} cannot be started ({error}); install Debian's package coturn")
 }
 
 /// Starts the client until it happens to use no TLS of before 1.2.
-fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
+pub(crate) fn uclient(server: SocketAddr, arguments: &[&str]) -> Run {
     repeat_by_chance(|| uclient_once(server, arguments))
 }
 

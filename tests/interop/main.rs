@@ -19,6 +19,8 @@ mod turn_client;
 mod addresses;
 mod bare_machine;
 mod coturn;
+mod coturn_databases;
+mod coturn_import;
 mod fragments;
 mod ice_stacks;
 mod icmp;

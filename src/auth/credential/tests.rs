@@ -54,6 +54,52 @@ fn an_issued_credential_is_what_every_other_backend_makes() {
     assert_eq!(issued.credential.expose(), "xEI64P1rGkiiOWD1fxijP5LZq8s=");
 }
 
+/// An account whose key was made elsewhere, by MD5 only.
+fn with_key(secrets: Vec<Secret<String>>) -> Verifier {
+    let key = LongTermKey::of_md5(&md5_of("carol:turnbell:looking-glass"));
+    Verifier::new(REALM, secrets, [], Arc::new(IssuedNames::new(REALM)))
+        .with_keys([("carol".to_owned(), key)])
+}
+
+fn md5_of(text: &str) -> [u8; 16] {
+    use md5::Digest;
+    md5::Md5::digest(text).into()
+}
+
+#[test]
+fn an_account_known_by_its_key_alone_passes_with_its_password_by_md5() {
+    let verifier = with_key(vec![secret("new secret")]);
+    let theirs = derived(b"carol", REALM, "looking-glass");
+    let who = verifier
+        .verify(PasswordAlgorithm::Md5, b"carol", REALM.as_bytes(), |key| *key == theirs)
+        .unwrap();
+    assert_eq!((&*who.user, who.expires_at), ("carol", None));
+    assert_eq!(verifier.name(&UserHash::of(b"carol", REALM.as_bytes())).as_deref(), Some("carol"));
+}
+
+#[test]
+fn an_account_known_by_its_key_alone_stays_outside_with_anything_else() {
+    for secrets in [vec![], vec![secret("new secret")]] {
+        let verifier = with_key(secrets);
+        let made = password(&secret("new secret"), b"carol");
+        for (algorithm, password) in [
+            (PasswordAlgorithm::Md5, "looking-glass-"),
+            (PasswordAlgorithm::Md5, ""),
+            // What the shared secret makes of the name alone, and a key that nobody made.
+            (PasswordAlgorithm::Md5, &made),
+            (PasswordAlgorithm::Sha256, &made),
+            (PasswordAlgorithm::Sha256, ""),
+            (PasswordAlgorithm::Sha256, "looking-glass"),
+        ] {
+            let theirs =
+                LongTermKey::derive(algorithm, b"carol", REALM.as_bytes(), password.as_bytes());
+            let found =
+                verifier.verify(algorithm, b"carol", REALM.as_bytes(), |key| *key == theirs);
+            assert_eq!(found.map(|who| who.user), Err(AuthFailure::WrongIntegrity), "{password}");
+        }
+    }
+}
+
 #[test]
 fn a_credential_of_any_active_secret_passes_and_of_no_other() {
     assert_eq!(check_issued("new secret", NOW_S + 60), Ok(("bob".into(), Some(NOW_S + 60))));

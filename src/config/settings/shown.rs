@@ -1,12 +1,12 @@
 //! Issuers and tenants as a person may see them.
 
 use super::Value;
-use crate::auth::secret::Secret;
+use crate::auth::secret::{Secret, hex};
 use crate::call::options::TenantOptions;
 use crate::call::request::WhenBusy;
 use crate::config::{
     AuthorityFile, GuestRule, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl, TenantTable,
-    TokenIssuer,
+    TokenIssuer, UserKey,
 };
 
 pub(super) fn guests(rule: GuestRule) -> &'static str {
@@ -24,6 +24,13 @@ pub(super) fn invites(rule: InviteRule) -> &'static str {
         InviteRule::Anyone => "anyone",
         InviteRule::Off => "off",
     }
+}
+
+/// How many; never whose.
+pub(super) fn user_keys(users: &[UserKey]) -> Value {
+    let text = |user: &UserKey| format!("{}:{}", user.name, hex(user.key.expose()));
+    let held = users.iter().map(|user| Secret::new(text(user))).collect();
+    Value::Hidden { shown: super::counted(users.len(), "account"), held }
 }
 
 /// Name, tenants, and where the keys come from; never a key.

@@ -44,6 +44,7 @@ rate.per_allocation = ["100Mbit", "10kpps"]
 rate.per_user = ["11pps"]
 rate.total = ["1Gbit"]
 auth.users = ["alice:correct-horse"]
+auth.user_keys = ["bob:bc807ee29df3c9ffa736523fb2c4e8ee"]
 quota = {{ per_user = 1, per_source = 2, total = 3 }}
 [http]
 listen = []
@@ -111,6 +112,7 @@ fn the_keys_that_differ_are_told_with_both_values_and_nothing_secret() {
     assert_eq!(value("auth.secrets"), ("0 secrets", "1 secret"));
     assert_eq!(value("auth.secret_files"), ("[]", "[\"secret.txt\"] (1 secret)"));
     assert_eq!(value("auth.users"), ("0 accounts", "1 account"));
+    assert_eq!(value("auth.user_keys"), ("0 accounts", "1 account"));
     assert_eq!(value("rate.per_allocation"), ("[]", "[\"100Mbit\", \"10kpps\"]"));
     assert_eq!(value("rate.per_user"), ("[]", "[\"11pps\"]"));
     assert_eq!(value("shield.answers_total"), ("\"20Mbit\"", "\"64kbit\""));

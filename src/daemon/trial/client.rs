@@ -1,18 +1,15 @@
-//! A TURN client for one's own relay, over UDP, TCP and TLS.
+//! A TURN client over UDP, TCP and TLS: for one's own relay, and for two that are compared.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{timeout, timeout_at};
 
-use super::Fault;
+use super::{Fault, tls};
 use crate::auth::credential::Issued;
 use crate::auth::key::{LongTermKey, PasswordAlgorithm};
 use crate::limits::outside::{STUN_RTO, TRIAL_PATIENCE};
@@ -27,12 +24,23 @@ use crate::wire::message::{Class, Message, Method, TransactionId};
 use crate::wire::writer::MessageWriter;
 
 /// A client with an open way to the relay.
-pub(super) struct Client {
+pub(crate) struct Client {
     link: Link,
     local: SocketAddr,
     /// What was read of the next message over a stream.
     received: Vec<u8>,
+    /// The protocol that a TLS server chose.
+    protocol: Option<Vec<u8>>,
     login: Option<Login>,
+}
+
+/// What an Allocate asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Protocol number: 17 is UDP.
+    pub(crate) transport: u8,
+    /// The server's choice without one.
+    pub(crate) family: Option<Family>,
 }
 
 enum Link {
@@ -56,25 +64,37 @@ type Step<T> = Result<T, Fault>;
 impl Client {
     /// Opens the way. `is_proxied`: a PROXY header is expected, and sent as a balancer that speaks
     /// for itself does.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         transport: Transport,
         server: SocketAddr,
         is_proxied: bool,
     ) -> Step<Self> {
-        let opening = open(transport, server, is_proxied);
-        let (link, local) = match timeout(TRIAL_PATIENCE, opening).await {
+        Self::connect_offering(transport, server, is_proxied, &[]).await
+    }
+
+    /// The same; a TLS server is offered these protocols (ALPN).
+    pub(crate) async fn connect_offering(
+        transport: Transport,
+        server: SocketAddr,
+        is_proxied: bool,
+        protocols: &[&str],
+    ) -> Step<Self> {
+        let opening = open(transport, server, is_proxied, protocols);
+        let (link, local, protocol) = match timeout(TRIAL_PATIENCE, opening).await {
             Ok(opened) => opened.map_err(|error| Fault(format!("connecting fails: {error}")))?,
             Err(_) => return Err(Fault("connecting takes too long".to_owned())),
         };
-        Ok(Self { link, local, received: Vec::new(), login: None })
+        Ok(Self { link, local, received: Vec::new(), protocol, login: None })
+    }
+
+    /// The protocol that a TLS server chose of those it was offered.
+    pub(crate) fn protocol(&self) -> Option<String> {
+        self.protocol.as_ref().map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     /// A Binding; fails if the relay sees another address than ours.
-    pub(super) async fn binding(&mut self) -> Step<()> {
-        let id = new_id()?;
-        let request = MessageWriter::new(Class::Request, Method::BINDING, id).finish(None, true);
-        let answer = self.exchange("Binding", id, &request).await?;
-        let mapped = address(&answer, AttributeType::XOR_MAPPED_ADDRESS);
+    pub(crate) async fn binding(&mut self) -> Step<()> {
+        let mapped = self.mapped().await?;
         if mapped != Some(self.local) {
             return Err(Fault(format!(
                 "Binding says that {} comes from {}",
@@ -85,10 +105,33 @@ impl Client {
         Ok(())
     }
 
-    /// Allocates in this family; the relayed transport address.
-    pub(super) async fn allocate(&mut self, family: Family, issued: &Issued) -> Step<SocketAddr> {
+    /// Where the server sees this client.
+    pub(crate) async fn mapped(&mut self) -> Step<Option<SocketAddr>> {
         let id = new_id()?;
-        let first = wishing(MessageWriter::new(Class::Request, Method::ALLOCATE, id), family);
+        let request = MessageWriter::new(Class::Request, Method::BINDING, id).finish(None, true);
+        let answer = self.exchange("Binding", id, &request).await?;
+        if let Some(code) = error_of(&answer) {
+            return Err(Fault(format!("Binding is answered with {}", code.number())));
+        }
+        Ok(address(&answer, AttributeType::XOR_MAPPED_ADDRESS))
+    }
+
+    /// Allocates in this family; the relayed transport address.
+    pub(crate) async fn allocate(&mut self, family: Family, issued: &Issued) -> Step<SocketAddr> {
+        let wish = Wish { transport: 17, family: Some(family) };
+        self.challenge(wish, &issued.username, issued.credential.expose()).await?;
+        self.allocate_challenged(wish).await
+    }
+
+    /// Asks without a login, and makes one of the challenge; the realm of it.
+    pub(crate) async fn challenge(
+        &mut self,
+        wish: Wish,
+        username: &str,
+        password: &str,
+    ) -> Step<Vec<u8>> {
+        let id = new_id()?;
+        let first = wishing(MessageWriter::new(Class::Request, Method::ALLOCATE, id), wish);
         let challenge = self.exchange("Allocate", id, &first.finish(None, true)).await?;
         let text = |kind| {
             let message = Message::parse(&challenge).ok()?;
@@ -97,19 +140,28 @@ impl Client {
         let (Some(realm), Some(nonce)) = (text(AttributeType::REALM), text(AttributeType::NONCE))
         else {
             let code = error_of(&challenge).map_or(0, ErrorCode::number);
-            return Err(Fault(format!("Allocate is answered with {code} and no challenge")));
+            let said = if code == 0 {
+                "is granted".to_owned()
+            } else {
+                format!("is answered with {code}")
+            };
+            return Err(Fault(format!("Allocate without a login {said}")));
         };
-        let (username, password) = (&issued.username, issued.credential.expose());
         let algorithm = PasswordAlgorithm::Md5;
         let key = LongTermKey::derive(algorithm, username.as_bytes(), &realm, password.as_bytes());
-        self.login = Some(Login { username: username.clone(), realm, nonce, key });
-        let answer =
-            self.ask("Allocate", Method::ALLOCATE, |writer| wishing(writer, family)).await?;
+        self.login =
+            Some(Login { username: username.to_owned(), realm: realm.clone(), nonce, key });
+        Ok(realm)
+    }
+
+    /// Allocates with the login; the relayed transport address.
+    pub(crate) async fn allocate_challenged(&mut self, wish: Wish) -> Step<SocketAddr> {
+        let answer = self.ask("Allocate", Method::ALLOCATE, |writer| wishing(writer, wish)).await?;
         let relayed = address(&answer, AttributeType::XOR_RELAYED_ADDRESS);
         relayed.ok_or_else(|| Fault("Allocate succeeds without a relayed address".to_owned()))
     }
 
-    pub(super) async fn permit(&mut self, peer: SocketAddr) -> Step<()> {
+    pub(crate) async fn permit(&mut self, peer: SocketAddr) -> Step<()> {
         self.ask("CreatePermission", Method::CREATE_PERMISSION, |writer| {
             writer.xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
         })
@@ -117,12 +169,22 @@ impl Client {
         .map(|_| ())
     }
 
-    pub(super) async fn release(&mut self) -> Step<()> {
+    pub(crate) async fn bind_channel(&mut self, number: u16, peer: SocketAddr) -> Step<()> {
+        self.ask("ChannelBind", Method::CHANNEL_BIND, |writer| {
+            writer
+                .u32(AttributeType::CHANNEL_NUMBER, u32::from(number) << 16)
+                .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
+        })
+        .await
+        .map(|_| ())
+    }
+
+    pub(crate) async fn release(&mut self) -> Step<()> {
         let zero = |writer: MessageWriter| writer.u32(AttributeType::LIFETIME, 0);
         self.ask("Refresh", Method::REFRESH, zero).await.map(|_| ())
     }
 
-    pub(super) async fn send(&mut self, peer: SocketAddr, data: &[u8]) -> Step<()> {
+    pub(crate) async fn send(&mut self, peer: SocketAddr, data: &[u8]) -> Step<()> {
         let indication = MessageWriter::new(Class::Indication, Method::SEND, new_id()?)
             .xor_address(AttributeType::XOR_PEER_ADDRESS, peer)
             .attribute(AttributeType::DATA, data);
@@ -130,7 +192,7 @@ impl Client {
     }
 
     /// Waits for these data from that peer.
-    pub(super) async fn expect(&mut self, peer: SocketAddr, data: &[u8]) -> Step<()> {
+    pub(crate) async fn expect(&mut self, peer: SocketAddr, data: &[u8]) -> Step<()> {
         let until = (Now::read().mono + TRIAL_PATIENCE).into();
         loop {
             let bytes = match timeout_at(until, self.read()).await {
@@ -234,13 +296,14 @@ async fn open(
     transport: Transport,
     server: SocketAddr,
     is_proxied: bool,
-) -> io::Result<(Link, SocketAddr)> {
+    protocols: &[&str],
+) -> io::Result<(Link, SocketAddr, Option<Vec<u8>>)> {
     if transport == Transport::Udp {
         let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any).await?;
         socket.connect(server).await?;
         let local = socket.local_addr()?;
-        return Ok((Link::Udp(socket), local));
+        return Ok((Link::Udp(socket), local, None));
     }
     let mut stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
@@ -250,69 +313,24 @@ async fn open(
         stream.write_all(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await?;
     }
     if transport == Transport::Tcp {
-        return Ok((Link::Stream(Box::new(stream)), local));
+        return Ok((Link::Stream(Box::new(stream)), local, None));
     }
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls()?));
+    let mut config = tls::any_certificate()?;
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let stream = connector.connect(ServerName::from(server.ip()), stream).await?;
-    Ok((Link::Stream(Box::new(stream)), local))
+    let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    Ok((Link::Stream(Box::new(stream)), local, protocol))
 }
 
-fn tls() -> io::Result<ClientConfig> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Anybody(provider.signature_verification_algorithms);
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
-}
-
-/// Takes any certificate: whom it covers is told apart ([`crate::edge::ice_urls`]), and who answers
-/// at our own port is known. That the key belongs to it is checked.
-#[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+fn wishing(writer: MessageWriter, wish: Wish) -> MessageWriter {
+    let writer = writer.u32(AttributeType::REQUESTED_TRANSPORT, u32::from(wish.transport) << 24);
+    match wish.family {
+        Some(family) => {
+            writer.u32(AttributeType::REQUESTED_ADDRESS_FAMILY, u32::from(family.to_byte()) << 24)
+        }
+        None => writer,
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-}
-
-fn wishing(writer: MessageWriter, family: Family) -> MessageWriter {
-    writer
-        .u32(AttributeType::REQUESTED_TRANSPORT, 17 << 24)
-        .u32(AttributeType::REQUESTED_ADDRESS_FAMILY, u32::from(family.to_byte()) << 24)
 }
 
 fn address(bytes: &[u8], kind: AttributeType) -> Option<SocketAddr> {

@@ -1,0 +1,352 @@
+//! A running coturn, imported: what passed against it passes against turnbell, what it refused is refused.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::coturn::{MESSAGES, Peer, missing, uclient};
+use crate::daemon::{CONFIG, Daemon, SECRET as CONFIG_SECRET, eventually};
+use crate::turn_client::receive;
+
+/// Accounts as `turnadmin` makes them.
+const NAME: &str = "ninefingers";
+const PASSWORD: &str = "youhavetoberealistic";
+const REALM: &str = "north.gov";
+const SECRET: &str = "tests-north-7f3a9c51e2d8b604";
+
+/// A turnserver on free ports of 127.0.0.1, with a file and a turndb in a directory of its own.
+struct Coturn {
+    child: Child,
+    home: Arc<TempDir>,
+    plain: SocketAddr,
+    tls: SocketAddr,
+}
+
+impl Coturn {
+    fn start(options: &str) -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        let at = home.path();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(at.join("cert.pem"), pair.cert.pem()).unwrap();
+        std::fs::write(at.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+        turnadmin(at, &["-a", "-u", NAME, "-p", PASSWORD, "-r", REALM]);
+        for _ in 0..10 {
+            let (plain, tls) = (free_port(), free_port());
+            let file = format!(
+                "# A file as people have it.\nlistening-ip=127.0.0.1\nlistening-port={}\n\
+                 tls-listening-port={}\nrelay-ip=127.0.0.1\nrealm={REALM}\nfingerprint\nno-cli\n\
+                 userdb={home}/turndb\ncert={home}/cert.pem\npkey={home}/key.pem\n\
+                 allow-loopback-peers\nlog-file={home}/turn.log\npidfile=\"{home}/pid\"\n{options}",
+                plain.port(),
+                tls.port(),
+                home = at.display(),
+            );
+            std::fs::write(at.join("turnserver.conf"), file).unwrap();
+            let child = Command::new("turnserver")
+                .args(["-c", &format!("{}/turnserver.conf", at.display())])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| missing("turnserver", &error));
+            let coturn = Self { child, home: Arc::clone(&home), plain, tls };
+            if coturn.answers() {
+                return coturn;
+            }
+        }
+        panic!("turnserver does not answer");
+    }
+
+    fn answers(&self) -> bool {
+        // Binding request, no attributes.
+        let mut request = [0; 20];
+        request[1] = 1;
+        request[4..8].copy_from_slice(&0x2112_a442_u32.to_be_bytes());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        eventually(|| {
+            socket.send_to(&request, self.plain).unwrap();
+            receive(&socket, Duration::from_millis(100))
+        })
+        .is_some()
+    }
+
+    /// Ends it and starts what the import makes of it, at the same ports.
+    fn imported(mut self) -> Daemon {
+        self.end();
+        let home = Arc::clone(&self.home);
+        let file = home.path().join("turnserver.conf");
+        let report = run_import(home.path(), &[file.to_str().unwrap()]);
+        assert!(report.contains("broken: 0"), "{report}");
+        assert!(!report.contains(PASSWORD) && !report.contains(SECRET), "{report}");
+        let config = home.path().join("turnbell.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}\n[http]\nlisten = [\"127.0.0.1:0\"]\n")).unwrap();
+        let state = home.path().join("state");
+        Daemon::start_in(home, |command| {
+            command.env("STATE_DIRECTORY", state);
+        })
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Coturn {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn free_port() -> SocketAddr {
+    // For TCP and UDP both; it is taken a moment later, or another one is tried.
+    loop {
+        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if UdpSocket::bind(at).is_ok() {
+            return at;
+        }
+    }
+}
+
+fn turnadmin(home: &Path, arguments: &[&str]) {
+    let database = format!("{}/turndb", home.display());
+    let output = Command::new("turnadmin")
+        .args(arguments)
+        .args(["-b", &database])
+        .current_dir(home)
+        .output()
+        .unwrap_or_else(|error| missing("turnadmin", &error));
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Writes `turnbell.toml` into `home`; returns the report.
+pub(crate) fn run_import(home: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_turnbell"))
+        .arg("import-coturn")
+        .args(arguments)
+        .current_dir(home)
+        .env_remove("STATE_DIRECTORY")
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+/// A command line of coturn's client, and whether it must pass.
+type Line<'a> = (SocketAddr, &'a [&'a str], bool);
+
+#[track_caller]
+fn check(lines: &[Line<'_>]) {
+    std::thread::scope(|scope| {
+        for (server, arguments, passes) in lines {
+            scope.spawn(move || {
+                let run = uclient(*server, arguments);
+                if *passes {
+                    run.check_no_loss(2 * MESSAGES);
+                } else {
+                    assert_ne!(run.code, Some(0), "{arguments:?}: {}", run.text);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn static_accounts_pass_after_the_import_by_the_keys_that_turnadmin_made() {
+    let coturn = Coturn::start("lt-cred-mech\nuser=alice:wonderland-17\n");
+    let (plain, tls) = (coturn.plain, coturn.tls);
+    let of = |user, password| ["-u", user, "-w", password, "-y", "-c", "-m", "2"];
+    let (key, typed) = (of(NAME, PASSWORD), of("alice", "wonderland-17"));
+    let over_tcp = [&key[..], &["-t"]].concat();
+    let wrong = of(NAME, "youhavetobedreaming");
+    let lines: [Line<'_>; 4] = [
+        (plain, &key, true),
+        (plain, &typed, true),
+        (plain, &over_tcp, true),
+        (plain, &wrong, false),
+    ];
+    // One connection, as each draws its version of TLS, and old ones are refused.
+    let peer = Peer::start("127.0.0.1");
+    let port = peer.at.port().to_string();
+    let over_tls = ["-u", NAME, "-w", PASSWORD, "-c", "-m", "1", "-t", "-S"];
+    let over_tls = [&over_tls[..], &["-e", "127.0.0.1", "-r", &port]].concat();
+    check(&lines);
+    uclient(tls, &over_tls).check_no_loss(MESSAGES);
+    let _daemon = coturn.imported();
+    check(&lines);
+    uclient(tls, &over_tls).check_no_loss(MESSAGES);
+}
+
+#[test]
+fn shared_secrets_pass_after_the_import_and_static_accounts_beside_them_do_not() {
+    let coturn = Coturn::start(&format!("use-auth-secret\nstatic-auth-secret={SECRET}\n"));
+    let plain = coturn.plain;
+    let lines: [Line<'_>; 3] = [
+        (plain, &["-u", "bob", "-W", SECRET, "-y", "-c", "-m", "2"], true),
+        (plain, &["-u", "bob", "-W", "tests-south-7f3a9c51e2d8b604", "-y", "-c", "-m", "2"], false),
+        (plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], false),
+    ];
+    check(&lines);
+    let _daemon = coturn.imported();
+    check(&lines);
+}
+
+#[test]
+fn peers_that_were_denied_are_denied_and_those_allowed_among_them_are_not() {
+    let coturn = Coturn::start(
+        "lt-cred-mech\ndenied-peer-ip=127.0.0.2-127.0.0.9\nallowed-peer-ip=127.0.0.3\n",
+    );
+    let server = coturn.plain;
+    let (denied, allowed) = (Peer::start("127.0.0.2"), Peer::start("127.0.0.3"));
+    let run_all = || {
+        for (peer, passes) in [(&denied, false), (&allowed, true)] {
+            let (ip, port) = (peer.at.ip().to_string(), peer.at.port().to_string());
+            let to = ["-u", NAME, "-w", PASSWORD, "-c", "-m", "1", "-e", &ip, "-r", &port];
+            let run = uclient(server, &to);
+            if passes {
+                run.check_no_loss(MESSAGES);
+            } else {
+                assert!(run.text.contains("403"), "{}", run.text);
+                assert_ne!(run.code, Some(0), "{}", run.text);
+            }
+        }
+    };
+    run_all();
+    let _daemon = coturn.imported();
+    run_all();
+}
+
+#[test]
+fn a_users_quota_is_the_same_after_the_import() {
+    let coturn = Coturn::start("lt-cred-mech\nuser-quota=4\nmax-bps=125000\n");
+    let plain = coturn.plain;
+    let lines: [Line<'_>; 1] =
+        [(plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "16"], false)];
+    let few: [Line<'_>; 1] = [(plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], true)];
+    check(&few);
+    check(&lines);
+    let daemon = coturn.imported();
+    let (_, shown, _) = daemon.command(&["print-config"]);
+    assert!(shown.contains("per_user = 4") && shown.contains("\"1Mbit\""), "{shown}");
+    check(&few);
+    check(&lines);
+}
+
+#[test]
+fn clients_that_were_sent_elsewhere_are_served_here() {
+    let elsewhere = Coturn::start("lt-cred-mech\n");
+    let coturn = Coturn::start(&format!("lt-cred-mech\nalternate-server={}\n", elsewhere.plain));
+    let lines: [Line<'_>; 1] =
+        [(coturn.plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], true)];
+    check(&lines);
+    let daemon = coturn.imported();
+    let (_, shown, _) = daemon.command(&["print-config"]);
+    assert!(shown.contains(&elsewhere.plain.to_string()), "{shown}");
+    check(&lines);
+}
+
+#[test]
+fn turnbell_runs_straight_from_coturns_file_and_reads_it_again() {
+    let mut coturn = Coturn::start("lt-cred-mech\nprod\n");
+    coturn.end();
+    let home = Arc::clone(&coturn.home);
+    let file = home.path().join("turnserver.conf");
+    let state = home.path().join("turnbell-data");
+    // Nothing else of the tests listens there.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let port = free_port().port();
+    std::fs::write(&file, format!("{text}prometheus\nprometheus-port={port}\nno-udp-relay=0\n"))
+        .unwrap();
+    let daemon = Daemon::start_in(home, |command| {
+        command.env("STATE_DIRECTORY", state).args(["run", "--coturn-config"]).arg(&file);
+    });
+    check(&[(coturn.plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], true)]);
+    daemon.wait_for_log("turnserver.conf, which is coturn's");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}user=alice:wonderland-17\nmobility\n")).unwrap();
+    let (code, told, error) = daemon.command(&["reload"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(told.contains("auth.users: 0 accounts -> 1 account"), "{told}");
+    daemon.wait_for_log("Not supported: a client that changes networks");
+}
+
+#[test]
+fn every_option_of_coturns_own_example_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    let example = "/usr/share/doc/coturn/examples/etc/turnserver.conf";
+    let text = std::fs::read_to_string(example).unwrap_or_else(|error| missing(example, &error));
+    // Every option that stands there, in use or as an example, one a line.
+    let options: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix('#').unwrap_or(line))
+        .filter(|line| {
+            let name = line.split(['=', ' ']).next().unwrap_or_default();
+            let is_option = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            !name.is_empty()
+                && name.chars().all(is_option)
+                && name.contains('-') | line.contains('=') | (line.len() == name.len())
+                && name.starts_with(|c: char| c.is_ascii_lowercase() || c == 'C')
+        })
+        .collect();
+    assert!(options.len() > 90, "{options:?}");
+    let file = home.path().join("turnserver.conf");
+    std::fs::write(&file, options.join("\n")).unwrap();
+    let report =
+        run_import(home.path(), &[file.to_str().unwrap(), "--turndb", "none", "--dry-run"]);
+    assert!(!report.contains("no such option"), "{report}");
+    assert!(report.contains("broken: 0"), "{report}");
+}
+
+#[test]
+fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
+    let coturn = Coturn::start("lt-cred-mech\nuser=alice:wonderland-17\n");
+    let home = Arc::new(tempfile::tempdir().unwrap());
+    for file in ["cert.pem", "key.pem"] {
+        std::fs::copy(coturn.home.path().join(file), home.path().join(file)).unwrap();
+    }
+    let base = CONFIG.replace("quota.per_user", "channel_numbers = \"rfc5766\"\nquota.per_user");
+    let config = format!(
+        "tls.cert = \"cert.pem\"\ntls.key = \"key.pem\"\nlisten_tls = [\"127.0.0.1:0\"]\n\
+         realm = \"{REALM}\"\n{base}"
+    )
+    .replace("listen_tcp = [\"127.0.0.1:0\", \"[::1]:0\"]", "listen_tcp = [\"PLAIN\"]");
+    // UDP and TCP at one port, as with coturn.
+    let plain = free_port();
+    let config = config
+        .replace("listen = [\"127.0.0.1:0\", \"[::1]:0\"]", &format!("listen = [\"{plain}\"]"))
+        .replace("PLAIN", &plain.to_string());
+    std::fs::write(home.path().join("turnbell.toml"), config).unwrap();
+    let daemon = Daemon::start_in(home, |_| {});
+    let (old, old_tls) = (coturn.plain.to_string(), coturn.tls.to_string());
+    let (new, new_tls) = (plain.to_string(), daemon.tls().to_string());
+    let mut arguments = vec!["compare", "--old", &old, "--new", &new, "--old-tls", &old_tls];
+    arguments.extend(["--new-tls", &new_tls, "--user", "alice:wonderland-17"]);
+    let (code, told, error) = daemon.command(&arguments);
+    assert_eq!(code, Some(1), "{told}{error}");
+    for said in [
+        "MISSING HERE: Allocate that relays over TCP (RFC 6062)\n  old: allocated\n",
+        "safer here: permission for 10.0.0.1\n  old: permitted\n  new: CreatePermission is \
+         answered with 403\n",
+        "safer here: permission for 169.254.169.254",
+        " answers alike, ",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert_eq!(told.matches("MISSING HERE").count(), 1, "{told}");
+    // The same server answers itself alike.
+    let itself = ["compare", "--old", &old, "--new", &old, "--old-tls", &old_tls, "--new-tls"];
+    let itself = [&itself[..], &[&old_tls, "--user", "alice:wonderland-17"]].concat();
+    let (code, told, error) = daemon.command(&itself);
+    assert_eq!(code, Some(0), "{told}{error}");
+    assert!(told.contains("alike, 0 different"), "{told}");
+    // A wrong secret for one of them is told, too.
+    let (code, told, _) =
+        daemon.command(&["compare", "--old", &new, "--new", &old, "--secret", CONFIG_SECRET]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("MISSING HERE: Allocate over UDP, credential of the shared"), "{told}");
+}

@@ -11,6 +11,7 @@ mod ice_url;
 mod identity;
 mod issuer;
 mod load;
+mod log;
 mod outside;
 mod places;
 mod ports;
@@ -43,6 +44,7 @@ pub use identity::{
     TenantTable, TokenIssuer,
 };
 pub use load::{HandedFiles, PLACES};
+pub use log::{Log, LogFormat};
 pub use outside::StunServer;
 pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
@@ -260,26 +262,6 @@ pub enum AddressPrivacy {
     Prefix,
     /// Nothing.
     None,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Log {
-    /// Least severe level that is written.
-    pub level: tracing::Level,
-    /// How a line looks.
-    pub format: LogFormat,
-}
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
-    /// The journal's own fields.
-    Journald,
 }
 
 impl Config {

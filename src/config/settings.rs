@@ -1,9 +1,13 @@
 //! Every key with its value as a person may see it, and what a reload can do about it.
 
+mod shown;
+#[cfg(test)]
+mod tests;
+
 use super::{
     AddressPrivacy, Advertise, Alternate, ChannelNumbers, Config, CredentialExpiry,
-    DefaultRelayFamily, External, Host, IceLogin, IcePolicy, IcePosition, IceServer, LogFormat,
-    Rate, StunServer, value,
+    DefaultRelayFamily, External, Host, IceLogin, IcePolicy, IcePosition, IceServer, Rate,
+    StunServer, value,
 };
 use crate::auth::secret::Secret;
 
@@ -196,7 +200,7 @@ impl Config {
             setting("verify.every", Reload, text(self.verify.shown())),
             setting("metrics.coturn_names", Reload, Value::Switch(self.coturn_names)),
             setting("log.level", Reload, text(self.log.level.as_str().to_ascii_lowercase())),
-            setting("log.format", Restart, text(log_format(self.log.format))),
+            setting("log.format", Restart, text(shown::log_format(self.log.format))),
         ]
     }
 
@@ -387,15 +391,3 @@ fn privacy(addresses: AddressPrivacy) -> &'static str {
         AddressPrivacy::None => "none",
     }
 }
-
-fn log_format(format: LogFormat) -> &'static str {
-    match format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-        LogFormat::Journald => "journald",
-    }
-}
-
-mod shown;
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@
 mod judge;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::net::{IpAddr, SocketAddr};
 

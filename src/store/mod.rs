@@ -306,31 +306,6 @@ impl Store {
         self.query(|connection| calls::unfinished(connection, limit))
     }
 
-    /// The report of a page that others may read under this id.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn shared_verification(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let id = id.to_owned();
-        self.query(move |connection| verifications::shared(connection, &id))
-    }
-
-    /// The last verification of each vantage.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn last_verifications(&self) -> Result<Vec<VerificationRow>, StoreError> {
-        self.query(verifications::last)
-    }
-
-    /// When a verification outside last had success, Unix milliseconds.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn proven_outside(&self) -> Result<Option<i64>, StoreError> {
-        self.query(verifications::proven_outside)
-    }
-
     /// How calls went since this moment.
     ///
     /// # Errors

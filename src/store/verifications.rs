@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, params};
 
+use super::{Store, StoreError};
+
 /// One verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationRow {
@@ -18,6 +20,33 @@ pub struct VerificationRow {
     pub shared_as: Option<String>,
     /// All of it, JSON.
     pub report: String,
+}
+
+impl Store {
+    /// The report of a page that others may read under this id.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn shared_verification(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let id = id.to_owned();
+        self.query(move |connection| shared(connection, &id))
+    }
+
+    /// The last verification of each vantage.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn last_verifications(&self) -> Result<Vec<VerificationRow>, StoreError> {
+        self.query(last)
+    }
+
+    /// When a verification outside last had success, Unix milliseconds.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn proven_outside(&self) -> Result<Option<i64>, StoreError> {
+        self.query(proven_outside)
+    }
 }
 
 const INSERT: &str = "INSERT INTO verifications (at_ms, vantage, verdict, summary,

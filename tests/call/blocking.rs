@@ -202,7 +202,7 @@ fn it_is_answered_when_it_is_durable_and_what_is_not_has_not_happened() {
     board.does(&laptop, block("alice"));
     board.does(&phone, block("alice"));
     let pair = (TenantId::default_tenant(), id("bob"), id("alice"));
-    assert!(board.record.blocks.contains(&pair));
+    assert!(board.record.blocks.contains_key(&pair));
     board.is_store_broken = true;
     assert_eq!(board.may_not(&laptop, unblock("alice")), ErrorCode::StoreUnavailable);
     assert_eq!(blocked(&mut board, &laptop), ["alice"]);

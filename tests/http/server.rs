@@ -90,7 +90,7 @@ impl Server {
             keys.clone(),
             Arc::new(move |issuance| issued_in.lock().unwrap().push(issuance)),
             Arc::new(move || health_in.lock().unwrap().clone()),
-            Arc::new(|format, _| format!("{format:?}\n")),
+            Arc::new(|format, _, _| format!("{format:?}\n")),
         );
         let runtime = Runtime::new().unwrap();
         let (stop, stopped) = oneshot::channel();

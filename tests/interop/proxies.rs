@@ -156,7 +156,8 @@ fn config(table: &str, lines: &str) -> String {
 }
 
 fn key(daemon: &Daemon) -> String {
-    let (code, text, error) = daemon.command(&["key", "add", "proxied", "--json"]);
+    let (code, text, error) =
+        daemon.command(&["key", "add", "proxied", "--scope", "ice,log", "--json"]);
     assert_eq!((code, &*error), (Some(0), ""));
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     format!("Bearer {}", json["key_added"]["key"].as_str().unwrap())

@@ -152,7 +152,7 @@ fn a_healthy_daemon_works_over_every_transport_and_is_not_proven_from_outside() 
     };
     let path = "/api/ice-verify/reports";
     assert_eq!(post(daemon.http(), path, "", &report("another_machine")), 403);
-    let (_, text, _) = daemon.command(&["key", "add", "outside", "--json"]);
+    let (_, text, _) = daemon.command(&["key", "add", "outside", "--scope", "admin", "--json"]);
     let key: Value = serde_json::from_str(&text).unwrap();
     let bearer = format!("Authorization: Bearer {}\r\n", key["key_added"]["key"].as_str().unwrap());
     assert_eq!(post(daemon.http(), path, &bearer, &report("this_machine")), 400);
@@ -366,7 +366,7 @@ fn what_a_firewall_on_the_way_blocks_is_named_from_another_machine_and_only_from
              auth.secrets = [\"tests-north-7f3a9c51e2d8b604\"]\n\
              http.listen = [\"0.0.0.0:8080\"]\nhttp.local_without_key = true\n",
         );
-        let (_, text, _) = daemon.command(&["key", "add", "outside", "--json"]);
+        let (_, text, _) = daemon.command(&["key", "add", "outside", "--scope", "admin", "--json"]);
         let key: Value = serde_json::from_str(&text).unwrap();
         let key = key["key_added"]["key"].as_str().unwrap();
         let from_client = || {

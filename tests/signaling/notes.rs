@@ -70,7 +70,7 @@ fn only_who_is_in_charge_writes_and_a_foreign_call_is_not_there() {
         let (found, said) = patch(&daemon, &call, &body, Some(&who));
         assert_eq!(found, status, "{said}");
     }
-    let (_, out, _) = daemon.command(&["key", "add", "backend", "--json"]);
+    let (_, out, _) = daemon.command(&["key", "add", "backend", "--scope", "calls", "--json"]);
     let key: Value = serde_json::from_str(&out).unwrap();
     let key = key["key_added"]["key"].as_str().unwrap();
     assert_eq!(patch(&daemon, &call, &body, Some(key)).0, 200);

@@ -23,7 +23,7 @@ fn usage_is_told_to_who_is_in_charge_of_it() {
         settled(&daemon, &call, "COMPLETED");
         unused.release().unwrap();
     }
-    let (_, out, _) = daemon.command(&["key", "add", "backend", "--json"]);
+    let (_, out, _) = daemon.command(&["key", "add", "backend", "--scope", "log", "--json"]);
     let key: Value = serde_json::from_str(&out).unwrap();
     let key = key["key_added"]["key"].as_str().unwrap();
     let all = eventually(|| {

@@ -46,7 +46,9 @@ fn what_a_key_opens_is_kept_and_one_of_an_older_record_opens_ice() {
     // As the sixth migration left it.
     let file = rusqlite::Connection::open(directory.path().join(FILE_NAME)).unwrap();
     file.execute_batch(
-        "DELETE FROM api_keys; DROP TABLE user_blocks;
+        "DROP TABLE verifications; DROP INDEX calls_external; DROP INDEX call_feedback_user;
+         ALTER TABLE calls DROP COLUMN recording_url;
+         DELETE FROM api_keys; DROP TABLE user_blocks;
          ALTER TABLE api_keys DROP COLUMN scopes; ALTER TABLE api_keys DROP COLUMN tenant;
          ALTER TABLE api_keys DROP COLUMN origins;
          INSERT INTO api_keys VALUES ('id-old', 'old', zeroblob(32), 1, NULL);

@@ -5,8 +5,8 @@ use crate::auth::secret::{Secret, hex};
 use crate::call::options::TenantOptions;
 use crate::call::request::WhenBusy;
 use crate::config::{
-    AuthorityFile, GuestRule, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl, TenantTable,
-    TokenIssuer, UserKey,
+    AuthorityFile, GuestRule, InviteRule, IssuerKeys, IssuerTenancy, KeysUrl, LogFormat,
+    TenantTable, TokenIssuer, UserKey,
 };
 
 pub(super) fn guests(rule: GuestRule) -> &'static str {
@@ -125,4 +125,12 @@ fn differing(options: &TenantOptions) -> String {
         note("allow", true, pairs.join(","));
     }
     text
+}
+
+pub(super) fn log_format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+        LogFormat::Journald => "journald",
+    }
 }

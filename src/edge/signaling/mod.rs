@@ -3,6 +3,7 @@
 mod body;
 mod body_media;
 mod desk;
+mod end;
 pub mod exchange;
 pub mod frame_in;
 pub mod frame_out;

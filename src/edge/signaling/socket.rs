@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -14,10 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message as WsMessage};
+use tokio_tungstenite::tungstenite::{Bytes, Message as WsMessage};
 
-use super::exchange::{Closing, Exchange, Orders};
-use super::frame_in::{self, HelloFrame, NotAFrame, Read};
+use super::end::End;
+use super::exchange::{Exchange, Orders};
+use super::frame_in::{self, HelloFrame, Read};
 use super::frame_out;
 use crate::auth::identity::Identity;
 use crate::auth::token::TokenError;
@@ -116,58 +116,6 @@ where
             Some(())
         };
         let _ = timeout(WS_CLOSE_PATIENCE, goodbye).await;
-    }
-}
-
-/// How a connection ends.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    /// The other side is gone, or has said that it goes.
-    Gone,
-    Close {
-        code: u16,
-        reason: String,
-    },
-}
-
-impl End {
-    fn with(code: CloseCode, reason: &str) -> Self {
-        // RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
-        let end = reason.floor_char_boundary(123);
-        Self::Close { code: code.number(), reason: reason[..end].to_owned() }
-    }
-
-    /// A fault of RFC 6455 has a code of RFC 6455 (P10).
-    fn fault(why: &Error) -> Self {
-        tracing::trace!(%why, "a WebSocket broke");
-        let code = match why {
-            Error::Protocol(_) => 1002,
-            Error::Utf8(_) => 1007,
-            Error::Capacity(_) => 1009,
-            Error::ConnectionClosed
-            | Error::AlreadyClosed
-            | Error::Io(_)
-            | Error::Tls(_)
-            | Error::WriteBufferFull(_)
-            | Error::AttackAttempt
-            | Error::Url(_)
-            | Error::Http(_)
-            | Error::HttpFormat(_) => return Self::Gone,
-        };
-        Self::Close { code, reason: String::new() }
-    }
-}
-
-impl From<NotAFrame> for End {
-    fn from(NotAFrame(why): NotAFrame) -> Self {
-        Self::with(CloseCode::Protocol, &why)
-    }
-}
-
-impl From<Closing> for End {
-    fn from(closing: Closing) -> Self {
-        let retry = |after: Duration| format!("retry_in_ms={}", after.as_millis());
-        Self::with(closing.code, &closing.retry_in.map(retry).unwrap_or_default())
     }
 }
 

@@ -132,7 +132,7 @@ export class Daemon {
 
   /** Makes an API key by the daemon's own command. */
   async makeKey() {
-    const stdout = await this.ask("key", "add", "page-test");
+    const stdout = await this.ask("key", "add", "page-test", "--scope", "admin");
     const [key] = /tbk_[A-Za-z0-9_-]{43}/.exec(stdout) ?? [];
     if (!key) throw new Error(`no key in the output of key add: ${stdout}`);
     return key;

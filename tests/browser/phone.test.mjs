@@ -331,7 +331,7 @@ scene("an invite link is made and copied, and whoever opens it is in the call", 
   await host.page.locator("#me b").getByText("Host").waitFor();
   const user = await host.page.evaluate(() => document.querySelector("tb-phone").line.user);
   await answers(host, "v1/invites", (request) => {
-    assert.deepEqual(request.postDataJSON(), { to: user });
+    assert.deepEqual(request.postDataJSON(), { to: user, uses: 2 });
     return { url: `${daemon.url}j/#the-token` };
   });
   await host.page.getByRole("button", { name: "Make a link" }).click();

@@ -190,8 +190,8 @@ async def main(url, name, what, user=None):
         running = asyncio.ensure_future(call.run())
         command = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         await asyncio.wait({running, command, hearing}, return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            await line.ask("call.hangup", call=call.call)
+        if not running.done():  # the other side may end it at the same moment: then this one is refused
+            await asyncio.gather(line.ask("call.hangup", call=call.call), return_exceptions=True)
         await running
         await line.ask("bye")
         await asyncio.wait({hearing})

@@ -20,6 +20,7 @@ use crate::edge::diagnostics::json::{
 };
 use crate::edge::diagnostics::ring::Totals;
 use crate::edge::diagnostics::{Diagnosing, Lately, judge};
+use crate::edge::verify_json::VerificationHealth;
 use crate::limits::ANSWER_PATIENCE;
 use crate::limits::diagnose::SAMPLE_EVERY;
 use crate::ops::kernel::Kernel;
@@ -27,6 +28,8 @@ use crate::ops::relay_choice::RelayAddress;
 use crate::ops::socket_drops::{self, SocketDrops};
 use crate::ops::{links, process};
 use crate::policy::public::not_public;
+use crate::probe::observation::Vantage;
+use crate::probe::verdict::Severity;
 use crate::store::{StoreHealth, StoreState};
 use crate::time::Now;
 use crate::turn::allocation::AllocationView;
@@ -141,7 +144,9 @@ impl Finder {
             calls,
             relay_share,
             quality,
-            verifications: ["this_machine", "another_machine", "browser"].map(not_yet).into(),
+            verifications: [Vantage::ThisMachine, Vantage::AnotherMachine, Vantage::Browser]
+                .map(|vantage| verification(&health.verified, vantage.code()))
+                .into(),
             proxies: health.proxies,
             config: Some(config),
             warnings: warnings(&in_effect),
@@ -307,8 +312,15 @@ fn meaning(cause: &str) -> &'static str {
     }
 }
 
-fn not_yet(vantage: &str) -> VerificationWord {
-    VerificationWord { vantage: vantage.to_owned(), at: None, ok: None, verdict: None }
+/// The last verification from there; without a time, if there was none.
+fn verification(known: &[VerificationHealth], vantage: &str) -> VerificationWord {
+    let last = known.iter().find(|one| one.vantage == vantage);
+    VerificationWord {
+        vantage: vantage.to_owned(),
+        at: last.map(|one| one.at),
+        ok: last.map(|one| one.verdict != Severity::Error.code()),
+        verdict: last.map(|one| one.summary.clone()),
+    }
 }
 
 /// Warnings that nothing else says already.

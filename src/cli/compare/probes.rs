@@ -64,6 +64,9 @@ const INNER_PEERS: [&str; 10] = [
 /// An address that anybody may be relayed to. Nothing is sent there.
 pub(super) const PUBLIC_PEER: &str = "9.9.9.9";
 
+/// How often a question is asked again from another port.
+const MISMATCHES_BORNE: usize = 3;
+
 const UDP: Wish = Wish { transport: 17, family: None };
 
 /// Every question that these logins allow.
@@ -130,7 +133,18 @@ impl Logins {
 impl Probe {
     /// What the server answers; in words that are the same for the same answer.
     pub(super) async fn ask(self, server: Server, logins: &Logins) -> Result<String, String> {
-        self.answer(server, logins).await.map_err(|fault| fault.0)
+        let mut answer = self.answer(server, logins).await;
+        for _ in 0..MISMATCHES_BORNE {
+            match &answer {
+                // The kernel gave a port again whose allocation the server has not forgotten yet:
+                // another one is to be used (RFC 8656 §7.4).
+                Err(Fault(why)) if why.ends_with("with 437") => {
+                    answer = self.answer(server, logins).await;
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        answer.map_err(|fault| fault.0)
     }
 
     async fn answer(self, server: Server, logins: &Logins) -> Result<String, Fault> {

@@ -79,9 +79,10 @@ function browserSide({ report, isTurn, tookS }) {
   return words.map((word) => element("p", { class: "number" }, word));
 }
 
-function serverSide({ own, carrier, report }, lines) {
+function serverSide({ own, carrier, isTurn, report }, lines) {
   if (!own) return [element("p", {}, TEXTS.foreign)];
-  const mine = (lines ?? []).filter((line) => line.transport === carrier && line.code !== "http");
+  const isOfIt = ({ code }) => (isTurn ? !["http", "done", "challenged"].includes(code) : code === "binding");
+  const mine = (lines ?? []).filter((line) => line.transport === carrier && isOfIt(line));
   if (mine.length === 0) return [element("p", {}, report ? TEXTS.nothing : "…")];
   const seen = [...new Set(mine.map((line) => line.text))];
   return seen.slice(-5).map((text) => element("p", { class: "number" }, text));

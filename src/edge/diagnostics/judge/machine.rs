@@ -154,7 +154,8 @@ fn verification(now: Now, facts: &Facts) -> Item {
     let lately = |at: &i64| now.unix_ms.saturating_sub(*at) < day_ms;
     let done = facts.verifications.iter().filter(|seen| seen.at.as_ref().is_some_and(lately));
     if let Some(bad) = done.clone().find(|seen| seen.ok == Some(false)) {
-        let says = bad.verdict.clone().unwrap_or_else(|| "The last verification failed.".into());
+        let says = bad.verdict.as_deref().unwrap_or("the last verification failed");
+        let says = format!("{}.", capital(says.trim_end_matches('.')));
         return red(id, title, says, "Open /ice-verify, which says what to do, line by line.");
     }
     let is_outside = |vantage: &str| vantage != "this_machine";
@@ -165,8 +166,9 @@ fn verification(now: Now, facts: &Facts) -> Item {
         true => "Works on this machine. Not yet proven from outside.",
         false => "Not yet proven from outside that clients can reach it.",
     };
-    let cure = "Open the page of this server on a phone without Wi-Fi and make a call: a firewall in \
-                front of this machine cannot be seen from here.";
+    let cure = "Open /ice-verify of this server on a phone without Wi-Fi, or run turnbell verify \
+                https://THIS-HOST on another machine: a firewall in front of this one cannot be \
+                seen from here.";
     yellow(id, title, says, cure)
 }
 

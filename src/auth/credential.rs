@@ -189,6 +189,21 @@ pub enum AuthFailure {
 }
 
 impl AuthFailure {
+    /// The words for a code that stands on record; a code of a later version is its own.
+    #[must_use]
+    pub fn words_of(code: &str, expired_ago_s: Option<i64>) -> String {
+        let known = [
+            Self::NoSuchUser,
+            Self::Expired { ago_s: expired_ago_s.unwrap_or(0) },
+            Self::Revoked,
+            Self::WrongIntegrity,
+            Self::UnknownRealm,
+            Self::StaleNonce,
+        ];
+        let found = known.into_iter().find(|failure| failure.code() == code);
+        found.map_or_else(|| code.to_owned(), |failure| failure.to_string())
+    }
+
     /// A stable word for the record.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -103,8 +103,11 @@ fn described(event: &LogWord) -> (LogKind, &str, String) {
             expired_ago_s,
             suppressed,
         } => {
-            let mut text =
-                format!("{} over {transport}: {}", or_dash(client), why(cause, *expired_ago_s));
+            let mut text = format!(
+                "{} over {transport}: {}",
+                or_dash(client),
+                AuthFailure::words_of(cause, *expired_ago_s)
+            );
             if *suppressed > 0 {
                 text.push_str(&format!(" ({suppressed} more before it)"));
             }
@@ -144,20 +147,6 @@ fn asked_by(code: &str, key: Option<&str>) -> String {
         ("token", None) => "his own page".to_owned(),
         (other, None) => other.to_owned(),
     }
-}
-
-/// The words of `AuthFailure` for its code.
-fn why(code: &str, expired_ago_s: Option<i64>) -> String {
-    let known = [
-        AuthFailure::NoSuchUser,
-        AuthFailure::Expired { ago_s: expired_ago_s.unwrap_or(0) },
-        AuthFailure::Revoked,
-        AuthFailure::WrongIntegrity,
-        AuthFailure::UnknownRealm,
-        AuthFailure::StaleNonce,
-    ];
-    let found = known.into_iter().find(|failure| failure.code() == code);
-    found.map_or_else(|| code.to_owned(), |failure| failure.to_string())
 }
 
 fn kind(text: &str) -> Result<LogKind, String> {
@@ -228,9 +217,9 @@ mod tests {
 
     #[test]
     fn every_cause_and_every_asker_has_its_words() {
-        assert_eq!(why("wrong_integrity", None), "wrong password or secret");
-        assert_eq!(why("no_such_user", None), "no such user");
-        assert_eq!(why("of a later version", None), "of a later version");
+        assert_eq!(AuthFailure::words_of("wrong_integrity", None), "wrong password or secret");
+        assert_eq!(AuthFailure::words_of("no_such_user", None), "no such user");
+        assert_eq!(AuthFailure::words_of("of a later version", None), "of a later version");
         assert_eq!(asked_by("local", None), "a local request");
         assert_eq!(asked_by("command", None), "`turnbell credential`");
     }

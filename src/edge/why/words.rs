@@ -49,7 +49,7 @@ fn line_of_log(row: &LogRow) -> Line {
             let mut text = format!(
                 "was refused a relay over {transport}{}: {}",
                 from(client.as_deref()),
-                failure(cause, *expired_ago_s),
+                AuthFailure::words_of(cause, *expired_ago_s),
             );
             if *suppressed > 0 {
                 text.push_str(&format!("; {suppressed} more refusals before this one have no row"));
@@ -164,20 +164,6 @@ fn asked_by(by: &IssuedBy) -> String {
         IssuedBy::Command => "`turnbell credential`".to_owned(),
         IssuedBy::Token => "the page itself".to_owned(),
     }
-}
-
-/// The words of `AuthFailure` for its code.
-fn failure(code: &str, expired_ago_s: Option<i64>) -> String {
-    let known = [
-        AuthFailure::NoSuchUser,
-        AuthFailure::Expired { ago_s: expired_ago_s.unwrap_or(0) },
-        AuthFailure::Revoked,
-        AuthFailure::WrongIntegrity,
-        AuthFailure::UnknownRealm,
-        AuthFailure::StaleNonce,
-    ];
-    let found = known.into_iter().find(|failure| failure.code() == code);
-    found.map_or_else(|| code.to_owned(), |failure| failure.to_string())
 }
 
 /// `relay/srflx/udp` in words.

@@ -3,11 +3,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -276,6 +279,8 @@ impl Coturn {
                 .arg(format!("--pidfile={}", home.path().join("pid").display()))
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
+                // faketime starts it as a child of its own, which is to end with it.
+                .process_group(0)
                 .spawn()
                 .unwrap_or_else(|error| panic!("{words:?}: {error}; install coturn, faketime"));
             // A full pipe would hold it up.
@@ -303,7 +308,8 @@ impl Coturn {
 
 impl Drop for Coturn {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let group = Pid::from_raw(self.child.id().cast_signed());
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }

@@ -86,8 +86,13 @@ async function hearEachOther(client, person) {
   await client.says("call active");
   await person.callIs("active");
   await person.hearsMore();
-  const hertz = Number(await client.says("hears"));
-  assert.ok(Math.abs(hertz - TONE_HZ) < 30, `${hertz} Hz`);
+  // A second in which sound was late on a busy machine has gaps that were filled, and another pitch.
+  const late = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const hertz = Number(await client.says("hears"));
+    if (Math.abs(hertz - TONE_HZ) < 30) break;
+    assert.ok(Date.now() < late, `${hertz} Hz`);
+  }
   const { local, remote } = await person.hears();
   assert.deepEqual([local, remote], ["relay", "relay"]);
 }

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import websockets
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame
@@ -47,16 +47,21 @@ class Tone(AudioStreamTrack):
 
 
 async def listen(track):
-    """Says the pitch of what arrives, as soon as enough of it was loud."""
+    """Says the pitch of what arrives, each time that enough of it was loud."""
     crossings = frames = 0
-    while frames < FRAMES_HEARD:
-        frame = await track.recv()
+    while True:
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
         channels = len(frame.layout.channels)
         levels = array("h", bytes(frame.planes[0])[: 2 * channels * frame.samples])[::channels]
         if max(map(abs, levels)) > LOUD:
             crossings += sum((a < 0) != (b < 0) for a, b in itertools.pairwise(levels))
             frames += 1
-    tell("hears", round(crossings / 2 / (frames * frame.samples / frame.sample_rate)))
+        if frames == FRAMES_HEARD:
+            tell("hears", round(crossings / 2 / (frames * frame.samples / frame.sample_rate)))
+            crossings = frames = 0
 
 
 class Line:

@@ -147,6 +147,11 @@ export class Person {
     await this.until(async () => (await this.hears()).energy > energy + 0.02, "heard more");
   }
 
+  /** Waits until the loudest pitch that arrives is this one, Hz; sound that came late has another. */
+  async hearsTone(hertz) {
+    await this.until(async () => Math.abs((await this.page.evaluate(pitchOf)) - hertz) < 30, `heard ${hertz} Hz`);
+  }
+
   /** Waits until a second (two beats of the tone) brought nothing. */
   async hearsNothing() {
     await this.until(async () => {
@@ -200,7 +205,7 @@ export class Person {
 }
 
 /** In a page in a call: the loudest pitch that arrives, Hz. */
-export async function pitchOf() {
+async function pitchOf() {
   const { call } = document.querySelector("tb-phone");
   const context = new AudioContext();
   const analyser = context.createAnalyser();

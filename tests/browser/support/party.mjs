@@ -102,12 +102,15 @@ export function install() {
         ?? stats.find((one) => one.type === "candidate-pair" && one.nominated && one.state === "succeeded");
       const end = ({ candidateType, protocol, relayProtocol, address, url } = {}) =>
         ({ candidateType, protocol, relayProtocol, address, url });
+      // Both ways need not take one pair: with an allocation per interface, the other side may send on another.
+      const pairs = stats.filter(({ type, state }) => type === "candidate-pair" && state === "succeeded");
+      const all = (key) => pairs.reduce((sum, one) => sum + (one[key] ?? 0), 0);
       const inbound = (kind) => stats.find((one) => one.type === "inbound-rtp" && one.kind === kind) ?? {};
       return {
         local: end(byId.get(pair?.localCandidateId)),
         remote: end(byId.get(pair?.remoteCandidateId)),
-        bytesSent: pair?.bytesSent ?? 0,
-        bytesReceived: pair?.bytesReceived ?? 0,
+        bytesSent: all("bytesSent"),
+        bytesReceived: all("bytesReceived"),
         frames: inbound("video").framesDecoded ?? 0,
         audioBytes: inbound("audio").bytesReceived ?? 0,
       };

@@ -78,6 +78,16 @@ impl User {
         Ok(Self(format!("{VERIFIER}~{session}").into()))
     }
 
+    /// The name of a page's verification: each counts as a user of its own (see
+    /// [`super::page_run`]).
+    ///
+    /// # Errors
+    /// Fails only where the kernel has no entropy source.
+    pub fn of_page_run() -> Result<Self, getrandom::Error> {
+        let run = super::secret::hex(&random_bytes::<6>()?);
+        Ok(Self(format!("{VERIFIER}.{run}").into()))
+    }
+
     /// The name of somebody with an identity: `<tenant>/<user>~<session>`, the user
     /// percent-encoded outside `[A-Za-z0-9._@-]` (P11). Quotas and the record go by what stands
     /// before the `~`; it has at most 32 + 1 + 3 * 128 bytes.

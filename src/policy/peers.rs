@@ -260,6 +260,21 @@ impl AllowedAddress {
     pub fn route(self) -> Route {
         self.route
     }
+
+    /// The same, reached inside the process or not at all; `None` if that is no way to it.
+    #[must_use]
+    pub fn inside_only(self) -> Option<Self> {
+        self.route.inside_only().map(|route| Self { route, ..self })
+    }
+}
+
+impl Route {
+    fn inside_only(self) -> Option<Self> {
+        match self {
+            Self::InProcess | Self::InProcessElseKernel => Some(Self::InProcess),
+            Self::Kernel => None,
+        }
+    }
 }
 
 impl AllowedPeer {
@@ -285,6 +300,13 @@ impl AllowedPeer {
     #[must_use]
     pub fn route(self) -> Route {
         self.route
+    }
+
+    /// The same, reached inside the process or not at all; `None` if that is no way to it.
+    #[must_use]
+    pub fn inside_only(self) -> Option<Self> {
+        let address = self.address.inside_only()?;
+        self.route.inside_only().map(|route| Self { address, route, ..self })
     }
 }
 

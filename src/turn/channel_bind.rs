@@ -2,7 +2,7 @@
 
 use super::channel_binding::BindError;
 use super::contract::Discard;
-use super::create_permission::may_name;
+use super::reach::peer_for;
 use super::relay::Relay;
 use super::reply::{Reject, Request};
 use crate::time::Now;
@@ -36,7 +36,8 @@ impl Relay {
             return Err(Reject::PeerAddressFamilyMismatch);
         }
         let peer = self.policy.permit_peer(peer).map_err(|_| Reject::Forbidden)?;
-        if Family::of(peer.ip()) != family || !may_name(&request.who, peer.address()) {
+        let peer = peer_for(&request.who, peer).ok_or(Reject::Forbidden)?;
+        if Family::of(peer.ip()) != family {
             return Err(Reject::Forbidden);
         }
         // Neither half may belong to another binding, expired less than five minutes ago included.

@@ -1,12 +1,11 @@
 //! CreatePermission: lets peers talk to the client (RFC 8656 §10.2).
 
 use super::contract::Discard;
+use super::reach::address_for;
 use super::relay::Relay;
 use super::reply::{Reject, Request};
-use crate::auth::credential::Authenticated;
-use crate::auth::page_run::is_page_run;
 use crate::limits::PEERS_PER_REQUEST_MAX;
-use crate::policy::peers::{AllowedAddress, Route};
+use crate::policy::peers::AllowedAddress;
 use crate::time::Now;
 use crate::wire::address::{Family, XorAddress};
 use crate::wire::attribute::AttributeType;
@@ -48,7 +47,8 @@ impl Relay {
         let mut allowed: Vec<AllowedAddress> = Vec::with_capacity(peers.len());
         for ip in peers {
             let address = self.policy.permit_address(ip).map_err(|_| Reject::Forbidden)?;
-            if Family::of(address.ip()) != Family::of(ip) || !may_name(&request.who, address) {
+            let address = address_for(&request.who, address).ok_or(Reject::Forbidden)?;
+            if Family::of(address.ip()) != Family::of(ip) {
                 return Err(Reject::Forbidden);
             }
             allowed.push(address);
@@ -67,13 +67,5 @@ impl Relay {
             allocation.permissions.install(now, address);
         }
         Ok(Some(request.finish(request.success())))
-    }
-}
-
-/// P8: a page that verifies reaches its own other end, and nobody outside.
-pub(super) fn may_name(who: &Authenticated, address: AllowedAddress) -> bool {
-    match address.route() {
-        Route::InProcess | Route::InProcessElseKernel => true,
-        Route::Kernel => !is_page_run(&who.user),
     }
 }

@@ -28,5 +28,6 @@ mod create_permission;
 mod ending;
 mod forward;
 mod lean;
+mod reach;
 mod refresh;
 mod send;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::lean;
 use crate::limits::{PERMISSION_LIFETIME, PERMISSIONS_PER_ALLOCATION_MAX};
-use crate::policy::peers::{AllowedAddress, Route};
+use crate::policy::peers::{AllowedAddress, AllowedPeer, Route};
 use crate::time::Now;
 use crate::wire::address::Family;
 
@@ -21,6 +21,15 @@ impl Permission {
     #[must_use]
     pub fn route(&self) -> Route {
         self.address.route()
+    }
+
+    /// A peer of this address, by the ways this permission has; `None` if none is left.
+    #[must_use]
+    pub fn narrow(&self, peer: AllowedPeer) -> Option<AllowedPeer> {
+        match self.route() {
+            Route::InProcess => peer.inside_only(),
+            Route::Kernel | Route::InProcessElseKernel => Some(peer),
+        }
     }
 
     /// The one expiry rule: at its last instant it is gone.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::drain::Alternate;
 use super::guard::GuardRules;
+use super::reach::{address_for, peer_for};
 use super::relay::{DefaultFamily, Relay};
 use super::relayed_address::RelayAddresses;
 use crate::auth::credential::Verifier;
@@ -50,10 +51,13 @@ impl Relay {
         }
         self.policy = policy;
         for (_, allocation) in &mut self.allocations {
-            self.counters.permissions_closed +=
-                allocation.permissions.judge_again(now, |ip| self.policy.permit_address(ip).ok());
-            self.counters.channels_closed +=
-                allocation.channels.judge_again(now, |peer| self.policy.permit_peer(peer).ok());
+            let who = &allocation.who;
+            self.counters.permissions_closed += allocation.permissions.judge_again(now, |ip| {
+                self.policy.permit_address(ip).ok().and_then(|address| address_for(who, address))
+            });
+            self.counters.channels_closed += allocation.channels.judge_again(now, |peer| {
+                self.policy.permit_peer(peer).ok().and_then(|peer| peer_for(who, peer))
+            });
         }
     }
 

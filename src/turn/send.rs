@@ -34,9 +34,13 @@ impl Relay {
             return Forward::Discard(Discard::PeerForbidden);
         };
         // A Send indication never refreshes the permission (§11.2).
-        if allocation.permissions.live(now, peer.ip()).is_none() {
+        let Some(permission) = allocation.permissions.live(now, peer.ip()) else {
             return Forward::Discard(Discard::NoPermission);
-        }
+        };
+        // What may be named inside only (P8) is not reached through the network, whatever the port.
+        let Some(peer) = permission.narrow(peer) else {
+            return Forward::Discard(Discard::PeerForbidden);
+        };
         // Policy folds an IPv4-mapped peer; it is not reached from an IPv6 relayed address, though
         // a dual allocation may have a permission for it.
         if Family::of(peer.ip()) != relayed.family() {

@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::forwarded::{self, HttpClient};
 use super::silent::InRow;
 use super::{Edge, Options};
+use crate::limits::probe::VERIFY_REPORT_BODY_BYTES_MAX;
 use crate::limits::record::NOTES_BODY_BYTES_MAX;
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_SWALLOW_BYTES_MAX};
 
@@ -136,10 +137,7 @@ fn well_formed(parts: &Parts) -> Result<(), ApiError> {
     if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
         return Err(ApiError::framing("a request has exactly one Host header"));
     }
-    let most = match parts.method {
-        Method::PATCH => NOTES_BODY_BYTES_MAX,
-        _ => HTTP_BODY_BYTES_MAX,
-    };
+    let most = body_bytes_max(&parts.method, parts.uri.path());
     if content_length(headers).is_some_and(|length| length > most as u64) {
         return Err(ApiError::body_too_large(most));
     }
@@ -147,6 +145,17 @@ fn well_formed(parts: &Parts) -> Result<(), ApiError> {
         return Err(ApiError::method_not_allowed("GET, HEAD, POST, OPTIONS"));
     }
     Ok(())
+}
+
+/// Of a path as the client wrote it, with any prefix.
+fn body_bytes_max(method: &Method, path: &str) -> usize {
+    match *method {
+        Method::PATCH => NOTES_BODY_BYTES_MAX,
+        Method::POST if path.contains("/api/ice-verify/runs/") && path.ends_with("/report") => {
+            VERIFY_REPORT_BODY_BYTES_MAX
+        }
+        _ => HTTP_BODY_BYTES_MAX,
+    }
 }
 
 /// Bytes of the head as the client wrote it, give or take the blanks.

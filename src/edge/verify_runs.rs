@@ -5,7 +5,7 @@
 //! - `GET /api/ice-verify/runs/{id}`: what the server saw so far.
 //! - `POST /api/ice-verify/runs/{id}/addresses` `{"addresses":["203.0.113.9"]}`: known by these, too.
 //! - `POST /api/ice-verify/runs/{id}/report`: what the page saw; answered with the verdict, and kept
-//!   under an id that can be handed on.
+//!   under an id that can be handed on. A run has one report.
 //! - `GET /api/ice-verify/reports/{id}`: that report.
 
 mod body;
@@ -28,16 +28,16 @@ use serde::{Deserialize, Serialize};
 use super::Edge;
 use super::error::ApiError;
 use super::forwarded::HttpClient;
-use super::ice::{Wanted, json_body};
+use super::ice::{Wanted, json_body, json_body_within};
 use super::json::IceConfig;
 use super::watching::{CannotWatch, Sight};
 use crate::auth::api_key::KeyScope;
-use crate::auth::page_run;
+use crate::auth::credential::User;
 use crate::auth::secret::{hex, random_bytes};
 use crate::limits::ANSWER_PATIENCE;
-use crate::limits::probe::VERIFY_TTL;
+use crate::limits::probe::{VERIFY_REPORT_BODY_BYTES_MAX, VERIFY_TTL};
 use crate::limits::watch::{WATCH_ADDRESSES_MAX, WATCH_TIME, WATCHES_MAX};
-use crate::policy::watch::{WatchId, Wish};
+use crate::policy::watch::{NotWatched, WatchId, Wish};
 use crate::time::Now;
 pub use report::RunReport;
 pub(crate) use report::shared;
@@ -58,6 +58,7 @@ struct Run {
     urls: Vec<RunUrl>,
     /// The page's address, as far as it is known.
     client: Option<IpAddr>,
+    is_reported: bool,
 }
 
 /// A URL that the page is to try.
@@ -102,9 +103,18 @@ impl Runs {
     fn get(&self, now: Now, id: &str) -> Result<Run, ApiError> {
         let runs = self.lock();
         let found = runs.get(id).filter(|run| run.until > now.mono);
-        found
-            .cloned()
-            .ok_or_else(|| ApiError::gone("run_over", "this run is over; start another one"))
+        found.cloned().ok_or_else(over)
+    }
+
+    /// Notes that its report came; of several, one gets through. It is read on, until it is over.
+    fn report(&self, now: Now, id: &str) -> Result<(), ApiError> {
+        let mut runs = self.lock();
+        let run = runs.get_mut(id).filter(|run| run.until > now.mono).ok_or_else(over)?;
+        if std::mem::replace(&mut run.is_reported, true) {
+            let again = "this run has its report; start another one";
+            return Err(ApiError::gone("run_over", again));
+        }
+        Ok(())
     }
 
     fn prolong(&self, now: Now, id: &str) {
@@ -114,8 +124,17 @@ impl Runs {
     }
 }
 
+fn over() -> ApiError {
+    ApiError::gone("run_over", "this run is over; start another one")
+}
+
 fn too_many() -> ApiError {
     ApiError::too_many("as many verifications as may be are running")
+}
+
+fn too_many_addresses() -> ApiError {
+    let most = format!("a run has at most {WATCH_ADDRESSES_MAX} addresses, all calls together");
+    ApiError::field("addresses", most)
 }
 
 /// `POST /api/ice-verify/runs`
@@ -130,7 +149,7 @@ pub(crate) async fn begin(
         return Err(ApiError::too_many("this address verifies more often than pages need"));
     }
     let no_entropy = |_| ApiError::internal();
-    let user = page_run::user().map_err(no_entropy)?;
+    let user = User::of_page_run().map_err(no_entropy)?;
     let vantage = edge.vantage(&parts);
     let client = client_of(&parts);
     let ttl_s = VERIFY_TTL.as_secs();
@@ -154,8 +173,15 @@ pub(crate) async fn begin(
     };
     watch_for(&edge, now, wish).await?;
     let until = now.mono + WATCH_TIME;
-    let run =
-        Run { watch, username: username.into(), began: now, until, urls: urls.clone(), client };
+    let run = Run {
+        watch,
+        username: username.into(),
+        began: now,
+        until,
+        urls: urls.clone(),
+        client,
+        is_reported: false,
+    };
     edge.runs().begin(now, &id, run)?;
     let ends_at = now.unix_ms.saturating_add_unsigned(WATCH_TIME.as_millis() as u64);
     let begun = Begun { run: id, ends_at, ice, urls, seen_from: client };
@@ -173,8 +199,7 @@ pub(crate) async fn addresses(
     edge.reader(now, &parts, KeyScope::Admin).await?;
     let told: Addresses = json_body(&parts.headers, body, "`addresses` (a list)").await?;
     if told.addresses.len() > WATCH_ADDRESSES_MAX {
-        let most = format!("at most {WATCH_ADDRESSES_MAX} addresses");
-        return Err(ApiError::field("addresses", most));
+        return Err(too_many_addresses());
     }
     let run = edge.runs().get(now, &id)?;
     let wish = Wish { id: run.watch, username: run.username, addresses: told.addresses };
@@ -205,11 +230,15 @@ pub(crate) async fn report(
     let now = Now::read();
     let (parts, body) = request.into_parts();
     edge.reader(now, &parts, KeyScope::Admin).await?;
-    let told: body::PageReport = json_body(&parts.headers, body, "`urls` (a list)").await?;
+    let most = VERIFY_REPORT_BODY_BYTES_MAX;
+    let told: body::PageReport =
+        json_body_within(most, &parts.headers, body, "`urls` (a list)").await?;
     let run = edge.runs().get(now, &id)?;
     let sight = sight(&edge, now, run.watch).await?;
     let report = report::of(now, &run, told, &sight)?;
     let verifications = edge.verifications().ok_or_else(ApiError::not_found)?;
+    // One run leaves one row.
+    edge.runs().report(now, &id)?;
     verifications.keep_shared(report.vantage, &report.report);
     Ok(private(StatusCode::CREATED, &report.report))
 }
@@ -219,10 +248,8 @@ async fn watch_for(edge: &Arc<Edge>, now: Now, wish: Wish) -> Result<(), ApiErro
     let done = tokio::task::spawn_blocking(move || watching.open(now, wish, ANSWER_PATIENCE));
     match done.await.map_err(|_| ApiError::internal())? {
         Ok(()) => Ok(()),
-        Err(CannotWatch::Full(why)) => {
-            tracing::debug!(%why, "a verification is not watched");
-            Err(too_many())
-        }
+        Err(CannotWatch::Full(NotWatched::TooManyAddresses)) => Err(too_many_addresses()),
+        Err(CannotWatch::Full(NotWatched::TooMany)) => Err(too_many()),
         Err(CannotWatch::Relay(why)) => {
             tracing::warn!(%why, "a verification cannot be watched");
             Err(ApiError::internal())
@@ -234,7 +261,6 @@ async fn sight(edge: &Arc<Edge>, now: Now, watch: WatchId) -> Result<Sight, ApiE
     let watching = edge.watching().ok_or_else(ApiError::not_found)?.clone();
     let seen = tokio::task::spawn_blocking(move || watching.read(now, watch, ANSWER_PATIENCE));
     let seen = seen.await.map_err(|_| ApiError::internal())?;
-    let over = || ApiError::gone("run_over", "this run is over; start another one");
     seen.map_err(|_| ApiError::internal())?.ok_or_else(over)
 }
 

@@ -67,6 +67,8 @@ pub const VERIFY_SENT_BYTES_MAX: usize = crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Allocations that one may hold; the next is 486.
 pub const PAGE_RUN_ALLOCATIONS_MAX: usize = 8;
+/// Bytes of its report: as many URLs as a run has, each with all errors that are kept.
+pub const VERIFY_REPORT_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Errors of the browser that are kept for each URL.
 pub const VERIFY_ERRORS_MAX: usize = 8;
 /// Bytes of a text that a page tells; the rest is cut off.

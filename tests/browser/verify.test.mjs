@@ -165,3 +165,39 @@ for (const colorScheme of ["light", "dark"]) {
     }
   });
 }
+
+/** What `/api/ice-verify/runs` says to this. */
+async function told(path, body) {
+  const response = await fetch(`${daemon.url}api/ice-verify/runs${path}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text && JSON.parse(text) };
+}
+
+test("a run takes a report as long as a bad network makes it, and takes one", TIMEOUT, async () => {
+  const { body: { run, urls } } = await told("", {});
+  const errors = Array.from({ length: 8 }, (_, n) => ({ code: 701, text: `${n} `.padEnd(400, "x") }));
+  const report = { urls: urls.map(({ url }) => ({ url, errors })), browser: "test" };
+  assert.ok(JSON.stringify(report).length > 4096);
+  const first = await told(`/${run}/report`, report);
+  assert.equal(first.status, 201, JSON.stringify(first.body));
+  assert.deepEqual(first.body.urls.map(({ errors }) => errors.length), urls.map(() => 8));
+  const second = await told(`/${run}/report`, report);
+  assert.deepEqual([second.status, second.body.error.code], [410, "run_over"]);
+  // A page that asks meanwhile is still told what was seen.
+  assert.equal((await fetch(`${daemon.url}api/ice-verify/runs/${run}`)).status, 200);
+  const huge = await told(`/${run}/report`, { ...report, browser: "x".repeat(33_000) });
+  assert.equal(huge.status, 413);
+});
+
+test("addresses beyond a run's eight are refused by their name, however they come", TIMEOUT, async () => {
+  const { body: { run } } = await told("", {});
+  const of = (count, net) => Array.from({ length: count }, (_, n) => `192.0.2.${net + n}`);
+  assert.equal((await told(`/${run}/addresses`, { addresses: of(6, 10) })).status, 204);
+  for (const addresses of [of(6, 100), of(9, 100)]) {
+    const { status, body } = await told(`/${run}/addresses`, { addresses });
+    assert.equal(status, 400);
+    assert.deepEqual([body.error.field, /at most 8/.test(body.error.message)], ["addresses", true], JSON.stringify(body));
+  }
+});

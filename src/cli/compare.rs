@@ -1,5 +1,6 @@
 //! `turnbell compare`: the same questions to two servers, and what it means where the answers differ.
 
+mod asking;
 mod probes;
 mod verdict;
 
@@ -8,7 +9,8 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use self::probes::{Logins, Probe, Server};
+use self::asking::Server;
+use self::probes::{Logins, Probe};
 use self::verdict::{Meaning, meaning};
 
 #[derive(Debug, Args)]
@@ -21,7 +23,7 @@ Examples:
   turnbell compare --old turn.example.org:3478 --new 127.0.0.1:3479 --user alice:wonderland-17
   turnbell compare --old old:3478 --new new:3478 --secret-file /etc/turnbell/secret --new-tls new:443
 
-Exit code 1 if something is missing here.")]
+Exit code 1 if something is missing here or could not be compared.")]
 pub(super) struct Compare {
     /// The server that runs today
     #[arg(long, value_name = "HOST:PORT")]
@@ -51,24 +53,36 @@ impl Compare {
         let logins = self.logins()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let old = server(&self.old, self.old_tls.as_deref()).await?;
-            let new = server(&self.new, self.new_tls.as_deref()).await?;
+            let mut old = server(&self.old, self.old_tls.as_deref()).await?;
+            let mut new = server(&self.new, self.new_tls.as_deref()).await?;
+            let is_there = tokio::join!(old.is_there(&logins), new.is_there(&logins));
+            for (is_there, option, at) in
+                [(is_there.0, "--old", &self.old), (is_there.1, "--new", &self.new)]
+            {
+                if !is_there {
+                    bail!(
+                        "nothing answers at {at}, neither over UDP nor over TCP; is it running, and \
+                         is that its port? {option} names it"
+                    );
+                }
+            }
             let mut alike = 0;
             let mut different = Vec::new();
             for probe in probes::all(&logins) {
-                let (there, here) = tokio::join!(probe.ask(old, &logins), probe.ask(new, &logins));
+                let (there, here) = tokio::join!(old.ask(probe, &logins), new.ask(probe, &logins));
                 match meaning(probe, &there, &here) {
                     Some((meaning, text)) => different.push((probe, there, here, meaning, text)),
                     None => alike += 1,
                 }
             }
-            let missing =
-                different.iter().filter(|(.., meaning, _)| *meaning == Meaning::Missing).count();
+            tokio::join!(old.leave(), new.leave());
             super::print(&shown(&different, alike))?;
-            if missing > 0 {
-                bail!("{missing} answers of the old server are missing here");
+            let count = |of| different.iter().filter(|(.., meaning, _)| *meaning == of).count();
+            match (count(Meaning::Missing), count(Meaning::Unknown)) {
+                (0, 0) => Ok(()),
+                (0, unknown) => bail!("{unknown} answers could not be compared"),
+                (missing, _) => bail!("{missing} answers of the old server are missing here"),
             }
-            Ok(())
         })
     }
 
@@ -98,7 +112,9 @@ type Different = (Probe, Result<String, String>, Result<String, String>, Meaning
 
 fn shown(different: &[Different], alike: usize) -> String {
     let mut text = String::new();
-    for meaning in [Meaning::Missing, Meaning::Safer, Meaning::More, Meaning::Same] {
+    for meaning in
+        [Meaning::Missing, Meaning::Unknown, Meaning::Safer, Meaning::More, Meaning::Same]
+    {
         for (probe, there, here, _, why) in different.iter().filter(|(.., of, _)| *of == meaning) {
             let words = |answer: &Result<String, String>| match answer {
                 Ok(said) | Err(said) => said.clone(),
@@ -120,7 +136,7 @@ async fn server(plain: &str, tls: Option<&str>) -> anyhow::Result<Server> {
         Some(tls) => address(tls).await?,
         None => SocketAddr::new(plain.ip(), 5349),
     };
-    Ok(Server { plain, tls })
+    Ok(Server::new(plain, tls))
 }
 
 async fn address(text: &str) -> anyhow::Result<SocketAddr> {

@@ -16,3 +16,7 @@ pub const COTURN_DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 pub const ACCOUNTS_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Networks that coturn's peer ranges may become; beyond, the list is refused.
 pub const COTURN_NETWORKS_MAX: usize = 1024;
+/// Pause of `turnbell compare` before it asks again where a quota is used up.
+pub const COMPARE_QUOTA_PAUSE: Duration = Duration::from_secs(2);
+/// How often it pauses for one server; coturn counts an allocation for 20 s after it was given back.
+pub const COMPARE_QUOTA_PAUSES: usize = 15;

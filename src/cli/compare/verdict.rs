@@ -9,6 +9,8 @@ use super::probes::{Login, PUBLIC_PEER, Probe};
 pub(super) enum Meaning {
     /// Something that clients or the operator had is not there, or something is open that was closed.
     Missing,
+    /// A server did not come to answer the question itself.
+    Unknown,
     /// Refused here, and better so.
     Safer,
     /// Granted here alone.
@@ -21,6 +23,7 @@ impl fmt::Display for Meaning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "MISSING HERE",
+            Self::Unknown => "not compared",
             Self::Safer => "safer here",
             Self::More => "only here",
             Self::Same => "same meaning",
@@ -32,6 +35,12 @@ type Answer = Result<String, String>;
 
 /// The meaning and a sentence; `None` if the answers are alike.
 pub(super) fn meaning(probe: Probe, old: &Answer, new: &Answer) -> Option<(Meaning, &'static str)> {
+    let is_full = |answer: &Answer| answer.as_ref().is_err_and(|why| why.ends_with(" 486"));
+    if is_full(old) {
+        return Some((Meaning::Unknown, FULL_THERE));
+    } else if is_full(new) {
+        return Some((Meaning::Missing, FULL_HERE));
+    }
     if old == new {
         return None;
     }
@@ -45,6 +54,10 @@ pub(super) fn meaning(probe: Probe, old: &Answer, new: &Answer) -> Option<(Meani
         (false, true) => (Meaning::More, "clients that got nothing there are served here"),
     })
 }
+
+const FULL_THERE: &str = "its quota is used up: ask again while fewer clients are on, with an account of \
+                          its own, or with the shared secret, which makes a user for each question";
+const FULL_HERE: &str = "the quota is used up here: look at [quota]";
 
 /// Whether a grant is worse than a refusal.
 fn must_be_refused(probe: Probe) -> bool {
@@ -152,6 +165,12 @@ mod tests {
         check(Probe::Channel(0x8000), true, false, Meaning::Safer);
         check(Probe::Channel(0x8000), false, false, Meaning::Same);
         check(Probe::Challenge, true, true, Meaning::Same);
+        let full = || Err("Allocate is answered with 486".to_owned());
+        let said = |old: &Answer, new: &Answer| meaning(Probe::Channel(0x4000), old, new);
+        let granted = Ok("bound".to_owned());
+        assert_eq!(said(&full(), &granted).map(|(meaning, _)| meaning), Some(Meaning::Unknown));
+        assert_eq!(said(&granted, &full()).map(|(meaning, _)| meaning), Some(Meaning::Missing));
+        assert_eq!(said(&full(), &full()).map(|(meaning, _)| meaning), Some(Meaning::Unknown));
         let same = Ok("a".to_owned());
         assert_eq!(meaning(Probe::Challenge, &same, &same), None);
     }

@@ -102,7 +102,7 @@ fn auth(config: &Config) -> String {
         1 => "1 shared secret".to_owned(),
         several => format!("{several} shared secrets, the first issues"),
     };
-    match config.auth.users.len() {
+    match config.auth.users.len() + config.auth.user_keys.len() {
         0 => secrets,
         1 => format!("{secrets}; 1 static account"),
         several => format!("{secrets}; {several} static accounts"),
@@ -231,6 +231,10 @@ mod tests {
         let auth = |text: &str| auth(&Config::parse("turnbell.toml".as_ref(), text).unwrap());
         let one = auth("state_directory = \"/s\"\n[auth]\nusers = [\"a:k7Q2z9xw\"]");
         assert_eq!(one, "secret in /s/secret; 1 static account");
+        let key = "user_keys = [\"b:bc807ee29df3c9ffa736523fb2c4e8ee\"]";
+        let two =
+            auth(&format!("state_directory = \"/s\"\n[auth]\nusers = [\"a:k7Q2z9xw\"]\n{key}"));
+        assert_eq!(two, "secret in /s/secret; 2 static accounts");
         assert_eq!(auth("[auth]\nsecrets = [\"0f1e2d3c4b5a69788796\"]"), "1 shared secret");
     }
 

@@ -196,6 +196,16 @@ pub(super) fn static_user(text: &str) -> Result<StaticUser, Refusal> {
     Ok(StaticUser { name, password: Secret::new(password.to_owned()) })
 }
 
+/// Whether nothing but its length keeps a password out.
+pub(super) fn is_only_short(name: &str, password: &str) -> bool {
+    let is_taken = |password: &str| static_user(&format!("{name}:{password}")).is_ok();
+    let long = "\u{b7}".repeat(PASSWORD_BYTES_MIN);
+    (1..PASSWORD_BYTES_MIN).contains(&password.len())
+        && !is_sample(password)
+        && password != name
+        && is_taken(&format!("{password}{long}"))
+}
+
 /// `name:key`: 32 hex digits of md5(name ":" realm ":" password), as coturn stores it.
 pub(super) fn user_key(text: &str) -> Result<UserKey, Refusal> {
     let Some((name, key)) = text.rsplit_once(':') else {

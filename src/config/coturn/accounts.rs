@@ -1,16 +1,14 @@
 //! Who may: realm, shared secrets, static accounts, typed or from the user database. An open relay is
 //! never reproduced.
 
-use std::collections::HashSet;
-
 use super::DatabaseChoice;
 use super::draft::{Item, Value};
+use super::logins::{Accounts, take_secret};
 use super::peers::ONE_REALM;
 use super::reading::{At, Import, switch};
-use super::report::{Verdict, hidden};
+use super::realm::Realm;
+use super::report::{Verdict, counted, hidden};
 use super::turndb::{self, Login, Rows};
-use crate::config::{secrets, value as ours};
-use crate::limits::{SECRETS_MAX, STATIC_USERS_MAX};
 
 /// Options that name a user database; coturn has one, the last.
 const DATABASES: [&str; 7] =
@@ -19,7 +17,7 @@ const DATABASES: [&str; 7] =
 impl Import {
     pub(super) fn peers_and_accounts(&mut self, choice: &DatabaseChoice) {
         let rows = self.database(choice);
-        let realm = self.realm();
+        let realm = self.realm(rows.as_ref());
         self.peers(rows.as_ref(), &realm.there);
         let rows = rows.unwrap_or_default();
         self.options_of_realm(&rows, &realm.there);
@@ -60,34 +58,6 @@ impl Import {
         rows
     }
 
-    fn realm(&mut self) -> Realm {
-        let Some(at) = self.last(&["realm"]) else {
-            self.report.note(
-                "coturn has no realm here, or the machine's domain name; turnbell's is \"turnbell\", \
-                 and clients take what they are told",
-            );
-            return Realm { there: String::new(), is_ours: false };
-        };
-        let there = self.value(at).to_owned();
-        match ours::realm(&there) {
-            Ok(_) => {
-                let from = self.from(at);
-                self.draft.set("realm", Value::Text(there.clone()), from);
-                self.taken(at, "realm");
-                Realm { there, is_ours: true }
-            }
-            Err(why) => {
-                let text = format!(
-                    "{}; \"turnbell\" counts in its place. Clients take what they are told, but keys \
-                     of passwords are made for one realm",
-                    why.0
-                );
-                self.tell(at, Verdict::NotSupported, text);
-                Realm { there, is_ours: false }
-            }
-        }
-    }
-
     /// Whether coturn takes time-limited credentials.
     fn shared_secrets(&mut self, rows: &Rows, realm: &str) -> bool {
         let typed = self.all(&["static-auth-secret"]);
@@ -114,7 +84,7 @@ impl Import {
             }
         }
         if !others.is_empty() {
-            let what = format!("{} shared secrets of other realms", others.len());
+            let what = format!("{} of other realms", counted(others.len(), "shared secret"));
             self.tell_database(&what, Verdict::NotSupported, ONE_REALM);
         }
         if is_on && items.is_empty() {
@@ -167,8 +137,9 @@ impl Import {
             };
             self.tell_user(*at, verdict, &text);
         }
-        self.users_of_database(rows, realm, has_secrets, &mut accounts);
         accounts.passwords.reverse();
+        accounts.keys.reverse();
+        self.users_of_database(rows, realm, has_secrets, &mut accounts);
         for (key, items, why) in [
             ("auth.users", accounts.passwords, "user=NAME:PASSWORD"),
             ("auth.user_keys", accounts.keys, "keys of coturn, good for this realm only"),
@@ -208,7 +179,7 @@ impl Import {
         let (of_ours, others): (Vec<_>, Vec<_>) =
             rows.users.iter().partition(|user| user.realm == realm.there);
         if has_secrets && !of_ours.is_empty() {
-            let what = format!("{} users", of_ours.len());
+            let what = counted(of_ours.len(), "user");
             self.tell_database(&what, Verdict::NotNeeded, BESIDE_SECRETS);
         } else {
             let mut taken = 0;
@@ -224,7 +195,7 @@ impl Import {
             if taken > 0 {
                 let text = "`auth.user_keys`: their keys, as coturn stores them; a client that \
                             chooses SHA-256 needs the password itself (`turnbell user add`)";
-                self.tell_database(&format!("{taken} users"), Verdict::TakenOver, text);
+                self.tell_database(&counted(taken, "user"), Verdict::TakenOver, text);
             }
         }
         let mut realms: Vec<&str> = others.iter().map(|user| user.realm.as_str()).collect();
@@ -232,19 +203,16 @@ impl Import {
         realms.dedup();
         for name in realms {
             let count = others.iter().filter(|user| user.realm == name).count();
-            let text = format!(
-                "their keys are made for that realm, and {}; {ONE_REALM}",
-                if realm.there.is_empty() {
-                    "coturn's file names none"
-                } else {
-                    "this one has another"
-                }
-            );
-            self.tell_database(
-                &format!("{count} users of realm {name:?}"),
-                Verdict::NotSupported,
-                text,
-            );
+            let text = if realm.there.is_empty() {
+                format!(
+                    "their keys are made for that realm, and coturn's file names none; if it is the \
+                     one that clients are told: --args '--realm {name}'"
+                )
+            } else {
+                format!("their keys are made for that realm, and this one has another; {ONE_REALM}")
+            };
+            let what = format!("{} of realm {name:?}", counted(count, "user"));
+            self.tell_database(&what, Verdict::NotSupported, text);
         }
     }
 
@@ -263,7 +231,7 @@ impl Import {
         self.realm_options =
             of_ours.into_iter().map(|(_, opt, value)| (opt.clone(), value.clone())).collect();
         if !others.is_empty() {
-            let what = format!("{} options of other realms", others.len());
+            let what = format!("{} of other realms", counted(others.len(), "option"));
             self.tell_database(&what, Verdict::NotSupported, ONE_REALM);
         }
     }
@@ -274,12 +242,12 @@ impl Import {
         let admins = "there is no web administration; turnbell's commands ask for the right to open \
                       its socket";
         for (count, what, verdict, text) in [
-            (rows.origins, "origins", Verdict::NotNeeded, origins),
-            (rows.oauth_keys, "OAuth keys", Verdict::NotSupported, oauth),
-            (rows.admins, "administrators", Verdict::NotNeeded, admins),
+            (rows.origins, "origin", Verdict::NotNeeded, origins),
+            (rows.oauth_keys, "OAuth key", Verdict::NotSupported, oauth),
+            (rows.admins, "administrator", Verdict::NotNeeded, admins),
         ] {
             if count > 0 {
-                self.tell_database(&format!("{count} {what}"), verdict, text);
+                self.tell_database(&counted(count, what), verdict, text);
             }
         }
         for what in &rows.broken {
@@ -292,72 +260,3 @@ const OPEN_RELAY: &str = "an open relay is never made: whoever finds it would se
                           get credentials from GET /ice, or from your backend with the shared secret";
 const BESIDE_SECRETS: &str = "coturn lets no account in where there is a shared secret; here both \
                               work: add those you want with `turnbell user add`";
-
-/// coturn's realm, and whether it is ours, too.
-struct Realm {
-    there: String,
-    is_ours: bool,
-}
-
-/// Accounts that were taken.
-#[derive(Default)]
-struct Accounts {
-    names: HashSet<String>,
-    passwords: Vec<Item>,
-    keys: Vec<Item>,
-}
-
-impl Accounts {
-    fn take(&mut self, name: &str, login: &Login, realm: &Realm, from: &str) -> (Verdict, String) {
-        let not = |why: String| (Verdict::NotSupported, why);
-        if self.names.contains(name) {
-            return (Verdict::NotNeeded, "another mention of this name counts".to_owned());
-        }
-        if self.passwords.len() + self.keys.len() == STATIC_USERS_MAX {
-            return not(format!("there can be {STATIC_USERS_MAX} accounts"));
-        }
-        let item = |text: String| Item { text, from: Some(from.to_owned()) };
-        let key = match login {
-            Login::Password(password) => {
-                let text = format!("{name}:{password}");
-                if let Err(why) = secrets::static_user(&text) {
-                    return not(why.0);
-                }
-                self.passwords.push(item(text));
-                self.names.insert(name.to_owned());
-                return (Verdict::TakenOver, "`auth.users`".to_owned());
-            }
-            Login::Key(key) => key.to_ascii_lowercase(),
-        };
-        if !realm.is_ours {
-            return not(
-                "its key is made for coturn's realm, which is not this one's; make a new one \
-                        with `turnbell user add`"
-                    .to_owned(),
-            );
-        }
-        let text = format!("{name}:{key}");
-        if let Err(why) = secrets::user_key(&text) {
-            return not(why.0);
-        }
-        self.keys.push(item(text));
-        self.names.insert(name.to_owned());
-        (Verdict::TakenOver, "`auth.user_keys`".to_owned())
-    }
-}
-
-fn take_secret(items: &mut Vec<Item>, text: String, from: String) -> (Verdict, String) {
-    if items.iter().any(|item| item.text == text) {
-        return (Verdict::NotNeeded, "it stands there twice".to_owned());
-    }
-    if items.len() == SECRETS_MAX {
-        return (Verdict::NotSupported, format!("{SECRETS_MAX} secrets can be active at once"));
-    }
-    match secrets::check(&text) {
-        Ok(_) => {
-            items.push(Item { text, from: Some(from) });
-            (Verdict::TakenOver, "`auth.secrets`: credentials that are out stay good".to_owned())
-        }
-        Err(why) => (Verdict::NotSupported, why.0),
-    }
-}

@@ -82,6 +82,11 @@ impl Import {
                 "GET /ice hands out turns: URLs for the names in `advertise`; put the certificate's \
                  name there",
             );
+            self.report.note(
+                "turnbell's service has a user of its own, which must be able to read the files of \
+                 cert and pkey; what certbot writes is root's alone: README, Certificates, has the \
+                 hook that copies them",
+            );
             self.set_doors("listen_tls", tls, "listening-ip, tls-listening-port");
         } else if certificate.is_some() {
             self.set_doors("listen_tls", Doors::default(), "no-tls");

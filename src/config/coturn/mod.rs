@@ -4,11 +4,13 @@
 mod accounts;
 mod draft;
 mod listeners;
+mod logins;
 mod operation;
 mod options;
 mod peers;
 mod quotas;
 mod reading;
+mod realm;
 mod report;
 mod syntax;
 mod turndb;

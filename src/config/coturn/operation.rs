@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::draft::{Item, Value};
 use super::reading::Import;
 use super::report::Verdict;
+use super::syntax::Statement;
 use crate::config::value as ours;
 use crate::limits::ALTERNATES_MAX;
 
@@ -167,6 +168,16 @@ impl Import {
 
     /// What changed in coturn without anybody typing anything.
     fn generations(&mut self) {
+        let is_off = |statement: &Statement| {
+            statement.name == "no-tcp-relay"
+                && super::reading::switch(&statement.value) != Some(false)
+        };
+        if !self.statements.iter().any(is_off) {
+            self.report.note(
+                "coturn relays over TCP (RFC 6062) unless no-tcp-relay says otherwise; turnbell never \
+                 does, and browsers do not ask for it",
+            );
+        }
         for text in [
             "before 4.7 coturn answered RFC 5780 tests and sent MAPPED-ADDRESS and SOFTWARE; turnbell \
              does none of it",

@@ -176,8 +176,12 @@ impl Import {
 
     fn close(&mut self, entry: &Entry, exceptions: &[Span], closed: &mut Closed) {
         let left = without(entry.span, exceptions);
+        let is_whole = matches!(&*left, [same] if *same == entry.span);
+        // Around what is opened the table denies by itself; a dozen networks would say no more.
+        let written = left.iter().filter(|span| is_whole || !is_inside(**span, &OPEN_THERE));
+        let written: Vec<Span> = written.copied().collect();
         let from = self.entry_from(entry);
-        for net in left.iter().copied().flat_map(networks) {
+        for net in written.iter().copied().flat_map(networks) {
             let text = net.to_string();
             // A mapped address is folded to IPv4 before it is looked up.
             let is_ours = ours::network(&text).is_ok();
@@ -185,10 +189,14 @@ impl Import {
                 closed.items.push(Item { text, from: Some(from.clone()) });
             }
         }
-        let (verdict, text) = match &*left {
-            [] => (Verdict::NotNeeded, "allowed-peer-ip opens all of it again"),
-            [same] if *same == entry.span => (Verdict::TakenOver, "`deny_peers`"),
-            [..] => (Verdict::Mapped, "`deny_peers`, without what allowed-peer-ip opens"),
+        let (verdict, text) = if left.is_empty() {
+            (Verdict::NotNeeded, "allowed-peer-ip opens all of it again")
+        } else if is_whole {
+            (Verdict::TakenOver, "`deny_peers`")
+        } else if written.is_empty() {
+            (Verdict::Mapped, "closed here by itself, but for what `allow_private_peers` opens")
+        } else {
+            (Verdict::Mapped, "`deny_peers`, without what allowed-peer-ip opens")
         };
         self.tell_entry(entry, "denied-peer-ip", verdict, text);
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Value};
 use super::options::{Kind, Rule};
-use super::report::{Line, Origin, Report, Verdict, hidden};
+use super::report::{Line, Origin, Report, Verdict, counted, hidden};
 use super::syntax::{Place, Statement};
 use crate::config::problem::Problem;
 
@@ -48,6 +48,12 @@ impl Import {
         if let Some(odd) = statement.odd {
             text.push_str("; ");
             text.push_str(odd);
+            let counts = matches!(verdict, Verdict::TakenOver | Verdict::Mapped);
+            if counts && statement.row.is_some_and(|row| row.kind == Kind::Text) {
+                let place = Origin::Typed(statement.place);
+                let note = format!("look at {place}, {}: {odd}, here as there", statement.name);
+                self.report.note(note);
+            }
         }
         let line = Line {
             origin: Origin::Typed(statement.place),
@@ -156,7 +162,13 @@ impl Import {
         for at in 0..self.statements.len() {
             let statement = &self.statements[at];
             let Some(row) = statement.row else {
-                self.tell(at, Verdict::Broken, "coturn knows no such option and passes it over");
+                if is_foreign_comment(&statement.name) {
+                    let why = "coturn passes it over; comments begin with # there";
+                    self.tell(at, Verdict::NotNeeded, why);
+                } else {
+                    let why = "coturn knows no such option and passes it over";
+                    self.tell(at, Verdict::Broken, why);
+                }
                 continue;
             };
             let off = row.kind == Kind::Switch && switch(&statement.value) == Some(false);
@@ -201,12 +213,25 @@ fn shown(statement: &Statement) -> String {
     let Statement { name, row, value, .. } = statement;
     match row {
         // Who knows what it is; a secret that stands alone in its line is not repeated either.
+        None if is_foreign_comment(name) => {
+            format!("a line that begins with {:?}", name.chars().take(1).collect::<String>())
+        }
+        None if is_name(name) && value.is_empty() => name.clone(),
         None if is_name(name) => format!("{name} ({})", hidden(value)),
-        None => format!("something of {} characters", name.chars().count()),
+        None => format!("something of {}", counted(name.chars().count(), "character")),
         Some(_) if value.is_empty() => name.clone(),
+        // Which database was read is no secret, as long as it is a file.
+        Some(_) if name.ends_with("db") && value.starts_with('/') && !value.contains('=') => {
+            format!("{name}={value}")
+        }
         Some(row) if row.is_secret => format!("{name} ({})", hidden(value)),
         Some(_) => format!("{name}={value}"),
     }
+}
+
+/// What other programs take for a comment.
+fn is_foreign_comment(name: &str) -> bool {
+    name.starts_with([';', '\'', '!']) || name.starts_with("//") || name.starts_with("--")
 }
 
 /// Whether it looks like the name of an option: words and hyphens, hardly a digit.

@@ -142,6 +142,11 @@ pub(super) fn hidden(secret: &str) -> String {
     format!("set, {} characters", secret.chars().count())
 }
 
+/// `1 user`, `2 users`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Without anything that ends a line or moves a cursor, and not longer than a person reads.
 pub(super) fn printable(text: &str) -> String {
     const CHARACTERS_MAX: usize = 400;

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use md5::Digest;
 use proptest::prelude::*;
 
 use super::options::names;
 use super::*;
 use crate::config::DefaultRelayFamily;
+use crate::policy::peers::PeerPolicyOptions;
 
 fn imported(text: &str) -> Imported {
     with_arguments(text, None)
@@ -104,20 +106,83 @@ fn accounts_come_over_with_password_or_key() {
     assert_eq!(auth.users.len(), 1);
     // The last one counts.
     assert_eq!(auth.users[0].password.expose(), "battery-staple");
+    assert_eq!(auth.user_keys.len(), 2);
     assert_eq!(auth.user_keys[0].name, "ninefingers");
     assert_eq!(auth.user_keys[0].key.expose()[..2], [0xbc, 0x80]);
-    assert_eq!(imported.report.count(Verdict::NotSupported), 2, "{}", imported.report);
+    assert_eq!(imported.report.count(Verdict::NotSupported), 1, "{}", imported.report);
     assert_eq!(imported.report.count(Verdict::Broken), 1, "{}", imported.report);
 }
 
 #[test]
-fn keys_of_a_realm_that_is_too_long_are_refused_and_passwords_are_not() {
-    let realm = "r".repeat(25);
-    let text = format!("realm={realm}\nuser=alice:correct-horse\nuser=bob:0x{KEY}\nlt-cred-mech\n");
-    let imported = check(&text, "realm", Verdict::NotSupported, "at most 24 bytes");
-    assert_eq!(imported.config.auth.users.len(), 1);
-    assert_eq!(imported.config.auth.user_keys.len(), 0);
-    assert!(imported.report.to_string().contains("its key is made for coturn's realm"));
+fn keys_of_a_realm_that_is_too_long_are_refused_by_name_and_all_else_comes_over() {
+    let realm = format!("realm={}\n", "r".repeat(25));
+    let with_keys = format!(
+        "{realm}user=alice:correct-horse\nuser=bob:0x{KEY}\nuser=eve:0x{KEY}\nlt-cred-mech\n"
+    );
+    let with_keys = check(&with_keys, "realm", Verdict::NotSupported, "2 accounts known by key");
+    assert_eq!(with_keys.config.auth.users.len(), 1);
+    assert_eq!(with_keys.config.auth.user_keys.len(), 0);
+    for (option, name) in [("user", "bob"), ("user", "eve")] {
+        let of_name = |line: &&Line| line.text.starts_with(&format!("{option} {name:?}: its key"));
+        let line = with_keys.report.lines.iter().find(of_name).expect(name);
+        assert!(line.text.contains("`turnbell user add NAME --password-file -`"), "{line}");
+    }
+    // Clients are told another realm, and that is all.
+    for harmless in [
+        format!("{realm}use-auth-secret\nstatic-auth-secret={SECRET}\nuser=bob:0x{KEY}\n"),
+        format!("{realm}lt-cred-mech\nuser=alice:correct-horse\n"),
+    ] {
+        let imported = check(&harmless, "realm", Verdict::Mapped, "nothing is lost by that");
+        assert_eq!(imported.config.realm, "turnbell");
+        assert_eq!(imported.config.auth.secrets.len() + imported.config.auth.users.len(), 1);
+    }
+}
+
+#[test]
+fn keys_without_a_realm_are_refused_until_it_is_named() {
+    let text = format!("lt-cred-mech\nuser=bob:0x{KEY}\n");
+    let refused = check(&text, "user", Verdict::NotSupported, "which is not named here");
+    assert!(refused.report.to_string().contains("--args '--realm NAME'"), "{}", refused.report);
+    let named = with_arguments(&text, Some("--realm north.gov"));
+    assert_eq!(named.config.auth.user_keys.len(), 1, "{}", named.report);
+}
+
+#[test]
+fn short_passwords_come_over_as_keys_unless_everybody_knows_them() {
+    let imported = imported(
+        "lt-cred-mech\nrealm=north.gov\nuser=phone7:7h2k\nuser=test:test\nuser=guest:admin\n\
+         user=eighth:8charact\nuser=x:\n",
+    );
+    let auth = &imported.config.auth;
+    assert_eq!((auth.users.len(), auth.user_keys.len()), (1, 1), "{}", imported.report);
+    let key = md5::Md5::digest(b"phone7:north.gov:7h2k");
+    assert_eq!(auth.user_keys[0].key.expose()[..], key[..]);
+    let report = imported.report.to_string();
+    assert!(
+        report.contains("user \"phone7\": `auth.user_keys`, by its key: the password is short")
+    );
+    assert!(!report.contains("7h2k") && !imported.text.contains("7h2k"), "{report}");
+    // Without a realm of coturn's there is nothing to make a key of.
+    let report = self::imported("lt-cred-mech\nuser=phone7:7h2k\n").report;
+    assert_eq!(report.count(Verdict::NotSupported), 1, "{report}");
+}
+
+#[test]
+fn what_stands_behind_a_value_or_is_no_comment_of_coturns_is_pointed_at() {
+    let imported = imported(&format!(
+        "; an old comment\n// another\nlistening-port=3479 # fine\nstatic-auth-secret={SECRET} # app\n\
+         No-Cli\n"
+    ));
+    // As coturn has it.
+    assert_eq!(imported.config.auth.secrets[0].expose(), &format!("{SECRET} # app"));
+    assert_eq!(imported.config.listen[0].port(), 3479);
+    let report = imported.report.to_string();
+    let looks: Vec<&str> = report.lines().filter(|line| line.contains("look at")).collect();
+    assert_eq!(looks.len(), 1, "{report}");
+    assert!(looks[0].contains("look at line 4, static-auth-secret: coturn knows comments only"));
+    assert!(report.contains("line 1 a line that begins with \";\""), "{report}");
+    assert!(report.contains("line 5 No-Cli: coturn knows no such option"), "{report}");
+    assert_eq!(imported.report.count(Verdict::Broken), 1, "{report}");
 }
 
 #[test]
@@ -154,13 +219,34 @@ fn what_is_allowed_is_cut_out_of_what_is_denied() {
     let imported = imported(
         "denied-peer-ip=10.0.0.0-10.255.255.255\nallowed-peer-ip=10.0.0.0-10.127.255.255\n\
          denied-peer-ip=192.168.0.0/16\nallowed-peer-ip=203.0.113.5\nallowed-peer-ip=127.0.0.1\n\
-         allowed-peer-ip=0.0.0.0-255.255.255.255x\n",
+         allowed-peer-ip=0.0.0.0-255.255.255.255x\ndenied-peer-ip=203.0.113.0-203.0.113.7\n\
+         allowed-peer-ip=fc00::7\ndenied-peer-ip=fc00::-fcff::\n",
     );
+    let config = &imported.config;
     let shown = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(shown(&imported.config.deny_peers), ["10.128.0.0/9", "192.168.0.0/16"]);
-    assert_eq!(shown(&imported.config.allow_private_peers), ["10.0.0.0/9"]);
+    let outside = ["203.0.113.0/30", "203.0.113.4/32", "203.0.113.6/31"];
+    assert_eq!(shown(&config.deny_peers), [&["192.168.0.0/16"][..], &outside].concat());
+    assert_eq!(shown(&config.allow_private_peers), ["10.0.0.0/9", "fc00::7/128"]);
+    let policy = crate::policy::peers::PeerPolicy::new(PeerPolicyOptions {
+        deny: config.deny_peers.clone(),
+        allow_private: config.allow_private_peers.clone(),
+        ..PeerPolicyOptions::default()
+    });
+    for (ip, is_open) in [
+        ("10.0.0.1", true),
+        ("10.127.255.255", true),
+        ("10.128.0.0", false),
+        ("10.255.255.255", false),
+        ("192.168.0.1", false),
+        ("203.0.113.4", false),
+        ("fc00::7", true),
+        ("fc00::8", false),
+    ] {
+        assert_eq!(policy.permit_address(ip.parse().unwrap()).is_ok(), is_open, "{ip}");
+    }
     let report = imported.report.to_string();
     assert!(report.contains("line 3 denied-peer-ip=192.168.0.0/16: `deny_peers`; coturn reads no"));
+    assert!(report.contains("line 1 denied-peer-ip=10.0.0.0-10.255.255.255, line 9"), "{report}");
     assert!(
         report.contains("allowed-peer-ip=127.0.0.1: coturn refuses loopback first"),
         "{report}"

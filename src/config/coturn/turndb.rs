@@ -5,6 +5,8 @@ mod clients;
 
 use std::path::{Path, PathBuf};
 
+use super::report::counted;
+
 /// What the database holds. Realm first in every pair.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
@@ -130,9 +132,7 @@ impl Rows {
             (self.admins, "administrator"),
         ];
         let some = counts.iter().filter(|(count, _)| *count > 0);
-        let told: Vec<String> = some
-            .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
-            .collect();
+        let told: Vec<String> = some.map(|(count, what)| counted(*count, what)).collect();
         if told.is_empty() { "it is empty".to_owned() } else { told.join(", ") }
     }
 }

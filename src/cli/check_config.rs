@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ask::Format;
 use super::banner::{Banner, wrapped};
+use super::root_only::unreadable_for_the_service;
 use crate::config::{Config, secrets};
 use crate::daemon::jwks::{self, Tried};
 use crate::daemon::trial::{self, Outcome, Taken, Try};
@@ -41,7 +42,8 @@ Examples:
   turnbell check-config --config new.toml --json
 
 Exit code 1 if something would not work: a file that cannot be meant, a port that another program
-holds, a certificate that does not cover the advertised name, a client that finds no way.")]
+holds, a certificate that does not cover the advertised name or that the service cannot read, a client
+that finds no way.")]
 pub(super) struct CheckConfig {
     #[command(flatten)]
     format: Format,
@@ -80,6 +82,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<(Checked, String)> {
     let mut problems: Vec<String> = others.iter().map(|taken| taken.why.clone()).collect();
     problems.extend(tries.iter().filter_map(problem));
     problems.extend(urls.turns_problem(now));
+    problems.extend(unreadable_for_the_service(config));
     let keys = jwks::try_once(config)?;
     problems.extend(keys.iter().filter_map(|tried| tried.keys.clone().err()));
     let mut warnings = plan.warnings.clone();

@@ -18,7 +18,7 @@ with their keys, shared secrets, peer lists, the realm's options. The config tha
 
 Examples:
   turnbell import-coturn --dry-run
-  turnbell import-coturn /etc/turnserver.conf --out /etc/turnbell/turnbell.toml
+  turnbell import-coturn --out /etc/turnbell/turnbell.toml --replace
   turnbell import-coturn --args \"$(systemctl show -p ExecStart --value coturn)\"
   turnbell import-coturn --args '-n --lt-cred-mech --realm example.org --user alice:wonderland-17'
   turnbell import-coturn --turndb 'psql:host=localhost dbname=coturn user=turn password=...'
@@ -37,6 +37,9 @@ pub(super) struct ImportCoturn {
     /// Where the config is written; a file that exists is not touched
     #[arg(long, value_name = "FILE", default_value = "turnbell.toml")]
     out: PathBuf,
+    /// Put it in the place of a config that is there, which is kept as FILE.old
+    #[arg(long)]
+    replace: bool,
     /// Write nothing: show the config, secrets hidden
     #[arg(long)]
     dry_run: bool,
@@ -47,9 +50,7 @@ const PLACES: [&str; 2] = ["/etc/turnserver.conf", "/etc/coturn/turnserver.conf"
 
 impl ImportCoturn {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        if !self.dry_run && self.out.symlink_metadata().is_ok() {
-            anyhow::bail!("{} exists already; name another file with --out", self.out.display());
-        }
+        let kept = if self.dry_run { None } else { self.to_be_kept()? };
         let usual = || PLACES.into_iter().map(PathBuf::from).find(|path| path.is_file());
         let file = self.file.or_else(|| if self.args.is_none() { usual() } else { None });
         let wanted =
@@ -59,13 +60,43 @@ impl ImportCoturn {
         if self.dry_run {
             return super::print(&format!("\n{}", imported.text_without_secrets));
         }
-        write(&self.out, &imported.text)
-            .with_context(|| format!("{} cannot be written", self.out.display()))?;
         let out = self.out.display();
+        if let Some(kept) = &kept {
+            std::fs::rename(&self.out, kept)
+                .with_context(|| format!("{out} cannot be renamed to {}", kept.display()))?;
+        }
+        if let Err(error) = write(&self.out, &imported.text) {
+            let back = kept.is_none_or(|kept| std::fs::rename(kept, &self.out).is_ok());
+            let where_it_is =
+                if back { "" } else { "; what was there is in the file ending in .old" };
+            return Err(error).with_context(|| format!("{out} cannot be written{where_it_is}"));
+        }
+        let kept = kept.map_or_else(String::new, |kept| {
+            format!("What was there is kept in {}.\n", kept.display())
+        });
         super::print(&format!(
-            "\nWrote {out}, for its owner alone: secrets stand in it.\n\
+            "\nWrote {out}, for its owner alone: secrets stand in it.\n{kept}\
              Next: turnbell check-config --config {out}\n"
         ))
+    }
+
+    /// Where a config that is there goes, before anything is read.
+    fn to_be_kept(&self) -> anyhow::Result<Option<PathBuf>> {
+        let out = self.out.display();
+        if self.out.symlink_metadata().is_err() {
+            return Ok(None);
+        } else if !self.replace {
+            anyhow::bail!(
+                "{out} exists already; --replace keeps it as {out}.old, --out names another file"
+            );
+        }
+        let mut kept = self.out.clone().into_os_string();
+        kept.push(".old");
+        let kept = PathBuf::from(kept);
+        if kept.symlink_metadata().is_ok() {
+            anyhow::bail!("{} exists already; move it away first", kept.display());
+        }
+        Ok(Some(kept))
     }
 }
 
@@ -95,8 +126,13 @@ fn told(imported: &Imported) -> String {
     text
 }
 
-/// A new file that nobody else may read.
+/// A new file that nobody else may read; its folder is made if only that one is missing.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+        && !folder.is_dir()
+    {
+        std::fs::create_dir(folder)?;
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err()

@@ -20,6 +20,7 @@ mod log;
 mod print_config;
 mod reload;
 mod revoke;
+mod root_only;
 mod run;
 mod secret;
 mod sessions;

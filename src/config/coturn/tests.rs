@@ -382,30 +382,51 @@ fn every_option_alone_has_one_line_with_any_value() {
 }
 
 fn some_line() -> impl Strategy<Value = String> {
-    let name = proptest::sample::select(names().collect::<Vec<_>>());
+    let name = prop_oneof![
+        20 => proptest::sample::select(names().collect::<Vec<_>>()).prop_map(str::to_owned),
+        1 => "[#;A-Za-z-]{1,12}",
+    ];
+    let separator = proptest::sample::select(vec!["=", " ", "\t", " = ", "\t=\t", "==", "=\""]);
     let value = prop_oneof![
         Just(String::new()),
         "[0-9]{1,6}",
+        "-?[0-9]{15,25}",
         "[a-z0-9.:/-]{0,20}",
         "10\\.[0-9]\\.0\\.1(-10\\.[0-9]\\.9\\.9)?",
+        "[0-9a-f:]{2,20}(-[0-9a-f:]{2,20}|/[0-9]{1,3})?",
         "[a-z]{1,6}:(0x)?[0-9a-f]{32}",
+        "[a-z/~]{0,3}:[a-z:]{0,9}",
         "(on|off|yes|no|true|false)",
         "\\PC{0,12}",
     ];
-    (name, value).prop_map(|(name, value)| format!("{name}={value}"))
+    let end = proptest::sample::select(vec!["", "", "", "\r", "  ", " # why", "\"", ";"]);
+    (name, separator, value, end)
+        .prop_map(|(name, separator, value, end)| format!("{name}{separator}{value}{end}"))
+}
+
+/// 300, or as many as `PROPTEST_CASES` says.
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    let cases = cases.unwrap_or(300);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(cases())]
 
     #[test]
     fn whatever_is_typed_has_a_line_and_what_comes_out_passes_our_check(
         lines in proptest::collection::vec(some_line(), 0..40),
+        words in proptest::collection::vec(some_line(), 0..4),
     ) {
         let text = lines.join("\n");
-        let imported = imported(&text);
+        let words = words.iter().map(|word| format!("'--{}'", word.replace('\'', "")));
+        let words = words.collect::<Vec<_>>().join(" ");
+        let imported = with_arguments(&text, Some(&words));
         let told: Vec<Origin> = imported.report.lines.iter().map(|line| line.origin).collect();
-        for statement in syntax::file(text.as_bytes()).unwrap() {
+        let mut typed = syntax::file(text.as_bytes()).unwrap();
+        typed.extend(syntax::command_line(&words).unwrap().statements);
+        for statement in typed {
             let place = Origin::Typed(statement.place);
             let count = told.iter().filter(|origin| **origin == place).count();
             prop_assert_eq!(count, 1, "{:?} in {}", statement, imported.report);

@@ -17,7 +17,8 @@ use self::verdict::{Meaning, meaning};
 #[command(after_help = "\
 Run it before clients are moved: the old server on its port, the new one on another port or machine.
 Nothing is relayed; each allocation is given back. About 30 questions: Binding, credentials right and
-wrong, allocations of both families, permissions, channels, TCP, TLS and its protocols.
+wrong, allocations of both families, permissions, channels, TCP, TLS and its protocols. Use an account
+that nobody needs just then: coturn counts an allocation for 20 s after it was given back.
 
 Examples:
   turnbell compare --old turn.example.org:3478 --new 127.0.0.1:3479 --user alice:wonderland-17

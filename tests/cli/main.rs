@@ -24,6 +24,7 @@ mod command;
 mod credential;
 mod doctor;
 mod explain;
+mod import_coturn;
 mod key;
 mod load;
 mod log;

@@ -230,6 +230,9 @@ fn the_same_comes_from_mariadb() {
     let wrong = ["--turndb", &url.replace(":turn@", ":hunter22@"), "--dry-run", "--args", "-n"];
     let report = run_import(home.path(), &wrong);
     assert!(report.contains("was not read") && !report.contains("hunter22"), "{report}");
+    // One that takes nobody in plain text refuses a right one in the same words.
+    assert!(report.contains("without TLS: "), "{report}");
+    assert!(report.contains("`ssh -N -L 3306:127.0.0.1:3306 HOST`"), "{report}");
 }
 
 #[test]

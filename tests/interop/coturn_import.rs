@@ -158,15 +158,17 @@ fn check(lines: &[Line<'_>]) {
 
 #[test]
 fn static_accounts_pass_after_the_import_by_the_keys_that_turnadmin_made() {
-    let coturn = Coturn::start("lt-cred-mech\nuser=alice:wonderland-17\n");
+    let coturn = Coturn::start("lt-cred-mech\nuser=alice:wonderland-17\nuser=phone7:7h2k\n");
     let (plain, tls) = (coturn.plain, coturn.tls);
     let of = |user, password| ["-u", user, "-w", password, "-y", "-c", "-m", "2"];
     let (key, typed) = (of(NAME, PASSWORD), of("alice", "wonderland-17"));
+    let short = of("phone7", "7h2k");
     let over_tcp = [&key[..], &["-t"]].concat();
     let wrong = of(NAME, "youhavetobedreaming");
-    let lines: [Line<'_>; 4] = [
+    let lines: [Line<'_>; 5] = [
         (plain, &key, true),
         (plain, &typed, true),
+        (plain, &short, true),
         (plain, &over_tcp, true),
         (plain, &wrong, false),
     ];
@@ -193,6 +195,20 @@ fn shared_secrets_pass_after_the_import_and_static_accounts_beside_them_do_not()
     ];
     check(&lines);
     let _daemon = coturn.imported();
+    check(&lines);
+}
+
+#[test] // A realm is repeated in every 401; those over 24 bytes would amplify.
+fn shared_secrets_pass_under_another_realm_where_coturns_is_too_long() {
+    let realm = "turn.a-rather-long-name.example.org";
+    let coturn =
+        Coturn::start(&format!("use-auth-secret\nstatic-auth-secret={SECRET}\nrealm={realm}\n"));
+    let lines: [Line<'_>; 1] =
+        [(coturn.plain, &["-u", "bob", "-W", SECRET, "-y", "-c", "-m", "2"], true)];
+    check(&lines);
+    let daemon = coturn.imported();
+    let (_, shown, _) = daemon.command(&["print-config"]);
+    assert!(shown.contains("realm = \"turnbell\""), "{shown}");
     check(&lines);
 }
 
@@ -223,18 +239,33 @@ fn peers_that_were_denied_are_denied_and_those_allowed_among_them_are_not() {
 
 #[test]
 fn a_users_quota_is_the_same_after_the_import() {
-    let coturn = Coturn::start("lt-cred-mech\nuser-quota=4\nmax-bps=125000\n");
+    check_quota("user-quota=4\nmax-bps=125000\n", &["per_user = 4", "\"1Mbit\""], "486");
+}
+
+#[test]
+fn the_quota_of_all_together_is_the_same_after_the_import() {
+    // Whoever comes is not at fault, so it is 508 here (RFC 8656 §7.2).
+    check_quota("total-quota=4\n", &["total = 4"], "508");
+}
+
+/// Two clients pass, sixteen do not, before and after.
+#[track_caller]
+fn check_quota(options: &str, becomes: &[&str], code_here: &str) {
+    let coturn = Coturn::start(&format!("lt-cred-mech\n{options}"));
     let plain = coturn.plain;
-    let lines: [Line<'_>; 1] =
-        [(plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "16"], false)];
+    let many = ["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "16"];
     let few: [Line<'_>; 1] = [(plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], true)];
-    check(&few);
-    check(&lines);
+    let check_both = |code: &str| {
+        check(&few);
+        let run = uclient(plain, &many);
+        assert_ne!(run.code, Some(0), "{}", run.text);
+        assert!(run.text.contains(&format!("error {code}")), "{}", run.text);
+    };
+    check_both("486");
     let daemon = coturn.imported();
     let (_, shown, _) = daemon.command(&["print-config"]);
-    assert!(shown.contains("per_user = 4") && shown.contains("\"1Mbit\""), "{shown}");
-    check(&few);
-    check(&lines);
+    assert!(becomes.iter().all(|key| shown.contains(key)), "{shown}");
+    check_both(code_here);
 }
 
 #[test]
@@ -304,7 +335,10 @@ fn every_option_of_coturns_own_example_is_known() {
 
 #[test]
 fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
-    let coturn = Coturn::start("lt-cred-mech\nuser=alice:wonderland-17\n");
+    // coturn counts an allocation for 20 s after it was given back, so a small quota is soon full.
+    let coturn = Coturn::start(
+        "lt-cred-mech\nuser=alice:wonderland-17\nuser=bella:wonderland-18\nuser-quota=6\n",
+    );
     let home = Arc::new(tempfile::tempdir().unwrap());
     for file in ["cert.pem", "key.pem"] {
         std::fs::copy(coturn.home.path().join(file), home.path().join(file)).unwrap();
@@ -340,10 +374,15 @@ fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
     assert_eq!(told.matches("MISSING HERE").count(), 1, "{told}");
     // The same server answers itself alike.
     let itself = ["compare", "--old", &old, "--new", &old, "--old-tls", &old_tls, "--new-tls"];
-    let itself = [&itself[..], &[&old_tls, "--user", "alice:wonderland-17"]].concat();
+    let itself = [&itself[..], &[&old_tls, "--user", "bella:wonderland-18"]].concat();
     let (code, told, error) = daemon.command(&itself);
     assert_eq!(code, Some(0), "{told}{error}");
     assert!(told.contains("alike, 0 different"), "{told}");
+    // One that is not there is named, and nothing is said of differences.
+    let gone = free_port().to_string();
+    let (code, told, error) = daemon.command(&["compare", "--old", &gone, "--new", &new]);
+    assert_eq!((code, &*told), (Some(1), ""), "{error}");
+    assert!(error.contains(&format!("nothing answers at {gone}")), "{error}");
     // A wrong secret for one of them is told, too.
     let (code, told, _) =
         daemon.command(&["compare", "--old", &new, "--new", &old, "--secret", CONFIG_SECRET]);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::probes::{Login, Logins, PUBLIC_PEER, Probe};
+use super::verdict::is_quota;
 use crate::daemon::trial::Fault;
 use crate::daemon::trial::client::{Client, Wish};
 use crate::limits::coturn::{COMPARE_QUOTA_PAUSE, COMPARE_QUOTA_PAUSES};
@@ -53,7 +54,7 @@ impl Server {
                 // The kernel gave a port again whose allocation the server has not forgotten yet:
                 // another one is to be used (RFC 8656 §7.4).
                 mismatches += 1;
-            } else if why.ends_with(" 486") && self.pauses_left > 0 {
+            } else if is_quota(why) && self.pauses_left > 0 {
                 self.pauses_left -= 1;
                 pause(COMPARE_QUOTA_PAUSE).await;
             } else {

@@ -35,7 +35,7 @@ type Answer = Result<String, String>;
 
 /// The meaning and a sentence; `None` if the answers are alike.
 pub(super) fn meaning(probe: Probe, old: &Answer, new: &Answer) -> Option<(Meaning, &'static str)> {
-    let is_full = |answer: &Answer| answer.as_ref().is_err_and(|why| why.ends_with(" 486"));
+    let is_full = |answer: &Answer| answer.as_ref().is_err_and(|why| is_quota(why));
     if is_full(old) {
         return Some((Meaning::Unknown, FULL_THERE));
     } else if is_full(new) {
@@ -53,6 +53,11 @@ pub(super) fn meaning(probe: Probe, old: &Answer, new: &Answer) -> Option<(Meani
         (false, true) if must_be_refused => (Meaning::Missing, opened(probe)),
         (false, true) => (Meaning::More, "clients that got nothing there are served here"),
     })
+}
+
+/// Whether an answer is about how many allocations there are (486 of a user, 508 of all).
+pub(super) fn is_quota(why: &str) -> bool {
+    why.ends_with(" 486") || why.ends_with(" 508")
 }
 
 const FULL_THERE: &str = "its quota is used up: ask again while fewer clients are on, with an account of \
@@ -94,6 +99,9 @@ fn both_grant(probe: Probe) -> (Meaning, &'static str) {
 
 fn safer(probe: Probe) -> &'static str {
     match probe {
+        Probe::Permission("224.0.0.1" | "255.255.255.255") => {
+            "nothing is ever relayed to such addresses"
+        }
         Probe::Permission(_) => {
             "nobody is relayed into such networks; if your clients must be, `allow_private_peers`"
         }

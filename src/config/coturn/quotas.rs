@@ -56,7 +56,8 @@ impl Import {
         let (verdict, text) = if value > most {
             (Verdict::Mapped, format!("`{key} = {most}`: so many ports there are"))
         } else {
-            (Verdict::TakenOver, format!("`{key}`"))
+            let told = if key == "quota.total" { "; beyond it is 508, not 486" } else { "" };
+            (Verdict::TakenOver, format!("`{key}`{told}"))
         };
         self.tell_of_realm(at, name, verdict, text);
     }

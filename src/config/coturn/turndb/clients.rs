@@ -26,13 +26,54 @@ impl Source {
     /// # Errors
     /// A sentence without a password in it, within [`COTURN_DATABASE_PATIENCE`].
     pub(in crate::config::coturn) fn read(&self) -> Result<Rows, String> {
-        match self {
-            Self::Sqlite(path) => sqlite::read(path),
-            Self::Postgres(words) => waiting(postgres::read(words)),
-            Self::Mysql(words) => waiting(mysql::read(words)),
-            Self::Redis(words) => redis::read(words),
+        if let Some((word, port)) = self.word_for_tls() {
+            return Err(format!("it asks for TLS ({word}); {}", without_tls(port)));
         }
+        let (read, port) = match self {
+            Self::Sqlite(path) => return sqlite::read(path),
+            Self::Postgres(words) => (waiting(postgres::read(words)), POSTGRES_PORT),
+            Self::Mysql(words) => (waiting(mysql::read(words)), MYSQL_PORT),
+            Self::Redis(words) => (redis::read(words), REDIS_PORT),
+        };
+        // PostgreSQL, MySQL, and MariaDB, whose words are the same for a wrong password.
+        let tls_may_be_missing = ["no encryption", "insecure transport", "Access denied"];
+        let is_about_tls = |why: &str| tls_may_be_missing.iter().any(|words| why.contains(words));
+        read.map_err(|why| match is_about_tls(&why) {
+            true => format!("{why}; if it takes nobody without TLS: {}", without_tls(port)),
+            false => why,
+        })
     }
+
+    /// What of a connection asks for TLS, and the usual port. To go on in plain text would send keys
+    /// over a network that its admin does not trust.
+    fn word_for_tls(&self) -> Option<(&str, u16)> {
+        let (text, words, port): (_, &[&str], _) = match self {
+            Self::Sqlite(_) => return None,
+            Self::Postgres(text) => {
+                let modes = &["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full"];
+                (text, modes, POSTGRES_PORT)
+            }
+            Self::Mysql(text) => {
+                let files = &["ca=", "capath=", "cert=", "cipher=", "require_ssl=true"];
+                (text, files, MYSQL_PORT)
+            }
+            Self::Redis(text) => (text, &["rediss://", "tls=1", "tls=true", "tls=yes"], REDIS_PORT),
+        };
+        let parts = text.split(|c: char| c.is_ascii_whitespace() || matches!(c, '?' | '&' | '"'));
+        let mut found = parts.filter_map(|part| words.iter().find(|word| part.starts_with(**word)));
+        found.next().map(|word| (word.trim_end_matches('='), port))
+    }
+}
+
+const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
+const REDIS_PORT: u16 = 6379;
+
+fn without_tls(port: u16) -> String {
+    format!(
+        "the import speaks no TLS to databases: run it on the database's machine, or through \
+         `ssh -N -L {port}:127.0.0.1:{port} HOST`, and say so with --turndb"
+    )
 }
 
 impl Rows {
@@ -107,4 +148,37 @@ fn waiting<F: Future<Output = Result<Rows, String>> + Send>(reading: F) -> Resul
     };
     std::thread::scope(|scope| scope.spawn(run).join())
         .unwrap_or_else(|_| Err("the database client stopped unexpectedly".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_asks_for_tls_is_not_made_in_plain_text() {
+        let source = |text: &str| Source::parse(text).unwrap();
+        for (text, port) in [
+            ("psql:host=10.0.0.1 dbname=a password=hunter22 sslmode=require", "5432"),
+            (
+                "postgresql://a:hunter22@10.0.0.1/coturn?connect_timeout=3&sslmode=verify-full",
+                "5432",
+            ),
+            ("mysql:host=10.0.0.1 user=a password=hunter22 ca=/etc/ca.pem", "3306"),
+            ("mysql://a:hunter22@10.0.0.1/coturn?require_ssl=true", "3306"),
+            ("redis:ip=10.0.0.1 password=hunter22 tls=1", "6379"),
+            ("rediss://:hunter22@10.0.0.1/2", "6379"),
+        ] {
+            let why = source(text).read().unwrap_err();
+            assert!(why.contains("it asks for TLS (") && why.contains(port), "{text}: {why}");
+            assert!(!why.contains("hunter22"), "{why}");
+        }
+        for plain in [
+            "psql:host=/tmp dbname=sslmode sslmode=disable",
+            "psql:host=/tmp sslmode=prefer",
+            "mysql:host=a user=ca password=cert",
+            "redis:ip=a tls=0",
+        ] {
+            assert_eq!(source(plain).word_for_tls(), None, "{plain}");
+        }
+    }
 }

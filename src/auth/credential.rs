@@ -381,15 +381,20 @@ fn without_session(user: &str) -> &str {
     user.rsplit_once('~').map_or(user, |(user, _session)| user)
 }
 
-/// Splits `"<expiry>:<user>"`; the user without `~session`. Digits only: no sign, no blank, no
-/// hexadecimal; what does not fit an `i64` is no expiry.
+/// Splits `"<expiry>:<user>"`; the user without `~session`. A lone `"<expiry>"` is its own user, and
+/// `"<user>:<expiry>"` is taken, too: coturn takes both, Prosody and the oldest backends make them.
+/// Digits only: no sign, no blank, no hexadecimal; what does not fit an `i64` is no expiry.
 fn parse_username(username: &str) -> Option<(i64, &str)> {
-    let (expiry, user) = username.split_once(':')?;
-    if expiry.is_empty() || !expiry.bytes().all(|c| c.is_ascii_digit()) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let (expiry, user) = match username.split_once(':') {
+        None => (username, username),
+        Some((user, expiry)) if !is_number(user) => (expiry, user),
+        Some((expiry, user)) => (expiry, user),
+    };
+    if !is_number(expiry) || user.is_empty() && username.starts_with(':') {
         return None;
     }
-    let user = without_session(user);
-    Some((expiry.parse().ok()?, user))
+    Some((expiry.parse().ok()?, without_session(user)))
 }
 
 #[cfg(test)]

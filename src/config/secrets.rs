@@ -187,7 +187,7 @@ pub(super) fn static_user(text: &str) -> Result<StaticUser, Refusal> {
             password.len()
         ));
     }
-    if is_sample(password) || password == name {
+    if is_tried_first(&name, password) {
         return refuse("is a well-known one; openssl rand -hex 16 makes a good one".to_owned());
     }
     if password.chars().any(char::is_control) {
@@ -201,9 +201,13 @@ pub(super) fn is_only_short(name: &str, password: &str) -> bool {
     let is_taken = |password: &str| static_user(&format!("{name}:{password}")).is_ok();
     let long = "\u{b7}".repeat(PASSWORD_BYTES_MIN);
     (1..PASSWORD_BYTES_MIN).contains(&password.len())
-        && !is_sample(password)
-        && password != name
+        && !is_tried_first(name, password)
         && is_taken(&format!("{password}{long}"))
+}
+
+/// Whether whoever scans the Internet for relays tries it.
+pub(super) fn is_tried_first(name: &str, password: &str) -> bool {
+    is_sample(password) || password == name
 }
 
 /// `name:key`: 32 hex digits of md5(name ":" realm ":" password), as coturn stores it.

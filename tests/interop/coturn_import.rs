@@ -188,14 +188,27 @@ fn static_accounts_pass_after_the_import_by_the_keys_that_turnadmin_made() {
 fn shared_secrets_pass_after_the_import_and_static_accounts_beside_them_do_not() {
     let coturn = Coturn::start(&format!("use-auth-secret\nstatic-auth-secret={SECRET}\n"));
     let plain = coturn.plain;
-    let lines: [Line<'_>; 3] = [
+    // What Prosody makes, and what backends made before the order was settled.
+    let (lone, behind) = (made("1999999999"), made("bob:1999999999"));
+    let lines: [Line<'_>; 5] = [
         (plain, &["-u", "bob", "-W", SECRET, "-y", "-c", "-m", "2"], true),
+        (plain, &["-u", "1999999999", "-w", &lone, "-y", "-c", "-m", "2"], true),
+        (plain, &["-u", "bob:1999999999", "-w", &behind, "-y", "-c", "-m", "2"], true),
         (plain, &["-u", "bob", "-W", "tests-south-7f3a9c51e2d8b604", "-y", "-c", "-m", "2"], false),
         (plain, &["-u", NAME, "-w", PASSWORD, "-y", "-c", "-m", "2"], false),
     ];
     check(&lines);
     let _daemon = coturn.imported();
     check(&lines);
+}
+
+/// The password that a backend makes for a username.
+fn made(username: &str) -> String {
+    use base64::Engine;
+    use hmac::{KeyInit, Mac};
+    let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(username.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
 
 #[test] // A realm is repeated in every 401; those over 24 bytes would amplify.

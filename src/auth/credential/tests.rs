@@ -177,8 +177,12 @@ fn odd_usernames_are_refused_even_when_signed() {
         "-1:a",
         "0x7fffffff:a",
         " 1899999999:a",
-        "1899999999",
         ":a",
+        ":1899999999",
+        "a:b:1899999999",
+        "a:",
+        "a: 1899999999",
+        "9999999999999999999999",
         "+1:a",
         "1e9:a",
         "",
@@ -204,6 +208,27 @@ fn what_stands_after_the_first_colon_is_the_user_without_its_session() {
     ] {
         let signed = password(&secret("old secret"), username.as_bytes());
         assert_eq!(check(username, &signed).unwrap().0, user);
+    }
+}
+
+// coturn takes both; Prosody and so Jitsi make the first, backends of 2013 the second.
+#[test]
+fn a_lone_expiry_and_one_behind_the_user_are_good_until_then() {
+    for (username, user, expires_at) in [
+        ("1899999999", "1899999999", 1_899_999_999),
+        ("bob:1899999999", "bob", 1_899_999_999),
+        ("bob~s1:1899999999", "bob", 1_899_999_999),
+        // Digits in front are the expiry, whatever stands behind.
+        ("1899999999:1799999999", "1799999999", 1_899_999_999),
+    ] {
+        let signed = password(&secret("old secret"), username.as_bytes());
+        assert_eq!(check(username, &signed), Ok((user.to_owned(), Some(expires_at))));
+        assert_eq!(check(username, "guessed"), Err(AuthFailure::WrongIntegrity), "{username}");
+    }
+    for late in ["1700000000", "bob:1700000000"] {
+        let signed = password(&secret("old secret"), late.as_bytes());
+        let ago_s = NOW_S - 1_700_000_000;
+        assert_eq!(check(late, &signed), Err(AuthFailure::Expired { ago_s }), "{late}");
     }
 }
 

@@ -96,12 +96,6 @@ impl Import {
         if let Some(at) = switched_on {
             self.taken(at, "auth.secrets");
         }
-        if is_on {
-            self.report.note(
-                "usernames are <expiry>:<user>; coturn also takes <user>:<expiry> and a bare \
-                 <expiry>, turnbell does not",
-            );
-        }
         if !items.is_empty() {
             let why = "static-auth-secret; the first one issues, all are taken";
             self.draft.set("auth.secrets", Value::List(items), why);

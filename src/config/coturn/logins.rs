@@ -48,6 +48,9 @@ impl Accounts {
                     Err(_) if realm.is_ours && secrets::is_only_short(name, password) => {
                         (key_of(name, &realm.there, password), (Verdict::Mapped, SHORT))
                     }
+                    Err(_) if secrets::is_tried_first(name, password) => {
+                        return not(TRIED_FIRST.to_owned());
+                    }
                     Err(why) => return not(why.0),
                 }
             }
@@ -66,6 +69,9 @@ impl Accounts {
 
 const SHORT: &str = "`auth.user_keys`, by its key: the password is shorter than 8 bytes, so it can be \
                      guessed from one recorded request; give this client a longer one";
+
+const TRIED_FIRST: &str = "its password is a well-known one, or its name, which whoever looks for open \
+                           relays tries first: `turnbell user add NAME` makes a better one";
 
 fn other_realm(there: &str) -> String {
     let made_for = match there {

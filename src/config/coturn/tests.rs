@@ -161,6 +161,7 @@ fn short_passwords_come_over_as_keys_unless_everybody_knows_them() {
     assert!(
         report.contains("user \"phone7\": `auth.user_keys`, by its key: the password is short")
     );
+    assert!(report.contains("user \"guest\": its password is a well-known one"), "{report}");
     assert!(!report.contains("7h2k") && !imported.text.contains("7h2k"), "{report}");
     // Without a realm of coturn's there is nothing to make a key of.
     let report = self::imported("lt-cred-mech\nuser=phone7:7h2k\n").report;

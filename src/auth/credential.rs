@@ -381,17 +381,16 @@ fn without_session(user: &str) -> &str {
     user.rsplit_once('~').map_or(user, |(user, _session)| user)
 }
 
-/// Splits `"<expiry>:<user>"`; the user without `~session`. A lone `"<expiry>"` is its own user, and
-/// `"<user>:<expiry>"` is taken, too: coturn takes both, Prosody and the oldest backends make them.
-/// Digits only: no sign, no blank, no hexadecimal; what does not fit an `i64` is no expiry.
+/// Splits `"<expiry>:<user>"`; the user without `~session`. As in coturn a lone `"<expiry>"` is its own
+/// user (Prosody makes it), and `"<user>:<expiry>"` is taken, too. An expiry is digits that fit an `i64`.
 fn parse_username(username: &str) -> Option<(i64, &str)> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     let (expiry, user) = match username.split_once(':') {
         None => (username, username),
         Some((user, expiry)) if !is_number(user) => (expiry, user),
-        Some((expiry, user)) => (expiry, user),
+        Some(pair) => pair,
     };
-    if !is_number(expiry) || user.is_empty() && username.starts_with(':') {
+    if !is_number(expiry) || username.starts_with(':') {
         return None;
     }
     Some((expiry.parse().ok()?, without_session(user)))

@@ -4,7 +4,7 @@ mod asking;
 mod probes;
 mod verdict;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -23,6 +23,7 @@ that nobody needs just then: coturn counts an allocation for 20 s after it was g
 Examples:
   turnbell compare --old turn.example.org:3478 --new 127.0.0.1:3479 --user alice:wonderland-17
   turnbell compare --old old:3478 --new new:3478 --secret-file /etc/turnbell/secret --new-tls new:443
+  turnbell compare --old old:3478 --new new:3478 --user alice:wonderland-17 --peer 83.166.64.9
 
 Exit code 1 if something is missing here or could not be compared.")]
 pub(super) struct Compare {
@@ -47,6 +48,9 @@ pub(super) struct Compare {
     /// A file with the shared secret in its first line
     #[arg(long, value_name = "FILE")]
     secret_file: Option<std::path::PathBuf>,
+    /// A peer of your own lists that is asked about, too; several are possible
+    #[arg(long, value_name = "ADDRESS")]
+    peer: Vec<IpAddr>,
 }
 
 impl Compare {
@@ -69,7 +73,7 @@ impl Compare {
             }
             let mut alike = 0;
             let mut different = Vec::new();
-            for probe in probes::all(&logins) {
+            for probe in probes::all(&logins, &self.peer) {
                 let (there, here) = tokio::join!(old.ask(probe, &logins), new.ask(probe, &logins));
                 match meaning(probe, &there, &here) {
                     Some((meaning, text)) => different.push((probe, there, here, meaning, text)),

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
-use super::problem::line_of;
-
 /// A key in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
@@ -24,7 +22,9 @@ impl Places {
     pub(super) fn of(text: &str) -> Self {
         let mut places = Self::default();
         if let Ok(document) = DeTable::parse(text) {
-            places.note(text, "", document.get_ref());
+            let ends =
+                text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+            places.note(&Lines(ends.collect()), "", document.get_ref());
         }
         places
     }
@@ -43,27 +43,36 @@ impl Places {
         }
     }
 
-    fn note(&mut self, text: &str, prefix: &str, table: &DeTable<'_>) {
+    fn note(&mut self, lines: &Lines, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             if let DeValue::Table(inner) = value.get_ref() {
                 if name == "tenant" {
                     let items: Vec<usize> =
-                        inner.iter().map(|(id, _)| line_of(text, id.span().start)).collect();
+                        inner.iter().map(|(id, _)| lines.line(id.span().start)).collect();
                     let line = items.iter().copied().min().unwrap_or(1);
                     self.0.insert(name.clone(), Place { line, items });
                 }
-                self.note(text, &format!("{name}."), inner);
+                self.note(lines, &format!("{name}."), inner);
                 continue;
             }
-            let line = |at: usize| line_of(text, at);
             let items = if let DeValue::Array(items) = value.get_ref() {
-                items.iter().map(|item| line(item.span().start)).collect()
+                items.iter().map(|item| lines.line(item.span().start)).collect()
             } else {
                 Vec::new()
             };
-            self.0.insert(name, Place { line: line(key.span().start), items });
+            self.0.insert(name, Place { line: lines.line(key.span().start), items });
         }
+    }
+}
+
+/// Where the lines of a text end, so that ten thousand entries are found without reading it as often.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    /// The line of a byte, counted from 1.
+    fn line(&self, at: usize) -> usize {
+        self.0.partition_point(|end| *end < at) + 1
     }
 }
 

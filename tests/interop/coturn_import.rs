@@ -350,7 +350,8 @@ fn every_option_of_coturns_own_example_is_known() {
 fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
     // coturn counts an allocation for 20 s after it was given back, so a small quota is soon full.
     let coturn = Coturn::start(
-        "lt-cred-mech\nuser=alice:wonderland-17\nuser=bella:wonderland-18\nuser-quota=6\n",
+        "lt-cred-mech\nuser=alice:wonderland-17\nuser=bella:wonderland-18\nuser-quota=6\n\
+         denied-peer-ip=8.8.8.8\n",
     );
     let home = Arc::new(tempfile::tempdir().unwrap());
     for file in ["cert.pem", "key.pem"] {
@@ -373,6 +374,7 @@ fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
     let (new, new_tls) = (plain.to_string(), daemon.tls().to_string());
     let mut arguments = vec!["compare", "--old", &old, "--new", &new, "--old-tls", &old_tls];
     arguments.extend(["--new-tls", &new_tls, "--user", "alice:wonderland-17"]);
+    arguments.extend(["--peer", "8.8.8.8", "--peer", "8.8.4.4"]);
     let (code, told, error) = daemon.command(&arguments);
     assert_eq!(code, Some(1), "{told}{error}");
     for said in [
@@ -380,11 +382,12 @@ fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
         "safer here: permission for 10.0.0.1\n  old: permitted\n  new: CreatePermission is \
          answered with 403\n",
         "safer here: permission for 169.254.169.254",
+        "MISSING HERE: permission for 8.8.8.8\n  old: CreatePermission is answered with 403\n",
         " answers alike, ",
     ] {
         assert!(told.contains(said), "{said}: {told}");
     }
-    assert_eq!(told.matches("MISSING HERE").count(), 1, "{told}");
+    assert_eq!(told.matches("MISSING HERE").count(), 2, "{told}");
     // The same server answers itself alike.
     let itself = ["compare", "--old", &old, "--new", &old, "--old-tls", &old_tls, "--new-tls"];
     let itself = [&itself[..], &[&old_tls, "--user", "bella:wonderland-18"]].concat();

@@ -107,17 +107,15 @@ impl Server {
                 client.release().await?;
                 Ok("allocated".to_owned())
             }
-            Probe::Permission(peer) => {
-                // No channel is bound to this port of it.
-                let peer = peer_of(peer, 50_000)?;
+            Probe::Permission(peer) | Probe::Peer(peer) => {
                 let mut client = self.allocated(logins).await?;
-                let done = client.permit(peer).await;
+                let done = client.permit(SocketAddr::new(peer, 50_000)).await;
                 self.keep(client, &done);
                 done.map(|()| "permitted".to_owned())
             }
             Probe::Channel(number) => {
                 // Each channel needs a peer of its own.
-                let peer = peer_of(PUBLIC_PEER, number)?;
+                let peer = SocketAddr::new(PUBLIC_PEER, number);
                 let mut client = self.allocated(logins).await?;
                 let done = client.bind_channel(number, peer).await;
                 self.keep(client, &done);
@@ -159,11 +157,6 @@ async fn pause(length: Duration) {
 
 fn right(logins: &Logins) -> Result<Login, Fault> {
     logins.right().ok_or_else(|| Fault("there is no login".to_owned()))
-}
-
-fn peer_of(ip: &str, port: u16) -> Result<SocketAddr, Fault> {
-    let ip = ip.parse().map_err(|_| Fault(format!("{ip} is no address")))?;
-    Ok(SocketAddr::new(ip, port))
 }
 
 async fn allocate(

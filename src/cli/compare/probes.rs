@@ -1,6 +1,7 @@
 //! What is asked of each server.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::auth::credential::{User, issue};
 use crate::auth::secret::Secret;
@@ -23,7 +24,9 @@ pub(super) enum Probe {
     Challenge,
     Allocate(Transport, Login, Option<Family>),
     RelayOverTcp,
-    Permission(&'static str),
+    Permission(IpAddr),
+    /// A peer that the operator names; whether it should be refused is his to know.
+    Peer(IpAddr),
     Channel(u16),
 }
 
@@ -39,23 +42,28 @@ pub(super) enum Login {
 }
 
 /// Peers that a relay on the Internet has no business with.
-const INNER_PEERS: [&str; 10] = [
-    "127.0.0.1",
-    "10.0.0.1",
-    "172.16.0.1",
-    "192.168.0.1",
-    "100.64.0.1",
-    "169.254.169.254",
-    "224.0.0.1",
-    "0.0.0.1",
-    "255.255.255.255",
-    "192.0.0.1",
+const INNER_PEERS: [IpAddr; 10] = [
+    v4([127, 0, 0, 1]),
+    v4([10, 0, 0, 1]),
+    v4([172, 16, 0, 1]),
+    v4([192, 168, 0, 1]),
+    v4([100, 64, 0, 1]),
+    v4([169, 254, 169, 254]),
+    v4([224, 0, 0, 1]),
+    v4([0, 0, 0, 1]),
+    v4([255, 255, 255, 255]),
+    v4([192, 0, 0, 1]),
 ];
 /// An address that anybody may be relayed to. Nothing is sent there.
-pub(super) const PUBLIC_PEER: &str = "9.9.9.9";
+pub(super) const PUBLIC_PEER: IpAddr = v4([9, 9, 9, 9]);
+
+const fn v4(octets: [u8; 4]) -> IpAddr {
+    let [a, b, c, d] = octets;
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
 
 /// Every question that these logins allow.
-pub(super) fn all(logins: &Logins) -> Vec<Probe> {
+pub(super) fn all(logins: &Logins, peers: &[IpAddr]) -> Vec<Probe> {
     use Transport::{Tcp, Tls, Udp};
     let mut probes = vec![
         Probe::Binding(Udp),
@@ -84,6 +92,7 @@ pub(super) fn all(logins: &Logins) -> Vec<Probe> {
         Probe::Permission(PUBLIC_PEER),
     ]);
     probes.extend(INNER_PEERS.map(Probe::Permission));
+    probes.extend(peers.iter().copied().map(Probe::Peer));
     probes.extend([0x3fff, 0x4000, 0x4fff, 0x5000, 0x7fff, 0x8000].map(Probe::Channel));
     probes
 }
@@ -140,7 +149,7 @@ impl fmt::Display for Probe {
                 }
             }
             Self::RelayOverTcp => f.write_str("Allocate that relays over TCP (RFC 6062)"),
-            Self::Permission(peer) => write!(f, "permission for {peer}"),
+            Self::Permission(peer) | Self::Peer(peer) => write!(f, "permission for {peer}"),
             Self::Channel(number) => write!(f, "channel {number:#06x}"),
         }
     }

@@ -1,6 +1,7 @@
 //! What it means that two servers answer differently.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::probes::{Login, PUBLIC_PEER, Probe};
 
@@ -48,6 +49,7 @@ pub(super) fn meaning(probe: Probe, old: &Answer, new: &Answer) -> Option<(Meani
     Some(match (old.is_ok(), new.is_ok()) {
         (false, false) => (Meaning::Same, "both refuse, each in its way"),
         (true, true) => both_grant(probe),
+        (false, true) if matches!(probe, Probe::Peer(_)) => (Meaning::Missing, opened(probe)),
         (true, false) if must_be_refused => (Meaning::Safer, safer(probe)),
         (true, false) => (Meaning::Missing, missing(probe)),
         (false, true) if must_be_refused => (Meaning::Missing, opened(probe)),
@@ -73,6 +75,7 @@ fn must_be_refused(probe: Probe) -> bool {
             Login::WrongPassword | Login::Expired | Login::WrongSecret | Login::UnknownUser => true,
         },
         Probe::Permission(peer) => peer != PUBLIC_PEER,
+        Probe::Peer(_) => false,
         // Outside of what ChannelData may have.
         Probe::Channel(number) => !(0x4000..=0x7fff).contains(&number),
     }
@@ -91,18 +94,20 @@ fn both_grant(probe: Probe) -> (Meaning, &'static str) {
         Probe::Allocate(..) => {
             (Meaning::Same, "another family where none was asked for: `default_relay_family`")
         }
-        Probe::Binding(_) | Probe::RelayOverTcp | Probe::Permission(_) | Probe::Channel(_) => {
-            (Meaning::Same, "granted by both")
-        }
+        Probe::Binding(_)
+        | Probe::RelayOverTcp
+        | Probe::Permission(_)
+        | Probe::Peer(_)
+        | Probe::Channel(_) => (Meaning::Same, "granted by both"),
     }
 }
 
 fn safer(probe: Probe) -> &'static str {
     match probe {
-        Probe::Permission("224.0.0.1" | "255.255.255.255") => {
+        Probe::Permission(IpAddr::V4(peer)) if peer.is_multicast() || peer.is_broadcast() => {
             "nothing is ever relayed to such addresses"
         }
-        Probe::Permission(_) => {
+        Probe::Permission(_) | Probe::Peer(_) => {
             "nobody is relayed into such networks; if your clients must be, `allow_private_peers`"
         }
         Probe::Allocate(..) => "whoever should not get in got in there",
@@ -116,7 +121,7 @@ fn safer(probe: Probe) -> &'static str {
 
 fn opened(probe: Probe) -> &'static str {
     match probe {
-        Probe::Permission(_) => {
+        Probe::Permission(_) | Probe::Peer(_) => {
             "it was refused there: take it out of `allow_private_peers`, or add it to `deny_peers`"
         }
         Probe::Allocate(..) => "it was refused there: look at [auth]",
@@ -142,6 +147,7 @@ fn missing(probe: Probe) -> &'static str {
         Probe::Challenge => "it is silent without a login, or not there: look at `listen`",
         Probe::RelayOverTcp => "nothing is relayed over TCP here; browsers do not ask for it",
         Probe::Permission(_) => "look at `deny_peers`",
+        Probe::Peer(_) => "look at `deny_peers` and `allow_private_peers`: `turnbell explain peer`",
         Probe::Channel(_) => {
             "`channel_numbers = \"rfc5766\"` takes them, for clients from before 2020"
         }
@@ -162,8 +168,12 @@ mod tests {
     #[test]
     fn a_difference_means_what_it_means_to_who_moves() {
         let allocate = |login| Probe::Allocate(Transport::Udp, login, None);
-        check(Probe::Permission("10.0.0.1"), true, false, Meaning::Safer);
-        check(Probe::Permission("10.0.0.1"), false, true, Meaning::Missing);
+        let inner = std::net::Ipv4Addr::new(10, 0, 0, 1).into();
+        check(Probe::Permission(inner), true, false, Meaning::Safer);
+        check(Probe::Permission(inner), false, true, Meaning::Missing);
+        // Named by hand, it was meant to be as it is there.
+        check(Probe::Peer(inner), true, false, Meaning::Missing);
+        check(Probe::Peer(inner), false, true, Meaning::Missing);
         check(Probe::Permission(PUBLIC_PEER), true, false, Meaning::Missing);
         check(allocate(Login::WrongPassword), true, false, Meaning::Safer);
         check(allocate(Login::Expired), false, true, Meaning::Missing);

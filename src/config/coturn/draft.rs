@@ -52,6 +52,15 @@ impl Draft {
         Some(self.keys.remove(at))
     }
 
+    /// Leaves out where entries of lists came from, which may be more than they themselves.
+    pub(super) fn shorten(&mut self) {
+        for key in &mut self.keys {
+            if let Value::List(items) = &mut key.value {
+                items.iter_mut().for_each(|item| item.from = None);
+            }
+        }
+    }
+
     /// The file: keys without a section first, then one section after the other.
     ///
     /// `shows_secrets`: without it a secret is written as its length, for a person to look at.
@@ -79,6 +88,16 @@ impl Draft {
     }
 }
 
+impl Key {
+    /// Where several entries of a list came from together.
+    fn common_origin(&self) -> Option<&str> {
+        let Value::List(items) = &self.value else { return None };
+        let (first, rest) = items.split_first()?;
+        let is_common = !rest.is_empty() && rest.iter().all(|item| item.from == first.from);
+        first.from.as_deref().filter(|_| is_common)
+    }
+}
+
 fn split(path: &str) -> (&str, &str) {
     path.split_once('.').unwrap_or(("", path))
 }
@@ -87,7 +106,8 @@ fn write_key(text: &mut String, key: &Key, shows_secrets: bool) {
     let hides = !shows_secrets && crate::config::raw::is_secret(key.path);
     let shown = |value: &str| if hides { super::report::hidden(value) } else { value.to_owned() };
     text.push('\n');
-    for line in &key.comments {
+    let common = key.common_origin();
+    for line in key.comments.iter().map(String::as_str).chain(common) {
         let _ = writeln!(text, "# {}", comment(line));
     }
     let name = split(key.path).1;
@@ -105,7 +125,7 @@ fn write_key(text: &mut String, key: &Key, shows_secrets: bool) {
             let _ = writeln!(text, "{name} = [");
             for Item { text: value, from } in items {
                 let _ = write!(text, "    {},", quoted(&shown(value)));
-                if let Some(from) = from {
+                if let Some(from) = from.as_ref().filter(|_| common.is_none()) {
                     let _ = write!(text, " # {}", comment(from));
                 }
                 text.push('\n');

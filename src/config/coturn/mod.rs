@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use self::reading::Import;
 use super::{Config, ConfigError, Places, Source};
+use crate::limits::CONFIG_BYTES_MAX;
 use crate::limits::coturn::COTURN_FILE_BYTES_MAX;
 
 pub use report::{Line, Origin, Report, Verdict};
@@ -79,6 +80,12 @@ pub enum ImportError {
     /// Neither a file nor a command line was given.
     #[error("name coturn's file, such as /etc/turnserver.conf, or its command line with --args")]
     Nothing,
+    /// More accounts than a config has room for.
+    #[error(
+        "the config would be larger than {CONFIG_BYTES_MAX} bytes: so many accounts do not fit; import \
+         without them (--turndb none), and add those you need with `turnbell user add NAME --key KEY`"
+    )]
+    TooLarge,
     /// The config that was made is not one; a bug.
     #[error("the config that came out does not pass its own check, please report this:\n{0}")]
     Check(#[from] ConfigError),
@@ -149,7 +156,14 @@ fn finish(mut import: Import, source: &str, into: &Path) -> Result<Imported, Imp
          What is not here has its default: conf/turnbell.toml shows every key."
     );
     loop {
-        let text = import.draft.to_toml(&heading, true);
+        let mut text = import.draft.to_toml(&heading, true);
+        if is_too_large(&text) {
+            import.draft.shorten();
+            text = import.draft.to_toml(&heading, true);
+        }
+        if is_too_large(&text) {
+            return Err(ImportError::TooLarge);
+        }
         let error = match Config::parse(into, &text) {
             Ok(config) => {
                 let Import { report, draft, .. } = import;
@@ -166,6 +180,11 @@ fn finish(mut import: Import, source: &str, into: &Path) -> Result<Imported, Imp
             return Err(error.into());
         }
     }
+}
+
+/// Whether no config of this length is read.
+fn is_too_large(text: &str) -> bool {
+    u64::try_from(text.len()).is_ok_and(|bytes| bytes > CONFIG_BYTES_MAX)
 }
 
 /// The whole file. What is no regular file may have no end.

@@ -1,8 +1,9 @@
 //! Tests of the import as a whole: what comes out, and that everything typed is told of.
 
+mod accounts;
+
 use std::path::Path;
 
-use md5::Digest;
 use proptest::prelude::*;
 
 use super::options::names;
@@ -97,78 +98,6 @@ fn no_secret_is_in_the_report_nor_in_what_a_dry_run_shows() {
 const KEY: &str = "bc807ee29df3c9ffa736523fb2c4e8ee";
 
 #[test]
-fn accounts_come_over_with_password_or_key() {
-    let imported = imported(&format!(
-        "lt-cred-mech\nrealm=north.gov\nuser=alice:correct:horse\nuser=ninefingers:0x{KEY}\n\
-         user=alice:battery-staple\nuser=short:1234\nuser=odd/name:correct-horse\nuser=nothing\n"
-    ));
-    let auth = &imported.config.auth;
-    assert_eq!(auth.users.len(), 1);
-    // The last one counts.
-    assert_eq!(auth.users[0].password.expose(), "battery-staple");
-    assert_eq!(auth.user_keys.len(), 2);
-    assert_eq!(auth.user_keys[0].name, "ninefingers");
-    assert_eq!(auth.user_keys[0].key.expose()[..2], [0xbc, 0x80]);
-    assert_eq!(imported.report.count(Verdict::NotSupported), 1, "{}", imported.report);
-    assert_eq!(imported.report.count(Verdict::Broken), 1, "{}", imported.report);
-}
-
-#[test]
-fn keys_of_a_realm_that_is_too_long_are_refused_by_name_and_all_else_comes_over() {
-    let realm = format!("realm={}\n", "r".repeat(25));
-    let with_keys = format!(
-        "{realm}user=alice:correct-horse\nuser=bob:0x{KEY}\nuser=eve:0x{KEY}\nlt-cred-mech\n"
-    );
-    let with_keys = check(&with_keys, "realm", Verdict::NotSupported, "2 accounts known by key");
-    assert_eq!(with_keys.config.auth.users.len(), 1);
-    assert_eq!(with_keys.config.auth.user_keys.len(), 0);
-    for (option, name) in [("user", "bob"), ("user", "eve")] {
-        let of_name = |line: &&Line| line.text.starts_with(&format!("{option} {name:?}: its key"));
-        let line = with_keys.report.lines.iter().find(of_name).expect(name);
-        assert!(line.text.contains("`turnbell user add NAME --password-file -`"), "{line}");
-    }
-    // Clients are told another realm, and that is all.
-    for harmless in [
-        format!("{realm}use-auth-secret\nstatic-auth-secret={SECRET}\nuser=bob:0x{KEY}\n"),
-        format!("{realm}lt-cred-mech\nuser=alice:correct-horse\n"),
-    ] {
-        let imported = check(&harmless, "realm", Verdict::Mapped, "nothing is lost by that");
-        assert_eq!(imported.config.realm, "turnbell");
-        assert_eq!(imported.config.auth.secrets.len() + imported.config.auth.users.len(), 1);
-    }
-}
-
-#[test]
-fn keys_without_a_realm_are_refused_until_it_is_named() {
-    let text = format!("lt-cred-mech\nuser=bob:0x{KEY}\n");
-    let refused = check(&text, "user", Verdict::NotSupported, "which is not named here");
-    assert!(refused.report.to_string().contains("--args '--realm NAME'"), "{}", refused.report);
-    let named = with_arguments(&text, Some("--realm north.gov"));
-    assert_eq!(named.config.auth.user_keys.len(), 1, "{}", named.report);
-}
-
-#[test]
-fn short_passwords_come_over_as_keys_unless_everybody_knows_them() {
-    let imported = imported(
-        "lt-cred-mech\nrealm=north.gov\nuser=phone7:7h2k\nuser=test:test\nuser=guest:admin\n\
-         user=eighth:8charact\nuser=x:\n",
-    );
-    let auth = &imported.config.auth;
-    assert_eq!((auth.users.len(), auth.user_keys.len()), (1, 1), "{}", imported.report);
-    let key = md5::Md5::digest(b"phone7:north.gov:7h2k");
-    assert_eq!(auth.user_keys[0].key.expose()[..], key[..]);
-    let report = imported.report.to_string();
-    assert!(
-        report.contains("user \"phone7\": `auth.user_keys`, by its key: the password is short")
-    );
-    assert!(report.contains("user \"guest\": its password is a well-known one"), "{report}");
-    assert!(!report.contains("7h2k") && !imported.text.contains("7h2k"), "{report}");
-    // Without a realm of coturn's there is nothing to make a key of.
-    let report = self::imported("lt-cred-mech\nuser=phone7:7h2k\n").report;
-    assert_eq!(report.count(Verdict::NotSupported), 1, "{report}");
-}
-
-#[test]
 fn what_stands_behind_a_value_or_is_no_comment_of_coturns_is_pointed_at() {
     let imported = imported(&format!(
         "; an old comment\n// another\nlistening-port=3479 # fine\nstatic-auth-secret={SECRET} # app\n\
@@ -184,14 +113,6 @@ fn what_stands_behind_a_value_or_is_no_comment_of_coturns_is_pointed_at() {
     assert!(report.contains("line 1 a line that begins with \";\""), "{report}");
     assert!(report.contains("line 5 No-Cli: coturn knows no such option"), "{report}");
     assert_eq!(imported.report.count(Verdict::Broken), 1, "{report}");
-}
-
-#[test]
-fn accounts_that_coturn_ignores_beside_a_secret_stay_outside() {
-    let text = format!("static-auth-secret={SECRET}\nuser=alice:correct-horse\n");
-    let imported =
-        check(&text, "user", Verdict::NotNeeded, "no account in where there is a shared");
-    assert_eq!(imported.config.auth.users.len(), 0);
 }
 
 #[test]

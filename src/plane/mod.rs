@@ -5,6 +5,8 @@ pub mod ledger;
 pub mod shard;
 pub mod udp;
 
+mod aggregation;
+mod datagram;
 mod error_queue;
 mod port_pool;
 mod relay_sockets;

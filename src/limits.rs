@@ -193,6 +193,12 @@ pub const BURST_SEGMENT_V4_MAX: usize = 1_500 - 20 - 8;
 pub const BURST_SEGMENT_V6_MAX: usize = 1_500 - 40 - 8;
 /// Room for parts of aggregated datagrams that need a header in front, bytes; used again after sending.
 pub const PARTS_BYTES: usize = 256 * 1024;
+/// How long a shard rests between two turns at medium load, where `batch_delay` allows it.
+pub const PACE_REST: Duration = Duration::from_micros(150);
+/// Datagrams a second of one shard that are medium load: from so many...
+pub const PACED_PER_S_MIN: u64 = 5_000;
+/// ...to so many.
+pub const PACED_PER_S_MAX: u64 = 100_000;
 /// Flooded relay sockets that the kernel filters; another one is read and discarded from.
 pub const SIEVES_MAX: usize = 64;
 /// Permitted addresses of such a socket; with more it is not filtered.

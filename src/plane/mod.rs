@@ -8,6 +8,7 @@ pub mod udp;
 mod aggregation;
 mod datagram;
 mod error_queue;
+mod pace;
 mod port_pool;
 mod relay_sockets;
 mod sieve;

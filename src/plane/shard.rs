@@ -4,7 +4,7 @@
 //! 1. wait for events, until the relay's deadline, a second at most; read the clocks once;
 //! 2. expire what is due; 3. answer questions, take over streams; 4. read each ready socket, one
 //!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
-//! 6. close streams.
+//! 6. close streams; 7. rest, at medium load and where the operator wants it (`pace.rs`).
 
 mod peers;
 mod reading;
@@ -19,14 +19,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl::set_timerslack;
 
 use self::sending::{Bursts, ToPeers};
 use super::datagram::{Received, Transmit};
 use super::handle::{Closed, FinishedStream, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
+use super::pace::Pace;
 use super::relay_sockets::{RelaySockets, relay_port_of};
 use super::sieve::Sieves;
 use super::slots::Slots;
@@ -54,6 +58,8 @@ pub struct Options {
     pub listeners: Vec<Listener>,
     /// Addresses to bind relay sockets to, by index.
     pub relay_bind_addresses: Vec<IpAddr>,
+    /// Whether it rests between turns at medium load.
+    pub has_batch_delay: bool,
     /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
     pub carry_tos: bool,
     /// Ports and quotas, shared with the other shards.
@@ -116,6 +122,8 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         to_peers: ToPeers::default(),
         bursts,
         next_transaction: 0,
+        pace: Pace::new(options.has_batch_delay),
+        datagrams: 0,
         stopped: None,
     };
     let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
@@ -148,11 +156,16 @@ struct Shard {
     to_peers: ToPeers,
     bursts: Bursts,
     next_transaction: u64,
+    pace: Pace,
+    /// Received in this turn.
+    datagrams: usize,
     stopped: Option<std::sync::mpsc::SyncSender<()>>,
 }
 
 impl Shard {
     fn run(&mut self) -> io::Result<()> {
+        // A rest of 150 us would else last 200.
+        let _ = set_timerslack(1);
         let mut events = vec![EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
             let timeout = self.timeout();
@@ -191,7 +204,18 @@ impl Shard {
                 let _ = stopped.send(());
                 return Ok(());
             }
+            let datagrams = std::mem::take(&mut self.datagrams);
+            if let Some(rest) = self.pace.turn(now.mono, datagrams) {
+                self.rest(rest);
+            }
         }
+    }
+
+    /// Does nothing for a while, unless somebody asks something.
+    fn rest(&self, time: Duration) {
+        let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        // Whatever ends it, the next turn looks.
+        let _ = ppoll(&mut wake, Some(time.into()), None);
     }
 
     fn timeout(&self) -> EpollTimeout {

@@ -37,6 +37,7 @@ impl Shard {
             return;
         }
         let received = std::mem::take(&mut self.received);
+        self.datagrams += received.len();
         for datagram in &received {
             let whole = self.slots.take(datagram.len);
             let server = self.listeners[at].server_address(datagram.to);
@@ -111,6 +112,7 @@ impl Shard {
             aggregate(one.socket.as_fd());
         }
         let received = std::mem::take(&mut self.received);
+        self.datagrams += received.len();
         let (mut count, mut unpermitted) = (0, 0);
         for datagram in &received {
             let whole = self.slots.take(datagram.len);

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 pub(super) enum Value {
     Text(String),
     Number(i64),
+    Flag(bool),
     List(Vec<Item>),
 }
 
@@ -116,6 +117,9 @@ fn write_key(text: &mut String, key: &Key, shows_secrets: bool) {
             let _ = writeln!(text, "{name} = {}", quoted(&shown(value)));
         }
         Value::Number(value) => {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        Value::Flag(value) => {
             let _ = writeln!(text, "{name} = {value}");
         }
         Value::List(items) if items.is_empty() => {

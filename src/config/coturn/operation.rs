@@ -145,16 +145,20 @@ impl Import {
             }
             return;
         }
-        let ip = address.and_then(|at| self.value(at).parse::<IpAddr>().ok());
+        let wished = address.and_then(|at| self.value(at).parse::<IpAddr>().ok());
         // Everything else is served there, too; without an address it stays on this machine.
-        let ip = ip.filter(IpAddr::is_loopback).unwrap_or_else(|| Ipv4Addr::LOCALHOST.into());
+        let ip = wished.filter(IpAddr::is_loopback).unwrap_or_else(|| Ipv4Addr::LOCALHOST.into());
         let door = SocketAddr::new(ip, port.map_or(9641, |(_, port)| port));
         let items =
             ["127.0.0.1:8080".to_owned(), door.to_string()].map(|text| Item { text, from: None });
         self.draft.set("http.listen", Value::List(items.into()), "the default, and prometheus");
+        let why = "prometheus: the names of coturn's exporter beside ours, for its dashboards";
+        self.draft.set("metrics.coturn_names", Value::Flag(true), why);
         let text = format!(
-            "GET http://{door}/metrics with an API key (`turnbell key add prometheus`), or without \
-             one from this machine with `http.local_without_key`; names and labels are other ones"
+            "`http.listen`, `metrics.coturn_names`: GET http://{door}/metrics from this machine, with an \
+             API key (`turnbell key add prometheus --scope log`). For a Prometheus elsewhere put a \
+             reverse proxy before it, as /ice and the pages are served there, too; nothing is \
+             labelled by user"
         );
         for at in [on, port.map(|(at, _)| at), address].into_iter().flatten() {
             self.tell(at, Verdict::Mapped, text.clone());
@@ -168,6 +172,10 @@ impl Import {
 
     /// What changed in coturn without anybody typing anything.
     fn generations(&mut self) {
+        self.report.note(
+            "turnbell also serves HTTP (/ice, the pages, /metrics) on 127.0.0.1:8080, which is coturn's \
+             web-admin port, too; `http.listen` names another one",
+        );
         let is_off = |statement: &Statement| {
             statement.name == "no-tcp-relay"
                 && super::reading::switch(&statement.value) != Some(false)

@@ -92,8 +92,6 @@ const LOGGING: &str =
 const TIMES: &str = "every log line has its time, from the journal";
 const TELNET: &str = "there is no telnet console: turnbell sessions, status, drain, revoke and log";
 const WEB: &str = "there is no web administration: turnbell's commands, and GET /metrics";
-const WEB_ON: &str = "there is no web administration: turnbell's commands, and GET /metrics. While both \
-                      run on one machine, its port 8080 is also the default of `http.listen`";
 const DATABASE: &str = "the user database is not asked while clients are served: it was imported";
 const ORIGIN: &str = "browsers send no ORIGIN in STUN";
 const POOL: &str = "each allocation has a port of its own; a wider relay_ports makes room for more";
@@ -313,7 +311,7 @@ const ROWS: &[Row] = &[
     idle("cli-port", Number, TELNET),
     idle("cli-password", Text, TELNET).secret(),
     idle("cli-max-output-sessions", Number, TELNET),
-    missing("web-admin", Switch, WEB_ON),
+    missing("web-admin", Switch, WEB),
     idle("web-admin-ip", Text, WEB),
     idle("web-admin-port", Number, WEB),
     idle("web-admin-listen-on-workers", Switch, WEB),

@@ -177,6 +177,16 @@ fn what_is_allowed_is_cut_out_of_what_is_denied() {
 }
 
 #[test]
+fn dashboards_of_coturns_exporter_find_its_port_and_names_on_this_machine() {
+    let text = "prometheus\nprometheus-port=9700\nprometheus-address=0.0.0.0\n";
+    let imported = check(text, "prometheus", Verdict::Mapped, "key add prometheus --scope log");
+    let listen: Vec<String> = imported.config.http.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:8080", "127.0.0.1:9700"]);
+    assert!(imported.config.coturn_names);
+    assert!(!self::imported("fingerprint\n").config.coturn_names);
+}
+
+#[test]
 fn a_list_that_allows_everything_opens_nothing() {
     let text = "allowed-peer-ip=0.0.0.0-255.255.255.255\n";
     let imported = check(text, "allowed-peer-ip", Verdict::NotSupported, "too wide");

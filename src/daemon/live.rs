@@ -136,8 +136,7 @@ impl Live {
         let old = &in_effect.config;
         let state_only = handed.is_some_and(|handed| handed.state_only);
         let handed = handed.filter(|_| copy_of_systemd(&old.source).is_some() && !state_only);
-        let new =
-            if state_only { in_effect.written.clone() } else { read_again(&old.source, handed)? };
+        let new = if state_only { in_effect.written.clone() } else { read_again(old, handed)? };
         let here = interfaces::all().map_err(|error| format!("reading addresses: {error}"))?;
         let mut warnings = match Plan::with(&new, &here, in_effect.outside.found()) {
             Ok(plan) => plan.warnings,
@@ -276,8 +275,8 @@ fn changed(change: &Change) -> Changed {
 }
 
 /// The file the daemon was started with, or what the command read in place of systemd's copy of it.
-fn read_again(source: &Source, handed: Option<&Handed>) -> Result<Config, String> {
-    let read = match (copy_of_systemd(source), handed, source) {
+fn read_again(old: &Config, handed: Option<&Handed>) -> Result<Config, String> {
+    let read = match (copy_of_systemd(&old.source), handed, &old.source) {
         (Some(path), Some(handed), _) => {
             Config::parse_handed(path, &handed.config, &handed.secret_files)
         }
@@ -286,11 +285,31 @@ fn read_again(source: &Source, handed: Option<&Handed>) -> Result<Config, String
         (None, _, Source::Embedded) => Config::find(None),
         (None, _, Source::Coturn(wanted)) => {
             let (config, report) = Config::of_coturn(wanted).map_err(|why| why.to_string())?;
+            if let Some(why) = report.unread.as_ref().filter(|_| holds_less(&config, old)) {
+                return Err(format!(
+                    "coturn's user database was not read, and what it holds would be gone: {why}"
+                ));
+            }
             log_report(&report);
             return Ok(config);
         }
     };
     read.map_err(|error| error.to_string())
+}
+
+/// Whether something of what a user database brings is no longer there.
+fn holds_less(new: &Config, old: &Config) -> bool {
+    let counts = |config: &Config| {
+        let auth = &config.auth;
+        [
+            auth.users.len(),
+            auth.user_keys.len(),
+            auth.secrets.len(),
+            config.deny_peers.len(),
+            config.allow_private_peers.len(),
+        ]
+    };
+    counts(new).iter().zip(counts(old)).any(|(new, old)| *new < old)
 }
 
 fn copy_of_systemd(source: &Source) -> Option<&Path> {

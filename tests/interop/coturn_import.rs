@@ -9,25 +9,25 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::coturn::{MESSAGES, Peer, missing, uclient};
-use crate::daemon::{CONFIG, Daemon, SECRET as CONFIG_SECRET, eventually};
+use crate::daemon::{Daemon, eventually};
 use crate::turn_client::receive;
 
 /// Accounts as `turnadmin` makes them.
 const NAME: &str = "ninefingers";
 const PASSWORD: &str = "youhavetoberealistic";
-const REALM: &str = "north.gov";
+pub(crate) const REALM: &str = "north.gov";
 const SECRET: &str = "tests-north-7f3a9c51e2d8b604";
 
 /// A turnserver on free ports of 127.0.0.1, with a file and a turndb in a directory of its own.
-struct Coturn {
+pub(crate) struct Coturn {
     child: Child,
-    home: Arc<TempDir>,
-    plain: SocketAddr,
-    tls: SocketAddr,
+    pub(crate) home: Arc<TempDir>,
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
 }
 
 impl Coturn {
-    fn start(options: &str) -> Self {
+    pub(crate) fn start(options: &str) -> Self {
         let home = Arc::new(tempfile::tempdir().unwrap());
         let at = home.path();
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -102,7 +102,7 @@ impl Drop for Coturn {
     }
 }
 
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     // For TCP and UDP both; it is taken a moment later, or another one is tried.
     loop {
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -317,6 +317,19 @@ fn turnbell_runs_straight_from_coturns_file_and_reads_it_again() {
     assert_eq!(code, Some(0), "{error}");
     assert!(told.contains("auth.users: 0 accounts -> 1 account"), "{told}");
     daemon.wait_for_log("Not supported: a client that changes networks");
+    // A database that is away for a moment takes nobody's account.
+    let (there, away) =
+        (daemon.directory().path().join("turndb"), daemon.directory().path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    let (code, _, error) = daemon.command(&["reload"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(
+        error.contains("user database was not read, and what it holds would be gone"),
+        "{error}"
+    );
+    std::fs::rename(&away, &there).unwrap();
+    let (code, told, error) = daemon.command(&["reload"]);
+    assert_eq!((code, told.contains("0 account")), (Some(0), false), "{told}{error}");
 }
 
 #[test]
@@ -344,64 +357,4 @@ fn every_option_of_coturns_own_example_is_known() {
         run_import(home.path(), &[file.to_str().unwrap(), "--turndb", "none", "--dry-run"]);
     assert!(!report.contains("no such option"), "{report}");
     assert!(report.contains("broken: 0"), "{report}");
-}
-
-#[test]
-fn compare_says_where_coturn_and_turnbell_differ_and_what_it_means() {
-    // coturn counts an allocation for 20 s after it was given back, so a small quota is soon full.
-    let coturn = Coturn::start(
-        "lt-cred-mech\nuser=alice:wonderland-17\nuser=bella:wonderland-18\nuser-quota=6\n\
-         denied-peer-ip=8.8.8.8\n",
-    );
-    let home = Arc::new(tempfile::tempdir().unwrap());
-    for file in ["cert.pem", "key.pem"] {
-        std::fs::copy(coturn.home.path().join(file), home.path().join(file)).unwrap();
-    }
-    let base = CONFIG.replace("quota.per_user", "channel_numbers = \"rfc5766\"\nquota.per_user");
-    let config = format!(
-        "tls.cert = \"cert.pem\"\ntls.key = \"key.pem\"\nlisten_tls = [\"127.0.0.1:0\"]\n\
-         realm = \"{REALM}\"\n{base}"
-    )
-    .replace("listen_tcp = [\"127.0.0.1:0\", \"[::1]:0\"]", "listen_tcp = [\"PLAIN\"]");
-    // UDP and TCP at one port, as with coturn.
-    let plain = free_port();
-    let config = config
-        .replace("listen = [\"127.0.0.1:0\", \"[::1]:0\"]", &format!("listen = [\"{plain}\"]"))
-        .replace("PLAIN", &plain.to_string());
-    std::fs::write(home.path().join("turnbell.toml"), config).unwrap();
-    let daemon = Daemon::start_in(home, |_| {});
-    let (old, old_tls) = (coturn.plain.to_string(), coturn.tls.to_string());
-    let (new, new_tls) = (plain.to_string(), daemon.tls().to_string());
-    let mut arguments = vec!["compare", "--old", &old, "--new", &new, "--old-tls", &old_tls];
-    arguments.extend(["--new-tls", &new_tls, "--user", "alice:wonderland-17"]);
-    arguments.extend(["--peer", "8.8.8.8", "--peer", "8.8.4.4"]);
-    let (code, told, error) = daemon.command(&arguments);
-    assert_eq!(code, Some(1), "{told}{error}");
-    for said in [
-        "MISSING HERE: Allocate that relays over TCP (RFC 6062)\n  old: allocated\n",
-        "safer here: permission for 10.0.0.1\n  old: permitted\n  new: CreatePermission is \
-         answered with 403\n",
-        "safer here: permission for 169.254.169.254",
-        "MISSING HERE: permission for 8.8.8.8\n  old: CreatePermission is answered with 403\n",
-        " answers alike, ",
-    ] {
-        assert!(told.contains(said), "{said}: {told}");
-    }
-    assert_eq!(told.matches("MISSING HERE").count(), 2, "{told}");
-    // The same server answers itself alike.
-    let itself = ["compare", "--old", &old, "--new", &old, "--old-tls", &old_tls, "--new-tls"];
-    let itself = [&itself[..], &[&old_tls, "--user", "bella:wonderland-18"]].concat();
-    let (code, told, error) = daemon.command(&itself);
-    assert_eq!(code, Some(0), "{told}{error}");
-    assert!(told.contains("alike, 0 different"), "{told}");
-    // One that is not there is named, and nothing is said of differences.
-    let gone = free_port().to_string();
-    let (code, told, error) = daemon.command(&["compare", "--old", &gone, "--new", &new]);
-    assert_eq!((code, &*told), (Some(1), ""), "{error}");
-    assert!(error.contains(&format!("nothing answers at {gone}")), "{error}");
-    // A wrong secret for one of them is told, too.
-    let (code, told, _) =
-        daemon.command(&["compare", "--old", &new, "--new", &old, "--secret", CONFIG_SECRET]);
-    assert_eq!(code, Some(1));
-    assert!(told.contains("MISSING HERE: Allocate over UDP, credential of the shared"), "{told}");
 }

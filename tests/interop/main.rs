@@ -19,6 +19,7 @@ mod turn_client;
 mod addresses;
 mod bare_machine;
 mod coturn;
+mod coturn_compare;
 mod coturn_databases;
 mod coturn_import;
 mod fragments;

@@ -48,7 +48,10 @@ impl Import {
                 (Verdict::Mapped, format!("was read once: {}", rows.told()), Some(rows))
             }
             Ok(None) => (Verdict::NotSupported, "was not read".to_owned(), None),
-            Err(why) => (Verdict::NotSupported, format!("was not read: {why}"), None),
+            Err(why) => {
+                self.report.unread = Some(why.clone());
+                (Verdict::NotSupported, format!("was not read: {why}"), None)
+            }
         };
         match typed {
             Some(at) => self.tell(at, verdict, text),

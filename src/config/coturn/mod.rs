@@ -189,7 +189,7 @@ fn is_too_large(text: &str) -> bool {
 
 /// The whole file. What is no regular file may have no end.
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let unreadable = |error: std::io::Error| format!("cannot be read: {}", with_cure(&error));
     let metadata = path.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err("is no file".to_owned());
@@ -204,6 +204,12 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     Ok(bytes)
+}
+
+/// Debian's coturn keeps its files to itself.
+fn with_cure(error: &std::io::Error) -> String {
+    let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    format!("{error}{}", if is_denied { "; run it as root" } else { "" })
 }
 
 #[cfg(test)]

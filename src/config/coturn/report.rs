@@ -51,6 +51,8 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// What a person should know beside them.
     pub notes: Vec<String>,
+    /// Why the user database could not be read, if one was wanted.
+    pub unread: Option<String>,
 }
 
 impl Report {

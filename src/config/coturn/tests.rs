@@ -274,6 +274,8 @@ fn what_is_no_file_is_refused_at_once() {
     assert!(failed(&large).contains("larger than"));
     std::fs::write(&large, [b'a', 0]).unwrap();
     assert!(failed(&large).contains("zero bytes"));
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert!(with_cure(&denied).ends_with("; run it as root"));
     let nothing = import(&Wanted::default(), Path::new("a.toml")).unwrap_err().to_string();
     assert!(nothing.contains("name coturn's file"));
 }

@@ -7,15 +7,18 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{TABLES, question};
 use crate::config::coturn::turndb::Rows;
+use crate::config::coturn::with_cure;
 
 /// Reads a file that coturn may have open; nothing is written to it.
 pub(super) fn read(path: &Path) -> Result<Rows, String> {
     let shown = path.display();
     let said = |error: rusqlite::Error| format!("{shown}: {error}");
-    let metadata = path.metadata().map_err(|error| format!("{shown}: {error}"))?;
-    if !metadata.is_file() {
+    let unreadable = |error: std::io::Error| format!("{shown}: {}", with_cure(&error));
+    if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(format!("{shown} is no file"));
     }
+    // SQLite would only say that it cannot open it.
+    std::fs::File::open(path).map_err(unreadable)?;
     let database =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(said)?;
     database.busy_timeout(Duration::from_secs(2)).map_err(said)?;

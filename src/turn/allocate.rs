@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::allocation::Allocation;
 use super::channel_binding::ChannelBindings;
 use super::contract::{Discard, Opened, Output, Token, Wanted, Why};
-use super::fact::{AllocationNumber, Fact, Traffic};
+use super::fact::{Fact, Traffic};
 use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
@@ -280,8 +280,7 @@ impl Relay {
             self.close(now, slot, reason);
         }
         self.counters.allocations += 1;
-        let number = AllocationNumber(self.next_allocation);
-        self.next_allocation += 1;
+        let number = self.guard.shared.next_allocation();
         let Usable { relayed, relayed_other, address_error, reserved } = usable;
         let allocation = Allocation {
             number,

@@ -31,3 +31,4 @@ mod lean;
 mod reach;
 mod refresh;
 mod send;
+mod shared;

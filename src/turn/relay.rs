@@ -18,6 +18,7 @@ use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
+use super::shared::Shared;
 use super::watch::{self, What};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
@@ -84,7 +85,6 @@ pub struct Relay {
     pub(super) auth_failure_facts: TokenBucket,
     pub(super) auth_failures_suppressed: u64,
     pub(super) next_token: u64,
-    pub(super) next_allocation: u64,
     pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
     /// Where else to go, while there is no room.
@@ -97,6 +97,11 @@ impl Relay {
     /// An empty relay.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let shared = Shared::new(&options.guard);
+        Self::with(options, shared)
+    }
+
+    pub(super) fn with(options: Options, shared: Shared) -> Self {
         let Options {
             verifier,
             policy,
@@ -118,7 +123,7 @@ impl Relay {
             slot_by_tuple: HashMap::new(),
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
-            guard: Guard::new(guard),
+            guard: Guard::new(guard, shared),
             watches: Watches::default(),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -129,7 +134,6 @@ impl Relay {
             ),
             auth_failures_suppressed: 0,
             next_token: 0,
-            next_allocation: 1,
             next_indication: 0,
             is_stopping: false,
             alternates,

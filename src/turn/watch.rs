@@ -79,6 +79,18 @@ pub struct Watched {
     pub live: Traffic,
 }
 
+impl Watched {
+    /// What two relays know of it together.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.trace.events.extend(other.trace.events);
+        self.trace.events.sort_by_key(|(_, event)| event.at_unix_ms);
+        self.trace.dropped += other.trace.dropped;
+        self.live += other.live;
+        self
+    }
+}
+
 impl Relay {
     /// Watches from here on.
     ///

@@ -9,15 +9,33 @@ use super::report::Verdict;
 use super::syntax::Statement;
 use crate::config::value as ours;
 use crate::limits::ALTERNATES_MAX;
+use crate::limits::plane::SHARDS_MAX;
 
 impl Import {
     pub(super) fn operation(&mut self) {
+        self.threads();
         self.family();
         self.channel_numbers();
         self.alternates();
         self.log();
         self.prometheus();
         self.generations();
+    }
+
+    fn threads(&mut self) {
+        let Some((at, count)) = self.number("relay-threads") else { return };
+        let most = i64::try_from(SHARDS_MAX).unwrap_or(1);
+        if count < 1 {
+            let why = "there is a relay thread on each processor; `threads = 1` has one alone";
+            return self.tell(at, Verdict::NotNeeded, why);
+        }
+        let from = self.from(at);
+        self.draft.set("threads", Value::Number(count.min(most)), from);
+        if count > most {
+            self.tell(at, Verdict::Mapped, format!("`threads = {most}`, the most there can be"));
+        } else {
+            self.taken(at, "threads");
+        }
     }
 
     fn family(&mut self) {

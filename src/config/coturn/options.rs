@@ -128,13 +128,8 @@ const ROWS: &[Row] = &[
     read("allocation-default-address-family", Text).by('A'),
     missing("server-relay", Switch, "never: without permissions it relays for anybody to anybody"),
     idle("sock-buf-size", Number, "buffers are as large as the kernel allows: net.core.rmem_max"),
-    idle(
-        "relay-threads",
-        Number,
-        "one thread relays; `turnbell check-config` says what it is short of",
-    )
-    .by('m'),
-    idle("cpus", Number, "one thread relays; `turnbell check-config` says what it is short of"),
+    read("relay-threads", Number).by('m'),
+    idle("cpus", Number, "there is a relay thread on each processor; `threads` says otherwise"),
     idle("udp-recvmmsg", Switch, THREADS),
     idle("udp-recvmmsg-log", Switch, THREADS),
     idle("udp-sendmmsg", Switch, THREADS),

@@ -230,6 +230,21 @@ fn the_family_where_a_client_names_none_comes_over() {
 }
 
 #[test]
+fn relay_threads_come_over_as_far_as_there_can_be_so_many() {
+    let threads = |line: &str| imported(line).config.threads.to_string();
+    for (line, expected) in [
+        ("relay-threads=1", "1"),
+        ("relay-threads=64", "64"),
+        ("relay-threads=65", "64"),
+        ("relay-threads=0", "auto"),
+        ("relay-threads", "auto"),
+        ("cpus=4", "auto"),
+    ] {
+        assert_eq!(threads(line), expected, "{line}");
+    }
+}
+
+#[test]
 fn a_certificate_that_is_missing_is_left_out_by_name() {
     let text = "cert=/nonexistent/cert.pem\npkey=key.pem\ntls-listening-port=5349\n";
     let imported = check(text, "cert", Verdict::NotSupported, "there is no such file");

@@ -31,7 +31,6 @@ use super::forwarded::HttpClient;
 use super::ice::{Wanted, json_body, json_body_within};
 use super::json::IceConfig;
 use super::watching::{CannotWatch, Sight};
-use crate::auth::api_key::KeyScope;
 use crate::auth::credential::User;
 use crate::auth::secret::{hex, random_bytes};
 use crate::limits::ANSWER_PATIENCE;
@@ -144,7 +143,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, _) = request.into_parts();
-    let access = edge.reader(now, &parts, KeyScope::Admin).await?;
+    let access = edge.verifier(now, &parts).await?;
     if !edge.page_may(now, &parts) {
         return Err(ApiError::too_many("this address verifies more often than pages need"));
     }
@@ -196,7 +195,7 @@ pub(crate) async fn addresses(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts, KeyScope::Admin).await?;
+    edge.verifier(now, &parts).await?;
     let told: Addresses = json_body(&parts.headers, body, "`addresses` (a list)").await?;
     if told.addresses.len() > WATCH_ADDRESSES_MAX {
         return Err(too_many_addresses());
@@ -215,7 +214,7 @@ pub(crate) async fn get(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let now = Now::read();
-    edge.reader(now, &request.into_parts().0, KeyScope::Admin).await?;
+    edge.verifier(now, &request.into_parts().0).await?;
     let run = edge.runs().get(now, &id)?;
     let sight = sight(&edge, now, run.watch).await?;
     Ok(private(StatusCode::OK, lines::told(&sight)))
@@ -229,7 +228,7 @@ pub(crate) async fn report(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts, KeyScope::Admin).await?;
+    edge.verifier(now, &parts).await?;
     let most = VERIFY_REPORT_BODY_BYTES_MAX;
     let told: body::PageReport =
         json_body_within(most, &parts.headers, body, "`urls` (a list)").await?;

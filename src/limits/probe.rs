@@ -67,6 +67,12 @@ pub const VERIFY_SENT_BYTES_MAX: usize = crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Allocations that one may hold; the next is 486.
 pub const PAGE_RUN_ALLOCATIONS_MAX: usize = 8;
+/// How long a link of `turnbell verify --link` is good.
+pub const VERIFY_LINK_TTL: Duration = Duration::from_secs(24 * 3600);
+/// `turnbell verify` shows its own link again while it is good for so long.
+pub const VERIFY_LINK_LEFT_MIN: Duration = Duration::from_secs(12 * 3600);
+/// Links that are good at once; another one is refused.
+pub const VERIFY_LINKS_MAX: usize = 500;
 /// Bytes of its report: as many URLs as a run has, each with all errors that are kept.
 pub const VERIFY_REPORT_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Errors of the browser that are kept for each URL.

@@ -141,6 +141,31 @@ test("who has no key is asked for one, and the key leaves the address", TIMEOUT,
   }
 });
 
+test("a link verifies as often as wanted, and ends at once when it is taken back", TIMEOUT, async () => {
+  const guarded = await Daemon.start({ http: ["local_without_key = false"] });
+  try {
+    const { url, id } = JSON.parse(await guarded.ask("verify", "--link", "--json")).verify_link;
+    const [, fragment] = url.split("ice-verify");
+    await onPage({ url: guarded.url, fragment }, async (page, complaints) => {
+      assert.equal(new URL(page.url()).hash, "");
+      for (const time of ["first", "second"]) {
+        const known = await verified(page);
+        assert.equal(known.state, "done", await page.textContent("#verdict-title"));
+        assert.ok(codes(known).includes("works"), `${time}: ${JSON.stringify(known.report.verdicts)}`);
+      }
+      assert.equal(await page.isVisible("#key-section"), false);
+      assert.deepEqual(complaints, []);
+      await guarded.ask("key", "revoke", id);
+      await page.click("#start");
+      await page.waitForSelector("#key-section:not([hidden])");
+      assert.match(await page.textContent("#verdict-title"), /this link has ended/);
+      assert.match(await page.textContent("#key-section"), /turnbell verify --link/);
+    });
+  } finally {
+    await guarded.stop();
+  }
+});
+
 for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing serious before, during and after, ${colorScheme}, at 360 and 1280 px`, TIMEOUT, async () => {
     for (const width of [360, 1280]) {

@@ -67,6 +67,11 @@ pub const VERIFY_SENT_BYTES_MAX: usize = crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Allocations that one may hold; the next is 486.
 pub const PAGE_RUN_ALLOCATIONS_MAX: usize = 8;
+/// Bytes that all allocations of one run relay together, both ways; what comes after is dropped.
+pub const PAGE_RUN_BYTES_MAX: u64 = 20_000_000;
+/// Runs whose bytes are counted at once: until the credential ends, for a run that begins again must
+/// not begin at 0. Another one gets no allocation (486).
+pub const PAGE_RUNS_MAX: usize = 2 * crate::limits::watch::WATCHES_MAX;
 /// How long a link of `turnbell verify --link` is good.
 pub const VERIFY_LINK_TTL: Duration = Duration::from_secs(24 * 3600);
 /// `turnbell verify` shows its own link again while it is good for so long.

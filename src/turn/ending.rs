@@ -16,7 +16,7 @@ impl Relay {
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
         self.slot_by_tuple.remove(&allocation.tuple);
-        self.guard.closed(slot, &allocation.who.user);
+        self.guard.closed(now, slot, &allocation.who.user);
         self.counters.traffic_of_ended += allocation.traffic;
         let what = What::Ended { reason, traffic: allocation.traffic };
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::contract::Discard;
 use super::fact::{EndReason, Transport};
 use super::five_tuple::FiveTuple;
+use super::page_runs::PageRuns;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
@@ -54,6 +55,8 @@ pub enum ExpiryRule {
 pub(super) struct Guard {
     shield: Shield,
     rates: Option<Box<Rates>>,
+    /// `None` while no page verifies, so that nobody is asked for it.
+    page_runs: Option<Box<PageRuns>>,
     rules: GuardRules,
     pub(super) revocations: Revocations,
 }
@@ -64,6 +67,7 @@ impl Guard {
         Self {
             shield: Shield::new(&ShieldOptions { budgets: rules.shield, seed: shield_seed }),
             rates: Rates::new(rules.rates),
+            page_runs: None,
             rules,
             revocations: Revocations::new(revoked),
         }
@@ -80,7 +84,9 @@ impl Guard {
         self.shield.set_budgets(rules.shield);
         if rules.rates != old.rates {
             self.rates = Rates::new(rules.rates);
-            live.for_each(|(slot, user)| self.opened(slot, user));
+            if let Some(rates) = &mut self.rates {
+                live.for_each(|(slot, user)| rates.open(slot, user));
+            }
         }
     }
 
@@ -128,17 +134,31 @@ impl Guard {
         }
     }
 
-    /// An allocation of `user` lives in `slot`.
-    pub(super) fn opened(&mut self, slot: usize, user: &str) {
+    /// Whether the bytes of this page's run can be counted.
+    pub(super) fn has_room_for_run(&mut self, now: Now, user: &str) -> bool {
+        self.page_runs.as_mut().is_none_or(|runs| runs.have_room(now, user))
+    }
+
+    /// An allocation of `who` lives in `slot`.
+    pub(super) fn opened(&mut self, slot: usize, who: &Authenticated) {
         if let Some(rates) = &mut self.rates {
-            rates.open(slot, user);
+            rates.open(slot, &who.user);
+        }
+        if is_page_run(&who.user) {
+            self.page_runs.get_or_insert_default().open(slot, who);
         }
     }
 
     /// It is gone.
-    pub(super) fn closed(&mut self, slot: usize, user: &str) {
+    pub(super) fn closed(&mut self, now: Now, slot: usize, user: &str) {
         if let Some(rates) = &mut self.rates {
             rates.close(slot, user);
+        }
+        if let Some(runs) = &mut self.page_runs {
+            runs.close(slot);
+            if runs.are_over(now) {
+                self.page_runs = None;
+            }
         }
     }
 
@@ -151,10 +171,31 @@ impl Guard {
         direction: Direction,
         bytes: usize,
     ) -> Result<(), Discard> {
-        match &mut self.rates {
-            None => Ok(()),
-            Some(rates) => rates.take(now, slot, direction, bytes),
+        if self.rates.is_none() && self.page_runs.is_none() {
+            return Ok(());
         }
+        self.charge(now, slot, direction, bytes)
+    }
+
+    // Kept out of the forwarding path of those who set no rate while no page verifies.
+    #[inline(never)]
+    fn charge(
+        &mut self,
+        now: Now,
+        slot: usize,
+        direction: Direction,
+        bytes: usize,
+    ) -> Result<(), Discard> {
+        if let Some(runs) = &self.page_runs {
+            runs.have_left(slot, bytes)?;
+        }
+        if let Some(rates) = &mut self.rates {
+            rates.take(now, slot, direction, bytes)?;
+        }
+        if let Some(runs) = &mut self.page_runs {
+            runs.charge(slot, bytes);
+        }
+        Ok(())
     }
 }
 

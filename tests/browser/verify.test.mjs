@@ -61,6 +61,9 @@ test("every way works, both sides say so, and the report can be handed on", TIME
       assert.ok(mine.some(({ code, text }) => code === "ended" && Number(/(\d+) packets/.exec(text)[1]) > 100));
     }
     assert.match(await page.textContent("#verdict-title"), /^Calls work from this network/);
+    // It stays within the 20 MB that a run may relay, both ends counted.
+    const metrics = await (await fetch(`${daemon.url}metrics`)).text();
+    assert.match(metrics, /^turnbell_datagrams_discarded_total\{reason="over_run_bytes"\} 0$/m);
     // No secret is kept where bug reports read.
     assert.doesNotMatch(JSON.stringify(known), /credential"|password/);
     const shared = `#r=${known.report.report}`;

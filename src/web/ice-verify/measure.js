@@ -7,7 +7,10 @@ const PING_EVERY_MS = 60;
 const PACKETS = 200; // unreliable messages for the loss
 const PACKET_BYTES = 200;
 const PACKET_EVERY_MS = 5;
-const RATE_MS = 1_500; // how long the throughput is measured
+const RATE_MS = 1_500; // how long the throughput is measured at most
+const RATE_REST_MS = 300; // how long what is on the way may take
+const SMALL_BYTES = 200_000; // of a call through two relays: handshake, pings, packets
+const OVERHEAD = 1.2; // of SCTP, DTLS and acknowledgements
 const CHUNK_BYTES = 8 * 1024;
 const BUFFERED_MAX = 256 * 1024;
 
@@ -45,8 +48,8 @@ export async function tryStun(server, signal, onError) {
   }
 }
 
-/** What came of one TURN URL: `{url, relayed?, mapped?, errors, call?}`. */
-export async function tryTurn(server, signal, onError) {
+/** What came of one TURN URL: `{url, relayed?, mapped?, errors, call?}`; `bytesMax`: of both its relays together. */
+export async function tryTurn(server, signal, onError, bytesMax) {
   const config = { iceServers: [server], iceTransportPolicy: "relay" };
   const [near, far] = [new RTCPeerConnection(config), new RTCPeerConnection(config)];
   const found = { url: server.urls[0], errors: [] };
@@ -68,7 +71,7 @@ export async function tryTurn(server, signal, onError) {
       found.mapped = address({ address: candidate.relatedAddress, port: candidate.relatedPort });
     }
     const open = await within(channels, CONNECT_MS, signal);
-    found.call = open ? await measure(open, signal) : { connected: false };
+    found.call = open ? await measure(open, signal, (bytesMax / 2 - SMALL_BYTES) / OVERHEAD) : { connected: false };
     return found;
   } finally {
     near.close();
@@ -110,17 +113,17 @@ async function callEachOther(near, far) {
   return { channel, remote };
 }
 
-/** Round trip, loss and throughput of an open channel. */
-async function measure({ channel, remote }, signal) {
+/** Round trip, loss and throughput of an open channel, the last with so many bytes at most. */
+async function measure({ channel, remote }, signal, bytesMax) {
   const call = { connected: true, sent: 0, received: 0 };
   const trips = [];
-  let bytes = 0;
+  let [bytes, lastAt] = [0, 0];
   // The far end sends pings back and counts the rest.
   remote.onmessage = ({ data }) => {
     if (typeof data === "string") {
       if (remote.readyState === "open") remote.send(data);
     } else if (data.byteLength === PACKET_BYTES) call.received += 1;
-    else bytes += data.byteLength;
+    else [bytes, lastAt] = [bytes + data.byteLength, performance.now()];
   };
   channel.onmessage = ({ data }) => trips.push(performance.now() - Number(data));
   for (let n = 0; n < PINGS; n += 1) {
@@ -135,12 +138,16 @@ async function measure({ channel, remote }, signal) {
   await pause(400, signal); // what is still on the way
   const chunk = new Uint8Array(CHUNK_BYTES);
   const began = performance.now();
-  while (performance.now() - began < RATE_MS) {
-    while (channel.bufferedAmount < BUFFERED_MAX) channel.send(chunk);
-    await pause(20, signal);
+  let left = Math.floor(bytesMax / CHUNK_BYTES);
+  const isLate = (at) => performance.now() - at >= RATE_MS;
+  while (left > 0 && !isLate(began)) {
+    for (; left > 0 && channel.bufferedAmount < BUFFERED_MAX; left -= 1) channel.send(chunk);
+    await pause(10, signal);
   }
-  const seconds = (performance.now() - began) / 1000;
-  if (bytes > 0) call.kbit_s = Math.round((bytes * 8) / 1000 / seconds);
+  const sentAt = performance.now();
+  while (channel.bufferedAmount > 0 && !isLate(sentAt)) await pause(10, signal);
+  await pause(RATE_REST_MS, signal);
+  if (bytes > 0) call.kbit_s = Math.round((bytes * 8) / Math.max(lastAt - began, 1));
   trips.sort((a, b) => a - b);
   if (trips.length > 0) call.rtt_ms = Math.round(trips[Math.floor(trips.length / 2)] * 10) / 10;
   return call;

@@ -111,8 +111,8 @@ async function tryWay(begun, way, signal) {
   const server = begun.ice.iceServers.find(({ urls }) => urls.includes(way.url));
   const only = { ...server, urls: [way.url] };
   const began = performance.now();
-  const tries = way.isTurn ? tryTurn : tryStun;
-  way.report = await tries(only, signal, draw);
+  const turns = known.ways.filter(({ isTurn }) => isTurn).length;
+  way.report = way.isTurn ? await tryTurn(only, signal, draw, begun.bytes_max / turns) : await tryStun(only, signal, draw);
   way.tookS = Math.round((performance.now() - began) / 1000);
   const { mapped, gathered, errors, call } = way.report;
   // Without a NAT in between STUN finds no address that is not there already.

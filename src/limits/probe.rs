@@ -72,6 +72,9 @@ pub const PAGE_RUN_BYTES_MAX: u64 = 20_000_000;
 /// Runs whose bytes are counted at once: until the credential ends, for a run that begins again must
 /// not begin at 0. Another one gets no allocation (486).
 pub const PAGE_RUNS_MAX: usize = 2 * crate::limits::watch::WATCHES_MAX;
+/// A browser that found no relay within this time, and no other reason, found no address; what does
+/// not answer takes longer.
+pub const PAGE_LOOKUP_MAX: Duration = Duration::from_secs(6);
 /// How long a link of `turnbell verify --link` is good.
 pub const VERIFY_LINK_TTL: Duration = Duration::from_secs(24 * 3600);
 /// `turnbell verify` shows its own link again while it is good for so long.

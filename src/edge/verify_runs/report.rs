@@ -120,6 +120,7 @@ fn page_saw(report: &UrlReport) -> PageSaw {
         mapped: report.mapped,
         relayed: report.relayed,
         errors: report.errors.iter().map(|error| (error.code, error.text.clone())).collect(),
+        gathered_ms: report.gathered_ms.map(u128::from),
         call: report.call.map(|call| CallSaw {
             is_connected: call.connected,
             rtt_ms: call.rtt_ms.map(whole),

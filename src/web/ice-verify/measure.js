@@ -23,18 +23,20 @@ const within = (promise, ms, signal) => Promise.race([promise, pause(ms, signal)
 
 const address = ({ address: host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
 
-/** What came of one STUN URL: `{url, mapped?, errors}`. */
+/** What came of one STUN URL: `{url, mapped?, errors, gathered_ms?}`. */
 export async function tryStun(server, signal, onError) {
-  const peer = new RTCPeerConnection({ iceServers: [server] });
   const found = { url: server.urls[0], errors: [] };
+  const [peer] = connections(1, { iceServers: [server] }, found);
+  if (!peer) return found;
   try {
     collectErrors(peer, found, onError);
+    const began = performance.now();
     const mapped = new Promise((resolve) => {
       peer.addEventListener("icecandidate", ({ candidate }) => {
         if (candidate?.type === "srflx" && candidate.address) resolve(address(candidate));
         // Where the server sees the page at its own address, there is no candidate of its own for it.
         if (candidate === null) {
-          found.gathered = true;
+          found.gathered_ms = Math.round(performance.now() - began);
           resolve(undefined);
         }
       });
@@ -48,17 +50,22 @@ export async function tryStun(server, signal, onError) {
   }
 }
 
-/** What came of one TURN URL: `{url, relayed?, mapped?, errors, call?}`; `bytesMax`: of both its relays together. */
+/** What came of one TURN URL: `{url, relayed?, mapped?, errors, gathered_ms?, call?}`; `bytesMax`: of both its relays together. */
 export async function tryTurn(server, signal, onError, bytesMax) {
   const config = { iceServers: [server], iceTransportPolicy: "relay" };
-  const [near, far] = [new RTCPeerConnection(config), new RTCPeerConnection(config)];
   const found = { url: server.urls[0], errors: [] };
+  const [near, far] = connections(2, config, found);
+  if (!far) return found;
   try {
     collectErrors(near, found, onError);
+    const began = performance.now();
     const relay = new Promise((resolve) => {
       near.addEventListener("icecandidate", ({ candidate }) => {
         if (candidate?.type === "relay") resolve(candidate);
-        if (candidate === null) resolve(null);
+        if (candidate === null) {
+          found.gathered_ms = Math.round(performance.now() - began);
+          resolve(null);
+        }
       });
     });
     const channels = callEachOther(near, far);
@@ -68,7 +75,9 @@ export async function tryTurn(server, signal, onError, bytesMax) {
     if (!candidate) return found;
     found.relayed = address(candidate);
     if (candidate.relatedAddress && candidate.relatedAddress !== "0.0.0.0" && candidate.relatedPort > 0) {
-      found.mapped = address({ address: candidate.relatedAddress, port: candidate.relatedPort });
+      const related = address({ address: candidate.relatedAddress, port: candidate.relatedPort });
+      // Firefox names the relay once more.
+      if (related !== found.relayed) found.mapped = related;
     }
     const open = await within(channels, CONNECT_MS, signal);
     found.call = open ? await measure(open, signal, (bytesMax / 2 - SMALL_BYTES) / OVERHEAD) : { connected: false };
@@ -79,10 +88,21 @@ export async function tryTurn(server, signal, onError, bytesMax) {
   }
 }
 
+/** Connections that may use one URL; none if the browser does not take it: some ports are blocked. */
+function connections(count, config, found) {
+  try {
+    return Array.from({ length: count }, () => new RTCPeerConnection(config));
+  } catch ({ message }) {
+    found.errors.push({ code: 0, text: message });
+    return [];
+  }
+}
+
 function collectErrors(peer, found, onError) {
   peer.addEventListener("icecandidateerror", ({ errorCode, errorText }) => {
-    if (found.errors.some(({ code, text }) => code === errorCode && text === errorText)) return;
-    found.errors.push({ code: errorCode, text: errorText ?? "" });
+    const said = errorText ?? "";
+    if (found.errors.some(({ code, text }) => code === errorCode && text === said)) return;
+    found.errors.push({ code: errorCode, text: said });
     onError?.();
   });
 }

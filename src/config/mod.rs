@@ -88,6 +88,8 @@ pub struct Config {
     pub channel_numbers: ChannelNumbers,
     /// Whether DSCP and ECN of a datagram are kept on its way through.
     pub carry_tos: bool,
+    /// Whether a relay thread rests between turns at medium load.
+    pub batch_delay: bool,
     /// Peers allowed although the deny table holds them.
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
@@ -285,6 +287,7 @@ impl Config {
             default_relay_family: DefaultRelayFamily::Ipv4,
             channel_numbers: ChannelNumbers::Rfc8656,
             carry_tos: false,
+            batch_delay: false,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),

@@ -37,6 +37,7 @@ pub(super) struct Raw {
     pub(super) default_relay_family: Text,
     pub(super) channel_numbers: Text,
     pub(super) carry_tos: Text,
+    pub(super) batch_delay: Text,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,

@@ -57,6 +57,7 @@ pub(super) fn start(
         relay,
         listeners,
         relay_bind_addresses: bind,
+        has_batch_delay: config.batch_delay,
         carry_tos: config.carry_tos,
         ledger: Arc::new(ledger),
         facts,

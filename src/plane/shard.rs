@@ -4,43 +4,46 @@
 //! 1. wait for events, until the relay's deadline, a second at most; read the clocks once;
 //! 2. expire what is due; 3. answer questions, take over streams; 4. read each ready socket, one
 //!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
-//! 6. close streams.
+//! 6. close streams; 7. rest, at medium load and where the operator wants it (`pace.rs`).
 
 mod peers;
+mod reading;
 mod sending;
 mod sieving;
 mod streams;
 
 use std::io;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl::set_timerslack;
 
+use self::sending::{Bursts, ToPeers};
+use super::datagram::{Received, Transmit};
 use super::handle::{Closed, FinishedStream, Handle, Question};
 use super::ledger::{Ledger, ShardIndex};
-use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
+use super::pace::Pace;
+use super::relay_sockets::{RelaySockets, relay_port_of};
 use super::sieve::Sieves;
 use super::slots::Slots;
 use super::streams::{Streams, stream_of};
-use super::sys::{self, BATCH_MAX, Received, Transmit};
+use super::sys::{self, BATCH_MAX};
 use super::udp::Listener;
 use crate::limits::{
-    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH,
-    STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
+    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
 };
 use crate::time::Now;
-use crate::turn::contract::{Command, Discard, Forward, Input, Output};
+use crate::turn::contract::{Command, Input, Output};
 use crate::turn::fact::Fact;
-use crate::turn::five_tuple::FiveTuple;
 use crate::turn::relay::Relay;
-use crate::turn::relayed_address::{PeerAddr, RelayPort};
 
 /// Takes facts; must not wait.
 pub type FactSink = Box<dyn FnMut(Fact) + Send>;
@@ -55,6 +58,8 @@ pub struct Options {
     pub listeners: Vec<Listener>,
     /// Addresses to bind relay sockets to, by index.
     pub relay_bind_addresses: Vec<IpAddr>,
+    /// Whether it rests between turns at medium load.
+    pub has_batch_delay: bool,
     /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
     pub carry_tos: bool,
     /// Ports and quotas, shared with the other shards.
@@ -91,6 +96,9 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         ledger: Arc::clone(&options.ledger),
     };
     let to_clients = options.listeners.iter().map(|_| Vec::new()).collect();
+    let does_kernel = options.listeners.iter().all(|listener| sys::knows_bursts(listener.fd()));
+    let relay_addresses = options.relay_bind_addresses.len();
+    let bursts = Bursts::new(does_kernel, options.listeners.len(), relay_addresses);
     let name = format!("shard-{}", options.index.0);
     let mut shard = Shard {
         relay: options.relay,
@@ -111,8 +119,11 @@ pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>
         slots: Slots::new(),
         received: Vec::with_capacity(BATCH_MAX),
         to_clients,
-        to_peers: Vec::with_capacity(BATCH_MAX),
+        to_peers: ToPeers::default(),
+        bursts,
         next_transaction: 0,
+        pace: Pace::new(options.has_batch_delay),
+        datagrams: 0,
         stopped: None,
     };
     let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
@@ -142,14 +153,19 @@ struct Shard {
     received: Vec<Received>,
     /// Collected for clients, by listener.
     to_clients: Vec<Vec<Transmit>>,
-    /// Collected for peers, in order of arrival, so that a flow's datagrams stand together.
-    to_peers: Vec<(RelayPort, Transmit)>,
+    to_peers: ToPeers,
+    bursts: Bursts,
     next_transaction: u64,
+    pace: Pace,
+    /// Received in this turn.
+    datagrams: usize,
     stopped: Option<std::sync::mpsc::SyncSender<()>>,
 }
 
 impl Shard {
     fn run(&mut self) -> io::Result<()> {
+        // A rest of 150 us would else last 200.
+        let _ = set_timerslack(1);
         let mut events = vec![EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
             let timeout = self.timeout();
@@ -188,7 +204,18 @@ impl Shard {
                 let _ = stopped.send(());
                 return Ok(());
             }
+            let datagrams = std::mem::take(&mut self.datagrams);
+            if let Some(rest) = self.pace.turn(now.mono, datagrams) {
+                self.rest(rest);
+            }
         }
+    }
+
+    /// Does nothing for a while, unless somebody asks something.
+    fn rest(&self, time: Duration) {
+        let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        // Whatever ends it, the next turn looks.
+        let _ = ppoll(&mut wake, Some(time.into()), None);
     }
 
     fn timeout(&self) -> EpollTimeout {
@@ -235,87 +262,6 @@ impl Shard {
                 Err(_) => return,
             }
         }
-    }
-
-    fn read_listener(&mut self, now: Now, at: usize) {
-        self.make_room(now, LISTENER_BATCH);
-        let Some(listener) = self.listeners.get(at) else { return };
-        let buffers = self.slots.receive_into().take(LISTENER_BATCH);
-        let has_reports = self.carry_tos || listener.is_wildcard();
-        if let Err(error) = sys::recv_batch(listener.fd(), has_reports, buffers, &mut self.received)
-        {
-            if !is_empty(&error) {
-                tracing::trace!(%error, "receiving on a listener failed");
-            }
-            return;
-        }
-        let received = std::mem::take(&mut self.received);
-        for datagram in &received {
-            let whole = self.slots.take(datagram.len);
-            let server = self.listeners[at].server_address(datagram.to);
-            let tuple = FiveTuple::udp(datagram.from, server);
-            self.route_client(now, tuple, whole, datagram.tos);
-        }
-        self.received = received;
-    }
-
-    /// `tos` is what the datagram came with; 0 from a stream (RFC 8656 §15).
-    fn route_client(&mut self, now: Now, tuple: FiveTuple, whole: Range<usize>, tos: u8) {
-        let datagram = &self.slots.bytes()[whole.clone()];
-        let within = |range: Range<usize>| whole.start + range.start..whole.start + range.end;
-        match self.relay.forward_client(now, tuple, datagram) {
-            Forward::ToPeer { relay, peer, range, dont_fragment } => {
-                let transmit = Transmit { range: within(range), to: peer, from: None, tos };
-                self.toward_peer(now, relay, transmit, dont_fragment);
-            }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
-                let range = within(range);
-                if self.ledger.owner(to) == Some(self.index) {
-                    let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
-                    if let Forward::ToClient { tuple, header, range } = forward {
-                        self.toward_client(now, tuple, header, range, tos);
-                    }
-                } else if else_kernel {
-                    let transmit = Transmit { range, to: peer, from: None, tos };
-                    self.toward_peer(now, relay, transmit, dont_fragment);
-                } else {
-                    self.relay.discard(Discard::NoSuchRelay);
-                }
-            }
-            Forward::Handle => {
-                let input = Input::Datagram { tuple, bytes: datagram };
-                self.relay.handle(now, input);
-                self.drain(now);
-            }
-            Forward::ToClient { .. } | Forward::Discard(_) => {}
-        }
-    }
-
-    fn read_relay(&mut self, now: Now, relay: RelayPort) {
-        self.make_room(now, RELAY_BATCH);
-        let Some(socket) = self.sockets.socket(relay) else { return };
-        let buffers = self.slots.receive_into().take(RELAY_BATCH);
-        if let Err(error) =
-            sys::recv_batch(socket.as_fd(), self.carry_tos, buffers, &mut self.received)
-        {
-            if !is_empty(&error) {
-                tracing::trace!(%error, port = relay.number, "receiving on a relay socket failed");
-            }
-            return;
-        }
-        let received = std::mem::take(&mut self.received);
-        let mut unpermitted = 0;
-        for datagram in &received {
-            let whole = self.slots.take(datagram.len);
-            let bytes = &self.slots.bytes()[whole.clone()];
-            let forward = self.relay.forward_peer(now, relay, PeerAddr(datagram.from), bytes);
-            unpermitted += usize::from(forward == Forward::Discard(Discard::NoPermission));
-            if let Forward::ToClient { tuple, header, range: _ } = forward {
-                self.toward_client(now, tuple, header, whole, datagram.tos);
-            }
-        }
-        self.sieve_if_flooded(now, relay, received.len(), unpermitted);
-        self.received = received;
     }
 
     /// Carries out what the machine wants, until it wants nothing.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::aggregation::Aggregation;
 use super::sys;
 
 /// What is asked of the kernel for a socket that serves thousands of clients, bytes each way.
@@ -17,6 +18,7 @@ pub struct Listener {
     socket: UdpSocket,
     local: SocketAddr,
     receive_buffer_bytes: usize,
+    pub(super) aggregation: Aggregation,
 }
 
 impl Listener {
@@ -42,7 +44,8 @@ impl Listener {
         }
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, receive_buffer_bytes })
+        let aggregation = Aggregation::default();
+        Ok(Self { socket, local, receive_buffer_bytes, aggregation })
     }
 
     /// Where it listens; the real port where 0 was asked for.

@@ -15,6 +15,7 @@ mod stun_server;
 mod turn_client;
 
 mod abuse;
+mod bursts;
 mod commands;
 mod diagnostics;
 mod drain;

@@ -66,11 +66,15 @@ impl ApiKeys {
     /// Makes room of keys whose time is over.
     pub(crate) fn forget_ended(&self, now: Now) {
         let mut table = self.lock();
-        let ended = table.key_by_hash.iter().filter(|(_, key)| key.grant.has_ended(now));
-        let ended: Vec<ApiKeyHash> = ended.map(|(hash, _)| *hash).collect();
-        for hash in ended {
-            table.remove(hash);
-        }
+        let mut ended = Vec::new();
+        table.key_by_hash.retain(|_, key| {
+            let has_ended = key.grant.has_ended(now);
+            if has_ended {
+                ended.push(Arc::clone(&key.grant));
+            }
+            !has_ended
+        });
+        ended.iter().for_each(|grant| table.forget_origins(grant));
     }
 
     /// Whether some key may be used by pages of this origin.
@@ -94,14 +98,18 @@ impl ApiKeys {
 impl Table {
     fn remove(&mut self, hash: ApiKeyHash) -> bool {
         let Some(key) = self.key_by_hash.remove(&hash) else { return false };
-        for origin in &key.grant.origins {
+        self.forget_origins(&key.grant);
+        true
+    }
+
+    fn forget_origins(&mut self, grant: &KeyGrant) {
+        for origin in &grant.origins {
             let Some(keys) = self.keys_by_origin.get_mut(origin) else { continue };
             *keys -= 1;
             if *keys == 0 {
                 self.keys_by_origin.remove(origin);
             }
         }
-        true
     }
 }
 

@@ -274,7 +274,7 @@ impl Relay {
 
     fn open(&mut self, now: Now, pending: Pending, usable: Usable) -> Vec<u8> {
         // An expired one on this 5-tuple whose tick has not come yet makes room first.
-        if let Some(slot) = self.slot_by_tuple.get(&pending.tuple).copied() {
+        if let Some(slot) = self.slot_by_tuple.get(&self.allocations, pending.tuple) {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             let reason = self.guard.end_reason(now, &self.allocations[slot].who);
             self.close(now, slot, reason);
@@ -317,10 +317,10 @@ impl Relay {
         self.counters.successes += 1;
         let what = What::Opened { relayed: relayed.address };
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
-        let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
+        let expires_at = allocation.next_expiry();
         let slot = self.allocations.insert(allocation);
         self.guard.opened(slot, &self.allocations[slot].who.user);
-        self.slot_by_tuple.insert(tuple, slot);
+        self.slot_by_tuple.insert(&self.allocations, slot);
         for relayed in std::iter::once(relayed).chain(relayed_other) {
             self.slot_by_relay.insert(relayed.port, slot);
         }

@@ -32,3 +32,4 @@ mod reach;
 mod refresh;
 mod send;
 mod shared;
+mod tuple_index;

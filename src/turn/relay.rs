@@ -19,6 +19,7 @@ use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use super::shared::Shared;
+use super::tuple_index::TupleIndex;
 use super::watch::{self, What};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
@@ -72,7 +73,7 @@ pub struct Relay {
     pub(super) default_family: DefaultFamily,
     pub(super) channel_range: ChannelRange,
     pub(super) allocations: Slab<Allocation>,
-    pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
+    pub(super) slot_by_tuple: TupleIndex,
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
     pub(super) expiry: Expiry,
     pub(super) guard: Guard,
@@ -120,7 +121,7 @@ impl Relay {
             default_family,
             channel_range,
             allocations: Slab::new(),
-            slot_by_tuple: HashMap::new(),
+            slot_by_tuple: TupleIndex::default(),
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
             guard: Guard::new(guard, shared),
@@ -328,7 +329,8 @@ impl Relay {
 
     /// The slot of the live allocation on `tuple`, or 437.
     pub(super) fn live_slot(&self, now: Now, tuple: FiveTuple) -> Result<usize, Reject> {
-        let slot = *self.slot_by_tuple.get(&tuple).ok_or(Reject::AllocationMismatch)?;
+        let slot = self.slot_by_tuple.get(&self.allocations, tuple);
+        let slot = slot.ok_or(Reject::AllocationMismatch)?;
         if self.allocations[slot].is_expired(now) {
             return Err(Reject::AllocationMismatch);
         }

@@ -126,8 +126,8 @@ impl Relay {
         if self.watches.is_empty() {
             return;
         }
-        let slot = self.slot_by_tuple.get(&tuple);
-        let owner = slot.map(|slot| self.allocations[*slot].username.as_bytes());
+        let slot = self.slot_by_tuple.get(&self.allocations, tuple);
+        let owner = slot.map(|slot| self.allocations[slot].username.as_bytes());
         let seen = Seen { ip: tuple.client.ip().to_canonical(), username: said.or(owner) };
         self.watches.note(now.mono, seen, || Event {
             at_unix_ms: now.unix_ms,

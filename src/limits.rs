@@ -10,6 +10,7 @@ pub mod identity;
 pub mod keys;
 pub mod load;
 pub mod outside;
+pub mod plane;
 pub mod probe;
 pub mod quota;
 pub mod record;

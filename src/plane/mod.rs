@@ -6,6 +6,7 @@ pub mod shard;
 pub mod udp;
 
 mod aggregation;
+mod crossing;
 mod datagram;
 mod error_queue;
 mod pace;

@@ -3,7 +3,8 @@
 //! A turn of the loop, in this order, each part bounded:
 //! 1. wait for events, until the relay's deadline, a second at most; read the clocks once;
 //! 2. expire what is due; 3. answer questions, take over streams; 4. read each ready socket, one
-//!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
+//!    batch each, then what other shards sent, and decide every datagram; 5. send what was
+//!    collected, many datagrams a call;
 //! 6. close streams; 7. rest, at medium load and where the operator wants it (`pace.rs`).
 
 mod peers;
@@ -16,7 +17,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,8 +28,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::prctl::set_timerslack;
 
 use self::sending::{Bursts, ToPeers};
+use super::crossing::{self, Crossings};
 use super::datagram::{Received, Transmit};
-use super::handle::{Closed, FinishedStream, Handle, Question};
+use super::handle::{Closed, FinishedStream, Handle, One, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::pace::Pace;
 use super::relay_sockets::{RelaySockets, relay_port_of};
@@ -37,6 +39,7 @@ use super::slots::Slots;
 use super::streams::{Streams, stream_of};
 use super::sys::{self, BATCH_MAX};
 use super::udp::Listener;
+use crate::limits::plane::SHARDS_MAX;
 use crate::limits::{
     COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
 };
@@ -48,86 +51,58 @@ use crate::turn::relay::Relay;
 /// Takes facts; must not wait.
 pub type FactSink = Box<dyn FnMut(Fact) + Send>;
 
-/// What a shard is made from. All sockets are bound before the first packet is read.
-pub struct Options {
-    /// Which one.
-    pub index: ShardIndex,
+/// What a shard has for itself. All sockets are bound before the first packet is read.
+pub struct Part {
     /// The machine.
     pub relay: Relay,
     /// Where clients reach it.
     pub listeners: Vec<Listener>,
+    /// Where facts go.
+    pub facts: FactSink,
+}
+
+/// What all shards of a daemon have.
+#[derive(Clone)]
+pub struct Options {
     /// Addresses to bind relay sockets to, by index.
     pub relay_bind_addresses: Vec<IpAddr>,
     /// Whether it rests between turns at medium load.
     pub has_batch_delay: bool,
     /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
     pub carry_tos: bool,
-    /// Ports and quotas, shared with the other shards.
+    /// Ports and quotas.
     pub ledger: Arc<Ledger>,
-    /// Where facts go.
-    pub facts: FactSink,
 }
 
-/// Starts a shard on a thread of its own.
-///
-/// The thread ends after [`Handle::stop`], or with an error if the kernel takes the event queue
+/// A thread that ends after [`Handle::stop`], or with an error if the kernel takes the event queue
 /// away; whoever joins it must end the process then.
+pub type Thread = JoinHandle<io::Result<()>>;
+
+/// Starts shards, each on a thread of its own.
 ///
 /// # Errors
-/// If the kernel refuses an event queue, a wake-up descriptor or a thread.
-pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>)> {
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-    epoll.add(wake.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
-    for (at, listener) in options.listeners.iter().enumerate() {
-        if options.carry_tos {
-            sys::report_tos(listener.fd(), listener.local().is_ipv6())?;
-        }
-        epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
+/// If the kernel refuses an event queue, a wake-up descriptor or a thread, or there are more than
+/// [`SHARDS_MAX`].
+pub fn spawn(options: &Options, parts: Vec<Part>) -> io::Result<(Handle, Vec<Thread>)> {
+    if parts.len() > SHARDS_MAX {
+        return Err(io::Error::other(format!("there are at most {SHARDS_MAX} relay threads")));
     }
-    let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
-    let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
-    let turns = Arc::new(AtomicU64::new(0));
-    let handle = Handle {
-        questions,
-        streams,
-        wake: Arc::clone(&wake),
-        turns: Arc::clone(&turns),
-        ledger: Arc::clone(&options.ledger),
-    };
-    let to_clients = options.listeners.iter().map(|_| Vec::new()).collect();
-    let does_kernel = options.listeners.iter().all(|listener| sys::knows_bursts(listener.fd()));
-    let relay_addresses = options.relay_bind_addresses.len();
-    let bursts = Bursts::new(does_kernel, options.listeners.len(), relay_addresses);
-    let name = format!("shard-{}", options.index.0);
-    let mut shard = Shard {
-        relay: options.relay,
-        listeners: options.listeners,
-        sockets: RelaySockets::new(options.index, options.relay_bind_addresses, options.carry_tos),
-        sieves: Sieves::default(),
-        carry_tos: options.carry_tos,
-        index: options.index,
-        ledger: options.ledger,
-        facts: options.facts,
-        epoll,
-        wake,
-        asked,
-        finished,
-        turns,
-        streams: Streams::default(),
-        plain: Vec::new(),
-        slots: Slots::new(),
-        received: Vec::with_capacity(BATCH_MAX),
-        to_clients,
-        to_peers: ToPeers::default(),
-        bursts,
-        next_transaction: 0,
-        pace: Pace::new(options.has_batch_delay),
-        datagrams: 0,
-        stopped: None,
-    };
-    let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
-    Ok((handle, thread))
+    let wake = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+    let wakes = parts.iter().map(|_| Ok(Arc::new(wake()?)));
+    let wakes: Vec<_> = wakes.collect::<io::Result<_>>()?;
+    let ends = crossing::between(&wakes).into_iter().zip(wakes);
+    let mut shards = Vec::new();
+    for (index, (part, (crossings, wake))) in (0..).zip(parts.into_iter().zip(ends)) {
+        shards.push(Shard::new(ShardIndex(index), part, options.clone(), crossings, wake)?);
+    }
+    // What can fail has, but for threads; none has read a packet yet.
+    let (mut all, mut threads) = (Vec::new(), Vec::new());
+    for (one, mut shard) in shards {
+        let name = format!("shard-{}", shard.index.0);
+        threads.push(std::thread::Builder::new().name(name).spawn(move || shard.run())?);
+        all.push(one);
+    }
+    Ok((Handle { shards: all.into(), ledger: Arc::clone(&options.ledger) }, threads))
 }
 
 const WAKE_TOKEN: u64 = u64::MAX >> 1;
@@ -146,6 +121,8 @@ struct Shard {
     asked: Receiver<Question>,
     finished: Receiver<FinishedStream>,
     turns: Arc<AtomicU64>,
+    stream_count: Arc<AtomicUsize>,
+    crossings: Crossings,
     streams: Streams,
     /// Bytes of the stream that is being read.
     plain: Vec<u8>,
@@ -163,17 +140,78 @@ struct Shard {
 }
 
 impl Shard {
+    fn new(
+        index: ShardIndex,
+        part: Part,
+        options: Options,
+        crossings: Crossings,
+        wake: Arc<EventFd>,
+    ) -> io::Result<(One, Self)> {
+        let Part { relay, listeners, facts } = part;
+        let Options { relay_bind_addresses, has_batch_delay, carry_tos, ledger } = options;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(wake.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
+        for (at, listener) in listeners.iter().enumerate() {
+            if carry_tos {
+                sys::report_tos(listener.fd(), listener.local().is_ipv6())?;
+            }
+            epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
+        }
+        let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
+        let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
+        let (turns, stream_count) = (Arc::<AtomicU64>::default(), Arc::<AtomicUsize>::default());
+        let one = One {
+            questions,
+            streams,
+            wake: Arc::clone(&wake),
+            turns: Arc::clone(&turns),
+            stream_count: Arc::clone(&stream_count),
+        };
+        let does_kernel = listeners.iter().all(|listener| sys::knows_bursts(listener.fd()));
+        let shard = Self {
+            bursts: Bursts::new(does_kernel, listeners.len(), relay_bind_addresses.len()),
+            to_clients: listeners.iter().map(|_| Vec::new()).collect(),
+            relay,
+            listeners,
+            sockets: RelaySockets::new(index, relay_bind_addresses, carry_tos),
+            sieves: Sieves::default(),
+            carry_tos,
+            index,
+            ledger,
+            facts,
+            epoll,
+            wake,
+            asked,
+            finished,
+            turns,
+            stream_count,
+            crossings,
+            streams: Streams::default(),
+            plain: Vec::new(),
+            slots: Slots::new(),
+            received: Vec::with_capacity(BATCH_MAX),
+            to_peers: ToPeers::default(),
+            next_transaction: 0,
+            pace: Pace::new(has_batch_delay),
+            datagrams: 0,
+            stopped: None,
+        };
+        Ok((one, shard))
+    }
+
     fn run(&mut self) -> io::Result<()> {
         // A rest of 150 us would else last 200.
         let _ = set_timerslack(1);
         let mut events = vec![EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
-            let timeout = self.timeout();
+            let is_silent = self.crossings.fall_asleep();
+            let timeout = if is_silent { self.timeout() } else { EpollTimeout::ZERO };
             let ready = match self.epoll.wait(&mut events, timeout) {
                 Ok(ready) => ready,
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
+            self.crossings.wake_up();
             let now = Now::read();
             if self.relay.deadline().is_some_and(|deadline| deadline <= now.mono) {
                 self.relay.handle(now, Input::Tick);
@@ -196,9 +234,12 @@ impl Shard {
                     },
                 }
             }
+            self.take_crossings(now);
             self.send_collected(now);
             self.slots.reuse();
+            self.crossings.announce();
             self.end_streams(now);
+            self.stream_count.store(self.streams.len(), Ordering::Relaxed);
             self.turns.fetch_add(1, Ordering::Relaxed);
             if let Some(stopped) = self.stopped.take() {
                 let _ = stopped.send(());

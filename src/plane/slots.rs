@@ -56,11 +56,16 @@ impl Slots {
     /// Copies a part of an aggregated datagram to where it has room of its own; returns where it
     /// lies now. There is room for one of any length right after [`Self::reuse_parts`].
     pub(super) fn part(&mut self, range: Range<usize>) -> Range<usize> {
+        let part = self.take_part(range.len());
+        self.bytes.copy_within(range, part.start);
+        part
+    }
+
+    /// Room of its own for something of this length, under the same condition.
+    pub(super) fn take_part(&mut self, len: usize) -> Range<usize> {
         let start = SLOTS * SLOT_BYTES + self.parts + HEADROOM_BYTES;
-        self.parts += HEADROOM_BYTES + range.len() + TAILROOM_BYTES;
-        let end = start + range.len();
-        self.bytes.copy_within(range, start);
-        start..end
+        self.parts += HEADROOM_BYTES + len + TAILROOM_BYTES;
+        start..start + len
     }
 
     /// Where to receive into: the free slots' datagram rooms, in order.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::allocation::Allocation;
 use super::channel_binding::ChannelBindings;
 use super::contract::{Discard, Opened, Output, Token, Wanted, Why};
-use super::fact::{AllocationNumber, Fact, Traffic};
+use super::fact::{Fact, Traffic};
 use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
@@ -15,7 +15,6 @@ use super::reservation::{Ports, ReservationToken, requested_ports, requested_tok
 use super::watch::What;
 use crate::auth::credential::Authenticated;
 use crate::auth::page_run::is_page_run;
-use crate::limits::probe::PAGE_RUN_ALLOCATIONS_MAX;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
 };
@@ -115,14 +114,12 @@ impl Relay {
     }
 
     /// P8: a page that verifies makes few allocations, and its bytes are counted.
-    fn has_run_room(&mut self, now: Now, who: &Authenticated) -> Result<(), Reject> {
+    fn has_run_room(&self, now: Now, who: &Authenticated) -> Result<(), Reject> {
         if !is_page_run(&who.user) {
             return Ok(());
         }
-        let live = self.allocations.iter().filter(|(_, one)| one.who.user == who.user).count();
         let opening = self.pending.values().filter(|one| one.who.user == who.user).count();
-        let is_counted = self.guard.has_room_for_run(now, &who.user);
-        if is_counted && live + opening < PAGE_RUN_ALLOCATIONS_MAX {
+        if self.guard.shared.page_runs.have_room(now, &who.user, opening) {
             Ok(())
         } else {
             Err(Reject::AllocationQuotaReached)
@@ -275,14 +272,13 @@ impl Relay {
 
     fn open(&mut self, now: Now, pending: Pending, usable: Usable) -> Vec<u8> {
         // An expired one on this 5-tuple whose tick has not come yet makes room first.
-        if let Some(slot) = self.slot_by_tuple.get(&pending.tuple).copied() {
+        if let Some(slot) = self.slot_by_tuple.get(&self.allocations, pending.tuple) {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             let reason = self.guard.end_reason(now, &self.allocations[slot].who);
             self.close(now, slot, reason);
         }
         self.counters.allocations += 1;
-        let number = AllocationNumber(self.next_allocation);
-        self.next_allocation += 1;
+        let number = self.guard.shared.next_allocation();
         let Usable { relayed, relayed_other, address_error, reserved } = usable;
         let allocation = Allocation {
             number,
@@ -319,10 +315,10 @@ impl Relay {
         self.counters.successes += 1;
         let what = What::Opened { relayed: relayed.address };
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
-        let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
+        let expires_at = allocation.next_expiry();
         let slot = self.allocations.insert(allocation);
         self.guard.opened(slot, &self.allocations[slot].who);
-        self.slot_by_tuple.insert(tuple, slot);
+        self.slot_by_tuple.insert(&self.allocations, slot);
         for relayed in std::iter::once(relayed).chain(relayed_other) {
             self.slot_by_relay.insert(relayed.port, slot);
         }

@@ -10,11 +10,12 @@ use super::page_runs::PageRuns;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
+use super::shared::Shared;
 use super::watch::What;
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
 use crate::auth::page_run::is_page_run;
-use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit, Shield, ShieldOptions};
+use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit};
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
 use crate::wire::message::Message;
@@ -24,7 +25,7 @@ use crate::wire::message::Message;
 pub struct GuardOptions {
     /// By what it judges.
     pub rules: GuardRules,
-    /// Random: see [`ShieldOptions::seed`].
+    /// Random: see [`crate::policy::shield::ShieldOptions::seed`].
     pub shield_seed: [u64; 2],
     /// Who is not welcome any more.
     pub revoked: Vec<Revocation>,
@@ -53,21 +54,21 @@ pub enum ExpiryRule {
 /// Everything the relay keeps for it.
 #[derive(Debug)]
 pub(super) struct Guard {
-    shield: Shield,
+    pub(super) shared: Shared,
     rates: Option<Box<Rates>>,
-    /// `None` while no page verifies, so that nobody is asked for it.
+    /// `None` while no page that verifies has an allocation here, so that nobody is asked for it.
     page_runs: Option<Box<PageRuns>>,
     rules: GuardRules,
     pub(super) revocations: Revocations,
 }
 
 impl Guard {
-    pub(super) fn new(options: GuardOptions) -> Self {
-        let GuardOptions { rules, shield_seed, revoked } = options;
+    pub(super) fn new(options: GuardOptions, shared: Shared) -> Self {
+        let GuardOptions { rules, shield_seed: _, revoked } = options;
         Self {
-            shield: Shield::new(&ShieldOptions { budgets: rules.shield, seed: shield_seed }),
-            rates: Rates::new(rules.rates),
+            rates: Rates::new(rules.rates, &shared.everybody),
             page_runs: None,
+            shared,
             rules,
             revocations: Revocations::new(revoked),
         }
@@ -81,9 +82,9 @@ impl Guard {
         live: impl Iterator<Item = (usize, &'a str)>,
     ) {
         let old = std::mem::replace(&mut self.rules, rules);
-        self.shield.set_budgets(rules.shield);
+        self.shared.shield().set_budgets(rules.shield);
         if rules.rates != old.rates {
-            self.rates = Rates::new(rules.rates);
+            self.rates = Rates::new(rules.rates, &self.shared.everybody);
             if let Some(rates) = &mut self.rates {
                 live.for_each(|(slot, user)| rates.open(slot, user));
             }
@@ -134,29 +135,25 @@ impl Guard {
         }
     }
 
-    /// Whether the bytes of this page's run can be counted.
-    pub(super) fn has_room_for_run(&mut self, now: Now, user: &str) -> bool {
-        self.page_runs.as_mut().is_none_or(|runs| runs.have_room(now, user))
-    }
-
     /// An allocation of `who` lives in `slot`.
     pub(super) fn opened(&mut self, slot: usize, who: &Authenticated) {
         if let Some(rates) = &mut self.rates {
             rates.open(slot, &who.user);
         }
         if is_page_run(&who.user) {
-            self.page_runs.get_or_insert_default().open(slot, who);
+            let known = &self.shared.page_runs;
+            self.page_runs.get_or_insert_with(|| PageRuns::new(known)).open(slot, who);
         }
     }
 
     /// It is gone.
-    pub(super) fn closed(&mut self, now: Now, slot: usize, user: &str) {
+    pub(super) fn closed(&mut self, slot: usize) {
         if let Some(rates) = &mut self.rates {
-            rates.close(slot, user);
+            rates.close(slot);
         }
         if let Some(runs) = &mut self.page_runs {
             runs.close(slot);
-            if runs.are_over(now) {
+            if runs.are_gone() {
                 self.page_runs = None;
             }
         }
@@ -186,16 +183,15 @@ impl Guard {
         direction: Direction,
         bytes: usize,
     ) -> Result<(), Discard> {
-        if let Some(runs) = &self.page_runs {
-            runs.have_left(slot, bytes)?;
+        let Self { rates, page_runs, .. } = self;
+        if let Some(runs) = page_runs {
+            runs.take(slot, bytes)?;
         }
-        if let Some(rates) = &mut self.rates {
-            rates.take(now, slot, direction, bytes)?;
+        let taken = rates.as_mut().map_or(Ok(()), |rates| rates.take(now, slot, direction, bytes));
+        if let (Err(_), Some(runs)) = (taken, page_runs) {
+            runs.give_back(slot, bytes);
         }
-        if let Some(runs) = &mut self.page_runs {
-            runs.charge(slot, bytes);
-        }
-        Ok(())
+        taken
     }
 }
 
@@ -222,7 +218,8 @@ impl Relay {
         if tuple.transport != Transport::Udp || self.carries_our_nonce(now, tuple, message) {
             return Some(Answerable::Proven);
         }
-        match self.guard.shield.admit(now.mono, kind, tuple.client.ip()) {
+        let judged = self.guard.shared.shield().admit(now.mono, kind, tuple.client.ip());
+        match judged {
             Ok(permit) => Some(Answerable::Paid(permit)),
             Err(cut) => {
                 let reason = match cut {
@@ -237,10 +234,10 @@ impl Relay {
     }
 
     /// Counts an answer that was made against the budgets.
-    pub(super) fn answered(&mut self, tuple: FiveTuple, answerable: Answerable, bytes: usize) {
+    pub(super) fn answered(&self, tuple: FiveTuple, answerable: Answerable, bytes: usize) {
         let Answerable::Paid(permit) = answerable else { return };
         let headers = if tuple.client.is_ipv6() { 40 + 8 } else { 20 + 8 };
-        self.guard.shield.sent(permit, headers + bytes);
+        self.guard.shared.shield().sent(permit, headers + bytes);
     }
 
     fn carries_our_nonce(&self, now: Now, tuple: FiveTuple, message: &Message<'_>) -> bool {

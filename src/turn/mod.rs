@@ -32,3 +32,5 @@ mod page_runs;
 mod reach;
 mod refresh;
 mod send;
+mod shared;
+mod tuple_index;

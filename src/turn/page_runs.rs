@@ -1,93 +1,118 @@
-//! What the allocations of one page's verification relay together (P8): a run that closes them and
-//! opens others goes on counting where it was.
+//! What the allocations of one page's verification relay together (P8), at all relays of a daemon: a
+//! run that closes them and opens others goes on counting where it was.
 
-use slab::Slab;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::contract::Discard;
 use crate::auth::credential::Authenticated;
-use crate::limits::probe::{PAGE_RUN_BYTES_MAX, PAGE_RUNS_MAX};
+use crate::limits::probe::{PAGE_RUN_ALLOCATIONS_MAX, PAGE_RUN_BYTES_MAX, PAGE_RUNS_MAX};
 use crate::time::Now;
 
-/// Runs that hold allocations, and those whose credential is still good.
-#[derive(Debug, Default)]
-pub(super) struct PageRuns {
-    runs: Slab<Run>,
-    /// By the allocation's slot.
-    run_by_slot: Vec<Option<usize>>,
-}
+/// Runs that hold allocations, and those whose credential is still good. The relays of a daemon share
+/// it; it is locked where an allocation of a run begins or ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownRuns(Arc<Mutex<Vec<Run>>>);
 
 #[derive(Debug)]
 struct Run {
     user: Box<str>,
-    allocations: u32,
-    /// Application data, both ways, at each of its allocations.
-    bytes: u64,
+    allocations: usize,
+    used: Arc<AtomicU64>,
     /// Unix seconds; `None`: with its last allocation.
     ends_at: Option<i64>,
 }
 
+impl KnownRuns {
+    /// Whether this run may have one more allocation besides those and `opening` ones. Those that
+    /// several relays open at the same moment may be a few more, and so may runs.
+    pub(super) fn have_room(&self, now: Now, user: &str, opening: usize) -> bool {
+        let mut runs = self.lock();
+        let is_over = |run: &Run| run.ends_at.is_none_or(|ends_at| ends_at <= now.unix_s());
+        runs.retain(|run| run.allocations > 0 || !is_over(run));
+        match runs.iter().find(|run| *run.user == *user) {
+            Some(run) => run.allocations + opening < PAGE_RUN_ALLOCATIONS_MAX,
+            None => runs.len() < PAGE_RUNS_MAX && opening < PAGE_RUN_ALLOCATIONS_MAX,
+        }
+    }
+
+    fn open(&self, who: &Authenticated) -> Arc<AtomicU64> {
+        let mut runs = self.lock();
+        let at = runs.iter().position(|run| run.user == who.user).unwrap_or_else(|| {
+            let (user, used) = (who.user.clone(), Arc::default());
+            runs.push(Run { user, allocations: 0, used, ends_at: None });
+            runs.len() - 1
+        });
+        let run = &mut runs[at];
+        run.allocations += 1;
+        run.ends_at = run.ends_at.max(who.expires_at);
+        Arc::clone(&run.used)
+    }
+
+    fn close(&self, used: &Arc<AtomicU64>) {
+        if let Some(run) = self.lock().iter_mut().find(|run| Arc::ptr_eq(&run.used, used)) {
+            run.allocations -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Run>> {
+        // Every change is one operation on one number or on the list.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The allocations of runs at one relay: by slot, how many bytes of application data their run used,
+/// both ways, at each of its allocations.
+#[derive(Debug)]
+pub(super) struct PageRuns {
+    known: KnownRuns,
+    used_by_slot: Vec<Option<Arc<AtomicU64>>>,
+    live: usize,
+}
+
 impl PageRuns {
-    /// Whether one more is counted, or this one is already. With those that are opening at the same
-    /// moment there may be a few more than [`PAGE_RUNS_MAX`].
-    pub(super) fn have_room(&mut self, now: Now, user: &str) -> bool {
-        self.forget_ended(now);
-        self.runs.len() < PAGE_RUNS_MAX || self.find(user).is_some()
+    pub(super) fn new(known: &KnownRuns) -> Box<Self> {
+        Box::new(Self { known: known.clone(), used_by_slot: Vec::new(), live: 0 })
     }
 
     /// An allocation of this run lives in `slot`.
     pub(super) fn open(&mut self, slot: usize, who: &Authenticated) {
-        let at = self.find(&who.user).unwrap_or_else(|| {
-            let user = who.user.clone();
-            self.runs.insert(Run { user, allocations: 0, bytes: 0, ends_at: None })
-        });
-        let run = &mut self.runs[at];
-        run.allocations += 1;
-        run.ends_at = run.ends_at.max(who.expires_at);
-        if self.run_by_slot.len() <= slot {
-            self.run_by_slot.resize(slot + 1, None);
+        if self.used_by_slot.len() <= slot {
+            self.used_by_slot.resize(slot + 1, None);
         }
-        self.run_by_slot[slot] = Some(at);
+        self.used_by_slot[slot] = Some(self.known.open(who));
+        self.live += 1;
     }
 
     /// The allocation in `slot` is gone, whoever had it.
     pub(super) fn close(&mut self, slot: usize) {
-        if let Some(at) = self.run_by_slot.get_mut(slot).and_then(Option::take) {
-            self.runs[at].allocations -= 1;
+        if let Some(used) = self.used_by_slot.get_mut(slot).and_then(Option::take) {
+            self.known.close(&used);
+            self.live -= 1;
         }
     }
 
-    /// Whether there is none that could come again.
-    pub(super) fn are_over(&mut self, now: Now) -> bool {
-        self.forget_ended(now);
-        self.runs.is_empty()
+    /// Whether no run has an allocation here.
+    pub(super) fn are_gone(&self) -> bool {
+        self.live == 0
     }
 
-    /// Whether a datagram of `bytes` may be relayed.
-    pub(super) fn have_left(&self, slot: usize, bytes: usize) -> Result<(), Discard> {
-        let Some(at) = self.at(slot) else { return Ok(()) };
-        if self.runs[at].bytes + bytes as u64 > PAGE_RUN_BYTES_MAX {
-            return Err(Discard::OverRunBytes);
-        }
-        Ok(())
+    /// Whether a datagram of `bytes` may be relayed; if so, it is charged.
+    pub(super) fn take(&self, slot: usize, bytes: usize) -> Result<(), Discard> {
+        let Some(used) = self.used(slot) else { return Ok(()) };
+        let within = |used: u64| Some(used + bytes as u64).filter(|sum| *sum <= PAGE_RUN_BYTES_MAX);
+        let taken = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
+        taken.map(drop).map_err(|_| Discard::OverRunBytes)
     }
 
-    /// It is relayed.
-    pub(super) fn charge(&mut self, slot: usize, bytes: usize) {
-        if let Some(at) = self.at(slot) {
-            self.runs[at].bytes += bytes as u64;
+    /// It is not relayed, for another reason.
+    pub(super) fn give_back(&self, slot: usize, bytes: usize) {
+        if let Some(used) = self.used(slot) {
+            used.fetch_sub(bytes as u64, Ordering::Relaxed);
         }
     }
 
-    fn at(&self, slot: usize) -> Option<usize> {
-        self.run_by_slot.get(slot).copied().flatten()
-    }
-
-    fn find(&self, user: &str) -> Option<usize> {
-        self.runs.iter().find(|(_, run)| *run.user == *user).map(|(at, _)| at)
-    }
-
-    fn forget_ended(&mut self, now: Now) {
-        let is_over = |run: &Run| run.ends_at.is_none_or(|ends_at| ends_at <= now.unix_s());
-        self.runs.retain(|_, run| run.allocations > 0 || !is_over(run));
+    fn used(&self, slot: usize) -> Option<&AtomicU64> {
+        self.used_by_slot.get(slot)?.as_deref()
     }
 }

@@ -156,6 +156,30 @@ fn all_its_allocations_relay_twenty_megabytes_together_and_not_a_byte_more() {
 }
 
 #[test]
+fn allocations_and_bytes_of_a_run_count_together_at_all_relays_of_the_daemon() {
+    let [mut one, mut other] = Turn::several(|_| {});
+    let client = |n: usize| v4([203, 0, 113, 5], 41_000 + n as u16);
+    let [_, b] = pair(&mut one, "a", [client(1), client(2)], 60);
+    let [_, d] = pair(&mut other, "a", [client(3), client(4)], 60);
+    for n in 5..=PAGE_RUN_ALLOCATIONS_MAX {
+        let t = if n % 2 == 0 { &mut one } else { &mut other };
+        t.check(allocate().signed_by(of_run("a")).at(client(n)), allocates(60).at(client(n)));
+    }
+    for t in [&mut one, &mut other] {
+        t.check(allocate().signed_by(of_run("a")), rejects(486));
+    }
+    let big = vec![7; BIG];
+    for _ in 0..PAGE_RUN_BYTES_MAX / (4 * BIG as u64) {
+        one.act(send(b, &big).at(client(1)).into());
+        other.act(send(d, &big).at(client(3)).into());
+    }
+    for (t, to, client) in [(&mut one, b, client(1)), (&mut other, d, client(3))] {
+        assert_eq!(t.relay.counters().discarded(Discard::OverRunBytes), 0);
+        t.check(send(to, b"x").at(client), discards(Discard::OverRunBytes));
+    }
+}
+
+#[test]
 fn as_many_runs_as_are_counted_are_on_and_the_next_waits_until_one_is_over() {
     let mut t = Turn::new();
     let close = |t: &mut Turn, run: &str| {

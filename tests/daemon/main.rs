@@ -29,5 +29,6 @@ mod reload;
 mod shield;
 mod spoofed;
 mod systemd;
+mod threads;
 mod too_small;
 mod user_hash;

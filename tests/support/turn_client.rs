@@ -84,11 +84,44 @@ impl TurnClient {
     /// The code of the error response.
     pub(crate) fn allocate_now(&mut self) -> Result<(), u16> {
         let server = self.server;
-        let answer = self.ask(Method::ALLOCATE, |writer| with_family(writer, server))?;
+        self.allocate_with(|writer| with_family(writer, server)).map(|_| ())
+    }
+
+    /// An even port with the next one reserved (RFC 8656 §7.2); its token.
+    ///
+    /// # Errors
+    /// The code of the error response.
+    pub(crate) fn allocate_and_reserve(&mut self) -> Result<Vec<u8>, u16> {
+        let server = self.server;
+        let answer = self.allocate_with(|writer| {
+            with_family(writer, server).attribute(AttributeType::EVEN_PORT, &[0x80])
+        })?;
+        let success = Message::parse(&answer).unwrap();
+        Ok(success.attribute(AttributeType::RESERVATION_TOKEN).unwrap().to_vec())
+    }
+
+    /// The port that was reserved under this token.
+    ///
+    /// # Errors
+    /// The code of the error response.
+    pub(crate) fn redeem(&mut self, token: &[u8]) -> Result<(), u16> {
+        let redeem = |writer: MessageWriter| {
+            writer
+                .u32(AttributeType::REQUESTED_TRANSPORT, 17 << 24)
+                .attribute(AttributeType::RESERVATION_TOKEN, token)
+        };
+        self.allocate_with(redeem).map(|_| ())
+    }
+
+    fn allocate_with(
+        &mut self,
+        fill: impl FnOnce(MessageWriter) -> MessageWriter,
+    ) -> Result<Vec<u8>, u16> {
+        let answer = self.ask(Method::ALLOCATE, fill)?;
         let success = Message::parse(&answer).unwrap();
         let relayed = success.attribute(AttributeType::XOR_RELAYED_ADDRESS).unwrap();
         self.relayed = XorAddress::decode(relayed, &success.transaction_id()).unwrap();
-        Ok(())
+        Ok(answer)
     }
 
     /// # Errors

@@ -32,6 +32,7 @@ default_relay_family = "client"
 channel_numbers = "rfc5766"
 carry_tos = "on"
 batch_delay = "auto"
+threads = "2"
 allow_private_peers = ["10.0.0.0/8"]
 deny_peers = ["203.0.113.0/24"]
 alternate = ["203.0.113.9:5349/turn2.example.org"]

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::Shard;
+use crate::limits::plane::CROSSINGS_PER_TURN;
 use crate::limits::{LISTENER_BATCH, RELAY_BATCH};
+use crate::plane::crossing::Crossing;
 use crate::plane::datagram::{Received, Transmit};
 use crate::plane::relay_sockets::is_empty;
 use crate::plane::sys;
@@ -72,17 +74,25 @@ impl Shard {
             }
             Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
                 let range = within(range);
-                if self.ledger.owner(to) == Some(self.index) {
-                    let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
-                    if let Forward::ToClient { tuple, header, range } = forward {
-                        let range = self.with_room(now, range, room);
-                        self.toward_client(now, tuple, header, range, tos);
+                match self.ledger.owner(to) {
+                    Some(owner) if owner == self.index => {
+                        let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
+                        if let Forward::ToClient { tuple, header, range } = forward {
+                            let range = self.with_room(now, range, room);
+                            self.toward_client(now, tuple, header, range, tos);
+                        }
                     }
-                } else if else_kernel {
-                    let transmit = Transmit { range, to: peer, from: None, tos };
-                    self.toward_peer(now, relay, transmit, dont_fragment);
-                } else {
-                    self.relay.discard(Discard::NoSuchRelay);
+                    Some(owner) => {
+                        let crossing = Crossing { to, from, len: range.len(), tos };
+                        if !self.crossings.send(owner, crossing, &self.slots.bytes()[range]) {
+                            self.relay.discard(Discard::CrossingFull);
+                        }
+                    }
+                    None if else_kernel => {
+                        let transmit = Transmit { range, to: peer, from: None, tos };
+                        self.toward_peer(now, relay, transmit, dont_fragment);
+                    }
+                    None => self.relay.discard(Discard::NoSuchRelay),
                 }
             }
             Forward::Handle => {
@@ -91,6 +101,25 @@ impl Shard {
                 self.drain(now);
             }
             Forward::ToClient { .. } | Forward::Discard(_) => {}
+        }
+    }
+
+    /// Data that other shards sent to relayed transport addresses of this one.
+    pub(super) fn take_crossings(&mut self, now: Now) {
+        for inlet in 0..self.crossings.inlets() {
+            for _ in 0..CROSSINGS_PER_TURN {
+                let Some(Crossing { to, from, len, tos }) = self.crossings.next(inlet) else {
+                    break;
+                };
+                self.datagrams += 1;
+                self.make_room_for_part(now, len);
+                let data = self.slots.take_part(len);
+                self.crossings.data(inlet, &mut self.slots.bytes_mut()[data.clone()]);
+                let forward = self.relay.forward_relay(now, to, PeerAddr(from), data);
+                if let Forward::ToClient { tuple, header, range } = forward {
+                    self.toward_client(now, tuple, header, range, tos);
+                }
+            }
         }
     }
 

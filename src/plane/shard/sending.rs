@@ -50,12 +50,17 @@ impl Shard {
         match room {
             Room::Own => data,
             Room::Shared => {
-                if !self.slots.has_room_for_part(data.len()) {
-                    self.send_collected(now);
-                    self.slots.reuse_parts();
-                }
+                self.make_room_for_part(now, data.len());
                 self.slots.part(data)
             }
+        }
+    }
+
+    /// Sends first what the room for parts holds if there is none left for one so long.
+    pub(super) fn make_room_for_part(&mut self, now: Now, len: usize) {
+        if !self.slots.has_room_for_part(len) {
+            self.send_collected(now);
+            self.slots.reuse_parts();
         }
     }
 

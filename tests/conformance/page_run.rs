@@ -170,8 +170,8 @@ fn allocations_and_bytes_of_a_run_count_together_at_all_relays_of_the_daemon() {
     }
     let big = vec![7; BIG];
     for _ in 0..PAGE_RUN_BYTES_MAX / (4 * BIG as u64) {
-        one.act(send(b, &big).at(client(1)).into());
-        other.act(send(d, &big).at(client(3)).into());
+        one.act(send(b, &big).at(client(1)));
+        other.act(send(d, &big).at(client(3)));
     }
     for (t, to, client) in [(&mut one, b, client(1)), (&mut other, d, client(3))] {
         assert_eq!(t.relay.counters().discarded(Discard::OverRunBytes), 0);

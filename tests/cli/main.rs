@@ -35,3 +35,4 @@ mod sessions;
 mod status;
 mod streams;
 mod users;
+mod verify_link;

@@ -26,6 +26,8 @@ mod doctor;
 mod explain;
 mod key;
 mod load;
+mod load_relay;
+mod load_stubs;
 mod log;
 mod record;
 mod refusals;

@@ -24,6 +24,7 @@ mod coturn_import;
 mod fragments;
 mod ice_stacks;
 mod icmp;
+mod load;
 mod proxies;
 mod tos;
 mod turn_crate;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -101,9 +102,6 @@ impl<'a> Engine<'a> {
         progress: Progress<'a>,
     ) -> Result<Self, LoadError> {
         let system = |what| move |source: io::Error| LoadError::System { what, source };
-        // Somewhere else each time: a server may remember the clients of the last run.
-        let drawn = random_bytes::<2>().map(u16::from_be_bytes).map_err(entropy)?;
-        let next_port = LOAD_PORTS.start() + drawn % (LOAD_PORTS.end() - LOAD_PORTS.start());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
         let epoll = epoll.map_err(|why| system("opening an epoll")(why.into()))?;
         let mut engine = Self {
@@ -121,7 +119,7 @@ impl<'a> Engine<'a> {
             next_tick: Now::read().mono,
             has_heard: false,
             expires_at,
-            next_port,
+            next_port: next_port()?,
         };
         if let Some(ip) = peer {
             let open = || {
@@ -370,6 +368,25 @@ impl<'a> Engine<'a> {
     /// machine.
     pub(super) fn may_send_to(&self, relayed: SocketAddr) -> bool {
         self.server.is_own || own::is_ours(relayed.ip().to_canonical())
+    }
+}
+
+/// Where the ports of the last run in this process ended; 0 before the first.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// Behind those of the last run, else somewhere: a server may remember earlier clients.
+fn next_port() -> Result<u16, LoadError> {
+    let last = NEXT_PORT.load(Ordering::Relaxed);
+    if LOAD_PORTS.contains(&last) {
+        return Ok(last);
+    }
+    let drawn = random_bytes::<2>().map(u16::from_be_bytes).map_err(entropy)?;
+    Ok(LOAD_PORTS.start() + drawn % (LOAD_PORTS.end() - LOAD_PORTS.start()))
+}
+
+impl Drop for Engine<'_> {
+    fn drop(&mut self) {
+        NEXT_PORT.store(self.next_port, Ordering::Relaxed);
     }
 }
 

@@ -31,6 +31,7 @@ mod conformance {
     mod reservation;
     mod revoke;
     mod send_data;
+    mod several;
     mod shield;
     mod stop;
     mod stream;

@@ -31,3 +31,5 @@ mod lean;
 mod reach;
 mod refresh;
 mod send;
+mod shared;
+mod tuple_index;

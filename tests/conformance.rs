@@ -14,6 +14,7 @@ mod conformance {
     mod dual;
     mod expiry_rule;
     mod facts;
+    mod flows;
     mod framing;
     mod general;
     mod harness;

@@ -143,6 +143,11 @@ impl Guard {
         }
     }
 
+    /// Whether each datagram is to be asked for.
+    pub(super) fn holds_a_rate(&self) -> bool {
+        self.rates.is_some()
+    }
+
     /// Whether a datagram may be relayed, on the forwarding path.
     #[inline]
     pub(super) fn may_relay(

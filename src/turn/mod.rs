@@ -8,6 +8,7 @@ pub mod drain;
 pub mod expiry;
 pub mod fact;
 pub mod five_tuple;
+pub mod flows;
 pub mod guard;
 pub mod icmp;
 pub mod permission;

@@ -84,6 +84,11 @@ impl Books {
         self.open.len()
     }
 
+    /// Notes what was carried of its data without the relay.
+    pub(crate) fn note_carried(&mut self, pair: Pair, carried: Traffic) {
+        self.entry_mut(pair).saw += carried;
+    }
+
     fn entry_mut(&mut self, pair: Pair) -> &mut Entry {
         let number = self.number_by_pair.get(&pair).expect("data only with an allocation");
         self.open.get_mut(number).expect("both maps name the same")

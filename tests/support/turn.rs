@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Why};
-use turnbell::turn::fact::{EndReason, Fact, Transport};
+use turnbell::turn::fact::{EndReason, Fact, Traffic, Transport};
 use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
@@ -150,6 +150,11 @@ impl Turn {
         let after = self.relay.counters();
         let permissions = after.permissions_closed - before.permissions_closed;
         (permissions, after.channels_closed - before.channels_closed)
+    }
+
+    /// A faster path carried so much of a client's data.
+    pub(crate) fn note_carried(&mut self, client: SocketAddr, carried: Traffic) {
+        self.books.note_carried((client, server_for(client)), carried);
     }
 
     /// After so many seconds every allocation has expired and nothing at all is left.

@@ -193,7 +193,8 @@ impl From<&TargetSeen> for VerifiedUrl {
             }
             Resolution::Failed(fault) => (None, Some(seen::dns(fault))),
         };
-        let trips = target.ways.iter().filter_map(|way| way.relayed.value());
+        let trips = target.ways.iter().filter(|way| !way.is_inside);
+        let trips = trips.filter_map(|way| way.relayed.value());
         Self {
             url: target.url.clone(),
             transport: target.carrier.code().to_owned(),

@@ -127,14 +127,14 @@ async fn datagrams(
                 }
             }
             received = socket.recv_from(&mut buffer) => {
-                let count = match received {
-                    Ok((count, _)) => count,
+                let (count, from) = match received {
+                    Ok(received) => received,
                     // ICMP of an earlier datagram.
                     Err(_) if !is_connected => continue,
                     Err(error) => return Err(error),
                 };
                 heard += count.max(1);
-                let received = Heard::Received(link, buffer[..count].to_vec());
+                let received = Heard::Received(link, Some(from), buffer[..count].to_vec());
                 if heard > VERIFY_BYTES_MAX * 2 || tell.send(received).await.is_err() {
                     return Ok(());
                 }
@@ -165,7 +165,7 @@ async fn bytes(
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
                 heard += count;
-                let received = Heard::Received(link, buffer[..count].to_vec());
+                let received = Heard::Received(link, None, buffer[..count].to_vec());
                 if heard > VERIFY_BYTES_MAX * 2 || tell.send(received).await.is_err() {
                     return Ok(());
                 }
@@ -176,8 +176,15 @@ async fn bytes(
 
 fn fault(error: &io::Error, families: Families, address: SocketAddr) -> Fault {
     use ErrorKind as Kind;
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return tls::fault(error);
+    }
     if error.kind() == Kind::ConnectionRefused {
         return Fault::Refused;
+    }
+    // A rule of its firewall, or of the unit.
+    if error.kind() == Kind::PermissionDenied {
+        return Fault::Forbidden;
     }
     let is_family = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
     let is_unreachable = matches!(error.kind(), Kind::NetworkUnreachable | Kind::HostUnreachable);

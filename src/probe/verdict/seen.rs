@@ -50,7 +50,8 @@ fn way(way: &WaySeen) -> String {
         "straight datagram",
         in_words(&way.direct, |direct| {
             let word = |came| if came { "arrives" } else { "does not arrive" };
-            format!("in {}, out {}", word(direct.inbound), word(direct.outbound))
+            let from = direct.came_from.map_or_else(String::new, |ip| format!(" from {ip}"));
+            format!("in {}, out {}{from}", word(direct.inbound), word(direct.outbound))
         }),
     );
     let inside = if way.is_inside { " (inside)" } else { "" };
@@ -79,7 +80,7 @@ fn ms(took: Duration) -> String {
 pub fn dns(fault: &DnsFault) -> String {
     match fault {
         DnsFault::NoSuchName => "no such name, or no address for it".to_owned(),
-        DnsFault::NoAnswer => "the name server does not answer".to_owned(),
+        DnsFault::NoAnswer => "no name server has an answer".to_owned(),
         DnsFault::Other(why) => why.clone(),
     }
 }
@@ -93,6 +94,7 @@ pub fn fault(fault: &Fault) -> String {
         Fault::Refused => "refused, nothing listens there".to_owned(),
         Fault::Unreachable => "unreachable".to_owned(),
         Fault::NoFamily => "this machine has no such address family".to_owned(),
+        Fault::Forbidden => "this machine lets nothing out there".to_owned(),
         Fault::NotPublic(range) => format!("not tried, the address is {range}"),
         Fault::Closed => "closed by the other end".to_owned(),
         Fault::NotStun => "what came is no STUN".to_owned(),
@@ -101,7 +103,8 @@ pub fn fault(fault: &Fault) -> String {
         Fault::OtherRealm(realm) => format!("error 401 for another realm, {realm}"),
         Fault::Redirected(Some(to)) => format!("redirected to {to}"),
         Fault::Redirected(None) => "redirected to nowhere".to_owned(),
-        Fault::NoChallenge => "no challenge".to_owned(),
+        Fault::NoChallenge => "a challenge without realm or nonce".to_owned(),
+        Fault::OpenRelay => "an allocation without a login".to_owned(),
         Fault::Forged => "answers without a right signature only".to_owned(),
         Fault::Empty => "a success that says nothing".to_owned(),
         Fault::Flooded => "too much came".to_owned(),

@@ -67,10 +67,12 @@ impl Way {
                     self.exchanged(now, entropy);
                 }
             }
-            (Phase::Directly, Role::Outsider, Kind::Outbound, None)
-                if datagrams.has(Kind::Inbound) =>
-            {
-                self.exchanged(now, entropy);
+            (Phase::Directly, Role::Outsider, Kind::Outbound, None) => {
+                let is_whole = datagrams.has(Kind::Inbound);
+                self.came_from = self.heard_from;
+                if is_whole {
+                    self.exchanged(now, entropy);
+                }
             }
             (_, _, _, _) => {}
         }
@@ -86,7 +88,9 @@ impl Way {
             self.directly(now, entropy);
         } else {
             let (inbound, outbound) = (datagrams.has(Kind::Inbound), datagrams.has(Kind::Outbound));
-            self.seen.direct = Step::Done { value: Direct { inbound, outbound }, took };
+            let told = self.relayed[0].map(|relayed| relayed.ip());
+            let came_from = self.came_from.map(|from| from.ip()).filter(|ip| Some(*ip) != told);
+            self.seen.direct = Step::Done { value: Direct { inbound, outbound, came_from }, took };
             self.release(now, entropy);
         }
     }

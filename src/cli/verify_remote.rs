@@ -167,9 +167,9 @@ fn targets(
     Ok(targets)
 }
 
-/// What the server saw of itself, if it tells us.
+/// What the server sees of itself at this moment, if it tells us.
 async fn self_report(web: &Web) -> Option<VerifyReport> {
-    let answer = web.ask("/api/ice-verify", None).await.ok()?;
+    let answer = web.ask("/api/ice-verify", Some(b"{}".to_vec())).await.ok()?;
     serde_json::from_slice::<VerifyAnswer>(&answer.body).ok()?.report
 }
 

@@ -18,12 +18,18 @@ mod turn_client;
 
 mod addresses;
 mod bare_machine;
+mod broken;
 mod coturn;
 mod coturn_databases;
 mod coturn_import;
+mod foreign;
 mod fragments;
+mod healthy;
 mod ice_stacks;
 mod icmp;
+mod line;
+mod names;
+mod proxied_verify;
 mod proxies;
 mod tos;
 mod turn_crate;

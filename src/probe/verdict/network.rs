@@ -142,7 +142,8 @@ impl Case<'_> {
         if self.leads_elsewhere(target, way) {
             return self.wrong_record(target, way);
         }
-        let is_away = matches!(fault, Fault::Silent | Fault::Unreachable);
+        // A router without a way back in may answer itself, and refuse.
+        let is_away = matches!(fault, Fault::Silent | Fault::Unreachable | Fault::Refused);
         let inside = target.ways.iter().find(|way| way.is_inside && way.is_answered());
         if let Some(inside) = inside.filter(|_| is_away) {
             return self.no_hairpin(target, way, inside);
@@ -171,6 +172,9 @@ impl Case<'_> {
                 ),
             );
         }
+        if is_away && let Some(verdict) = self.handed_out_elsewhere(target, way) {
+            return verdict;
+        }
         if *fault == Fault::Refused && !works_inside {
             return error(
                 Code::PortClosed,
@@ -181,9 +185,6 @@ impl Case<'_> {
                     at.port()
                 ),
             );
-        }
-        if is_away && let Some(verdict) = self.handed_out_elsewhere(target, way) {
-            return verdict;
         }
         if self.is_unreachable(at.ip()) {
             return error(

@@ -274,6 +274,12 @@ fn a_public_address_that_is_not_reached_from_inside_is_no_proof_of_anything_else
         &[Code::HairpinMissing],
     );
     assert_eq!(judgement.overall, Severity::Warning);
+    // A router that has the public address itself refuses.
+    let mut refused = silent(Carrier::Udp, V4);
+    refused.binding = no(Fault::Refused);
+    let inside = WaySeen { is_inside: true, ..way(Carrier::Udp, "10.0.0.5:3478") };
+    let refused = vec![target(Carrier::Udp, vec![refused, inside])];
+    check_with(&facts(), Vantage::ThisMachine, refused, &[Code::HairpinMissing]);
     // Over TCP the router says so, over UDP nobody does: it is one thing.
     let both = [Carrier::Udp, Carrier::Tcp].map(|carrier| {
         let mut outer = silent(carrier, V4);

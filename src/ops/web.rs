@@ -246,6 +246,12 @@ async fn within<T>(
     patience: Duration,
     doing: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
-    let late = || Err(format!("there is no answer within {} s", patience.as_secs()));
-    timeout(patience, doing).await.unwrap_or_else(|_| late())
+    let late = |_| {
+        let seconds = patience.as_secs();
+        Err(format!(
+            "there is no answer within {seconds} s; look whether the address is right, and at the \
+             firewalls on the way"
+        ))
+    };
+    timeout(patience, doing).await.unwrap_or_else(late)
 }

@@ -100,6 +100,8 @@ pub struct WaySeen {
     pub permit: Step<()>,
     /// A datagram from one allocation to the other and back; the round trip.
     pub relayed: Step<Duration>,
+    /// The same with one as large as those of media, where a small one passes.
+    pub large: Step<()>,
     /// A datagram from a socket of ours straight to the relayed address, and one back.
     pub direct: Step<Direct>,
     /// The end of the allocations.
@@ -335,6 +337,7 @@ impl WaySeen {
             later: Step::NotTried,
             permit: Step::NotTried,
             relayed: Step::NotTried,
+            large: Step::NotTried,
             direct: Step::NotTried,
             release: Step::NotTried,
         }
@@ -362,6 +365,7 @@ impl WaySeen {
             ("allocate", self.allocate.fault()),
             ("permit", self.permit.fault()),
             ("relayed", self.relayed.fault()),
+            ("large", self.large.fault()),
             ("release", self.release.fault()),
         ];
         steps.into_iter().find_map(|(name, fault)| Some((name, fault?)))

@@ -47,6 +47,11 @@ fn a_firewall_that_rejects_or_lets_half_of_it_through_is_named_wherever_it_stand
             assert_eq!((found.code, codes(&found)), (Some(1), vec![wanted]), "{rules:?}");
             assert!(cause(&found, wanted).contains(words), "{:#}", found.report);
         }
+        // A tunnel on the way that is narrower than anybody says.
+        firewall(&line.router, &filter("forward", &["meta length > 1000 drop"]));
+        firewall(&line.server, "");
+        assert_eq!(codes(&ask()), ["large_lost"]);
+        firewall(&line.router, "");
         // What the server may not send by itself.
         firewall(&line.server, &filter("output", &["oif far udp sport 50000-59999 drop"]));
         let found = ask();

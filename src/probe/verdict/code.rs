@@ -62,6 +62,7 @@ codes! {
     ServerUnreachable = "server_unreachable", "There is no way to the server.";
     PrivateAddress = "private_address", "A URL leads to an address that nobody outside reaches.";
     RelayPoor = "relay_poor", "What is relayed arrives late, or not all of it.";
+    LargeLost = "large_lost", "Small packets pass, large ones do not.";
     RelayBlocked = "relay_blocked", "The relay ports are blocked.";
     RelayAddressPrivate = "relay_address_private", "Clients are told a private address.";
     RelayAddressGone = "relay_address_gone", "A relay address is no longer on this machine.";

@@ -1,6 +1,7 @@
 //! What passes through an allocation, and from where it comes.
 
 use super::{Case, Code, Severity, Verdict};
+use crate::limits::probe::VERIFY_LARGE_BYTES;
 use crate::policy::public::not_public;
 use crate::probe::observation::{Direct, Fault, TargetSeen, WaySeen};
 
@@ -99,6 +100,19 @@ impl Case<'_> {
                 Severity::Error,
                 format!("{host} makes allocations, but {what}"),
                 OPEN_RELAY_PORTS,
+            );
+        }
+        if let Some(Fault::Silent | Fault::NotBack) = way.large.fault() {
+            say(
+                Code::LargeLost,
+                Severity::Error,
+                format!(
+                    "{host} relays small packets over {}, but none of {VERIFY_LARGE_BYTES} bytes, as media \
+                     has them: something on the way drops what is large",
+                    target.carrier.code().to_uppercase()
+                ),
+                "look for a VPN, tunnel or PPPoE line between here and the server: give its interface \
+                 a lower MTU (ip link set dev NAME mtu 1400), and let ICMP through firewalls",
             );
         }
         if let Some(Fault::Error { code: 403, .. }) = way.direct.fault() {

@@ -158,8 +158,8 @@ impl Case<'_> {
                     }
                     _ => format!("{host} answers Binding, but not Allocate"),
                 },
-                "look whether the server relays at all (coturn: stun-only), or drops requests of \
-                 this address"
+                "look whether the server relays at all (coturn: stun-only), or whether \
+                 something on the way drops its larger packets"
                     .to_owned(),
             ),
             Fault::NotBack
@@ -233,7 +233,8 @@ impl Case<'_> {
                     "{host} refuses a credential that was just made: its secret is another one"
                 ),
                 "write the same secret here and there (coturn: static-auth-secret with \
-                 use-auth-secret); a secret that was replaced may still stand in one of the two",
+                 use-auth-secret); a secret that was replaced may still stand in one of the two, and a space or a \
+                 quote at its end counts",
             );
         }
         error(

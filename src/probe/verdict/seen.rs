@@ -18,7 +18,19 @@ pub(super) fn told(target: &TargetSeen) -> String {
 
 /// Whether the time ran out on it.
 pub(super) fn is_unfinished(way: &WaySeen) -> bool {
-    let WaySeen { open, tls, binding, allocate, later, permit, relayed, direct, release, .. } = way;
+    let WaySeen {
+        open,
+        tls,
+        binding,
+        allocate,
+        later,
+        permit,
+        relayed,
+        large,
+        direct,
+        release,
+        ..
+    } = way;
     let is = |unfinished: bool, any: bool| unfinished || any;
     let steps = [
         matches!(open, Step::Unfinished),
@@ -28,6 +40,7 @@ pub(super) fn is_unfinished(way: &WaySeen) -> bool {
         matches!(later, Step::Unfinished),
         matches!(permit, Step::Unfinished),
         matches!(relayed, Step::Unfinished),
+        matches!(large, Step::Unfinished),
         matches!(direct, Step::Unfinished),
         matches!(release, Step::Unfinished),
     ];
@@ -46,6 +59,7 @@ fn way(way: &WaySeen) -> String {
     say("Allocate with a later end", in_words(&way.later, |_| String::new()));
     say("permission", in_words(&way.permit, |()| String::new()));
     say("relayed datagram", in_words(&way.relayed, |_| String::new()));
+    say("large one", in_words(&way.large, |()| String::new()));
     say(
         "straight datagram",
         in_words(&way.direct, |direct| {

@@ -421,6 +421,9 @@ fn what_does_not_pass_through_an_allocation_is_told_by_what_does() {
     };
     check_way(private, Code::RelayAddressPrivate);
     check_way(|way| way.permit = error(403), Code::PeerRefused);
+    check_way(|way| way.large = no(Fault::Silent), Code::LargeLost);
+    check_way(|way| way.large = no(Fault::NotBack), Code::LargeLost);
+    check_way(|way| way.large = ok(()), Code::Works);
     let harmless = check(
         vec![target(Carrier::Udp, vec![WaySeen { direct: error(403), ..way(Carrier::Udp, V4) }])],
         &[Code::Works, Code::PeerRefused],

@@ -133,21 +133,17 @@ impl Session {
         }
         // Where an Allocate comes next in any case, silence need not be waited for as long.
         let is_prelude = pending.request == Request::Binding && self.login.is_some();
-        let sends_max = match (self.is_stream, is_prelude) {
-            (true, _) => 1,
-            (false, true) => VERIFY_SENDS - 1,
-            (false, false) => VERIFY_SENDS,
-        };
+        let sends_max = if self.is_stream { 1 } else { VERIFY_SENDS - u32::from(is_prelude) };
         if pending.sends == sends_max {
             let fault = if self.forged > 0 { Fault::Forged } else { Fault::Silent };
             return self.end(now, Answer::Failed(fault));
         }
         let is_last = pending.sends + 1 == sends_max;
-        let pause = match (self.is_stream, is_prelude, is_last) {
-            (true, true, _) => VERIFY_STREAM_PATIENCE / 2,
-            (true, false, _) => VERIFY_STREAM_PATIENCE,
-            (false, false, true) => VERIFY_RTO * 4,
-            (false, true, _) | (false, _, false) => VERIFY_RTO * (1 << pending.sends),
+        let pause = match (self.is_stream, is_prelude) {
+            (true, true) => VERIFY_STREAM_PATIENCE / 2,
+            (true, false) => VERIFY_STREAM_PATIENCE,
+            (false, false) if is_last => VERIFY_RTO * 4,
+            (false, _) => VERIFY_RTO * (1 << pending.sends),
         };
         pending.sends += 1;
         pending.next_at = now.mono + pause;

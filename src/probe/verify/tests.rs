@@ -328,6 +328,22 @@ fn a_silent_server_costs_a_few_seconds() {
     assert_eq!(stun.binding, silent(Duration::from_millis(3500)));
 }
 
+#[test]
+fn a_way_that_drops_what_is_large_is_told_from_one_that_drops_all() {
+    let mut server = Server::good();
+    let mut world = World::new(plan(vec![target("turn:203.0.113.9:3478?transport=udp")]));
+    let seen =
+        world.end(
+            |link, to, bytes| {
+                if bytes.len() > 1000 { Vec::new() } else { server.hear(link, to, bytes) }
+            },
+        );
+    let way = &seen.targets[0].ways[0];
+    assert!(way.relayed.is_done() && way.release.is_done(), "{way:#?}");
+    assert_eq!(way.large.fault(), Some(&Fault::Silent));
+    assert!(udp(Server::good()).large.is_done());
+}
+
 #[test] // coturn: no-stun
 fn a_relay_that_answers_no_binding_is_used_as_browsers_use_it() {
     for url in ["turn:203.0.113.9:3478?transport=udp", "turn:203.0.113.9:3478?transport=tcp"] {

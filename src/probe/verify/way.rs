@@ -181,6 +181,7 @@ impl Way {
             | Phase::Securing(Role::Second)
             | Phase::Allocating(Role::Second)
             | Phase::Permitting(_) => seen.permit = Step::Unfinished,
+            Phase::Relaying if seen.relayed.is_done() => seen.large = Step::Unfinished,
             Phase::Relaying => seen.relayed = Step::Unfinished,
             Phase::Opening(Role::Outsider)
             | Phase::Securing(Role::Outsider)

@@ -1,8 +1,8 @@
 //! Builds everything from the config, runs it, stops it in order.
 //!
 //! Start: state directory and its lock, secrets, relay addresses, every port, the record, the
-//! shard, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
-//! shard (which writes the end of every allocation), then the record.
+//! shards, the edge. Whatever fails says so before anything was answered. Stop: the edge, then the
+//! shards (which write the end of every allocation), then the record.
 
 mod addresses;
 mod diagnose;
@@ -27,7 +27,7 @@ mod verify;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -54,6 +54,7 @@ use crate::ops::relay_choice::RelayAddress;
 use crate::ops::resolve;
 use crate::ops::state_directory::StateDirectory;
 use crate::plane::handle::Handle;
+use crate::plane::shard::{FactSink, Thread};
 use crate::plane::udp::Listener;
 use crate::store::{Entry, Store, WriterHandle};
 use crate::time::Now;
@@ -119,7 +120,7 @@ impl Opened {
 pub struct Daemon {
     opened: Opened,
     handle: Handle,
-    shard: JoinHandle<io::Result<()>>,
+    shards: Vec<Thread>,
     runtime: tokio::runtime::Runtime,
     stop_edge: watch::Sender<bool>,
     edge: tokio::task::JoinHandle<io::Result<()>>,
@@ -160,7 +161,7 @@ impl Daemon {
         let Plan { relay, warnings: of_plan } = Plan::with(&config, &here, outside.found())?;
         warnings.splice(..0, of_plan.into_iter().chain(outside.sentences()));
         let mut opened = Opened {
-            udp: ports.udp.iter().map(Listener::local).collect(),
+            udp: ports.udp.iter().take(1).flatten().map(Listener::local).collect(),
             tcp: ports.doors_at(false),
             tls: ports.doors_at(true),
             http: ports.http_at(false),
@@ -174,9 +175,16 @@ impl Daemon {
 
         let (store, record) = Store::open(parts::store_options(&config));
         let policy = Arc::new(parts::policy(&config, &opened, &here, &outside));
-        let (mut refusals, refused) = refusals();
-        let facts = store.clone();
-        let (handle, shard) = relaying::start(
+        let (refusals, refused) = refusals();
+        let (refusals, recorder) = (Arc::new(Mutex::new(refusals)), store.clone());
+        let facts = move || {
+            let (refusals, recorder) = (Arc::clone(&refusals), recorder.clone());
+            Box::new(move |fact| {
+                refusals.lock().unwrap_or_else(PoisonError::into_inner).note(&fact);
+                recorder.record(Entry::Relay(fact));
+            }) as FactSink
+        };
+        let (handle, shards) = relaying::start(
             &config,
             &opened,
             Parts {
@@ -185,10 +193,7 @@ impl Daemon {
                 listeners: udp,
                 guard: guard::options(&config, guard::revoked(&store))?,
                 quota: parts::quota_limits(&config),
-                facts: Box::new(move |fact| {
-                    refusals.note(&fact);
-                    facts.record(Entry::Relay(fact));
-                }),
+                facts: Box::new(facts),
             },
         )?;
         // Caught from here on: a signal that comes during the rest of the start is not lost.
@@ -314,7 +319,7 @@ impl Daemon {
         Ok(Self {
             opened,
             handle,
-            shard,
+            shards,
             runtime,
             stop_edge,
             edge,
@@ -338,8 +343,8 @@ impl Daemon {
     /// # Errors
     /// `ShardDied` if the relay ended; the process must end then, too.
     pub fn wait(&mut self) -> Result<(), DaemonError> {
-        let Self { runtime, signals, shard, live, .. } = self;
-        runtime.block_on(signals.wait(live, || shard.is_finished()))
+        let Self { runtime, signals, shards, live, .. } = self;
+        runtime.block_on(signals.wait(live, || shards.iter().any(JoinHandle::is_finished)))
     }
 
     /// Stops in order; every allocation gets its end in the record.
@@ -349,7 +354,7 @@ impl Daemon {
     pub fn stop(self) -> Result<(), DaemonError> {
         let Self {
             handle,
-            shard,
+            shards,
             runtime,
             stop_edge,
             edge,
@@ -369,15 +374,7 @@ impl Daemon {
             }
         }
         let told = handle.stop(STOP_PATIENCE);
-        let ended = if told.is_ok() || shard.is_finished() {
-            match shard.join() {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(DaemonError::ShardDied(error.to_string())),
-                Err(_) => Err(DaemonError::ShardDied("it panicked".to_owned())),
-            }
-        } else {
-            Err(DaemonError::ShardDied("it does not answer".to_owned()))
-        };
+        let ended = relaying::join(shards, told.is_ok());
         runtime.shutdown_timeout(STOP_PATIENCE);
         record.close();
         let _ = std::fs::remove_file(state.path().join(ADDRESSES_FILE));

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod keys;
 pub mod load;
 pub mod outside;
+pub mod plane;
 pub mod probe;
 pub mod quota;
 pub mod record;
@@ -181,6 +182,24 @@ pub const TAILROOM_BYTES: usize = 4;
 pub const LISTENER_BATCH: usize = 64;
 /// Datagrams read from one relay socket before others get their turn.
 pub const RELAY_BATCH: usize = 16;
+/// Buffers read at once from a socket whose datagrams come aggregated, up to 64 in each.
+pub const AGGREGATE_BATCH: usize = 8;
+/// Datagrams that leave as one message; the kernel takes no more.
+pub const BURST_LEN_MAX: usize = 64;
+/// Bytes of all of them.
+pub const BURST_BYTES_MAX: usize = DATAGRAM_BYTES_MAX;
+/// Bytes of each over IPv4: with its headers within an Ethernet frame.
+pub const BURST_SEGMENT_V4_MAX: usize = 1_500 - 20 - 8;
+/// The same over IPv6.
+pub const BURST_SEGMENT_V6_MAX: usize = 1_500 - 40 - 8;
+/// Room for parts of aggregated datagrams that need a header in front, bytes; used again after sending.
+pub const PARTS_BYTES: usize = 256 * 1024;
+/// How long a shard rests between two turns at medium load, where `batch_delay` allows it.
+pub const PACE_REST: Duration = Duration::from_micros(150);
+/// Datagrams a second of one shard that are medium load: from so many...
+pub const PACED_PER_S_MIN: u64 = 5_000;
+/// ...to so many.
+pub const PACED_PER_S_MAX: u64 = 100_000;
 /// Flooded relay sockets that the kernel filters; another one is read and discarded from.
 pub const SIEVES_MAX: usize = 64;
 /// Permitted addresses of such a socket; with more it is not filtered.
@@ -347,6 +366,8 @@ const _: () = assert!(HEADROOM_BYTES >= 20 + 4 + 20 + 4, "a Data indication for 
 const _: () = assert!(ICMP_PER_S + ICMP_BURST <= 10, "10 in any second for one allocation");
 const _: () = assert!(RESERVATION_LIFETIME.as_secs() >= 30, "RFC 8656 §7.2");
 const _: () = assert!(SLOTS >= LISTENER_BATCH && SLOTS >= RELAY_BATCH);
+const _: () = assert!(AGGREGATE_BATCH <= RELAY_BATCH && RELAY_BATCH <= LISTENER_BATCH);
+const _: () = assert!(PARTS_BYTES >= HEADROOM_BYTES + DATAGRAM_BYTES_MAX + TAILROOM_BYTES);
 const _: () = assert!(TAILROOM_BYTES >= 3, "padding of a frame on a stream");
 const _: () = assert!(RECORD_QUEUED_MAX >= RECORD_BATCH_ROWS);
 const _: () = assert!(

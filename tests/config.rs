@@ -9,6 +9,7 @@ use turnbell::call::request::WhenBusy;
 use turnbell::config::{
     AddressPrivacy, ChannelNumbers, Config, DefaultRelayFamily, GuestRule, Host, IceLogin,
     IcePolicy, IcePosition, InviteRule, IssuerKeys, IssuerTenancy, LogFormat, Places, Source,
+    Threads,
 };
 
 const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -122,6 +123,8 @@ advertise = ["TURN.example.org.", "turn.example.org:443", "203.0.113.7", "[2001:
 default_relay_family = "client"
 channel_numbers = "rfc5766"
 carry_tos = "on"
+batch_delay = "auto"
+threads = 3
 allow_private_peers = ["127.0.0.1", "10.0.0.0/8"]
 deny_peers = ["0.0.0.0/0"]
 alternate = ["203.0.113.9:5349/TURN2.example.org", "[2001:db8::9]:3478"]
@@ -178,7 +181,8 @@ coturn_names = true
     assert_eq!(config.advertise[4].host, Host::Address("2001:db8::7".parse().unwrap()));
     assert_eq!(config.default_relay_family, DefaultRelayFamily::Client);
     assert_eq!(config.channel_numbers, ChannelNumbers::Rfc5766);
-    assert!(config.carry_tos);
+    assert!(config.carry_tos && config.batch_delay);
+    assert_eq!(config.threads, Threads::Count(3));
     assert_eq!(config.allow_private_peers[0], "127.0.0.1/32".parse().unwrap());
     assert_eq!(config.deny_peers[0].prefix_len(), 0);
     assert_eq!(config.alternate[0].domain.as_deref(), Some("turn2.example.org"));
@@ -531,6 +535,10 @@ fn a_record_has_16_mib_to_1_tib() {
 fn words_are_listed_when_another_is_found() {
     check_refused("channel_numbers = \"all\"", &["\"rfc8656\" or \"rfc5766\""]);
     check_refused("carry_tos = \"yes\"", &["\"off\" or \"on\""]);
+    for bad in ["0", "65", "-1", "\"all\"", "\"0\"", "1.5", "true"] {
+        check_refused(&format!("threads = {bad}"), &["threads", "\"auto\" or "]);
+    }
+    check_refused("batch_delay = \"on\"", &["\"off\" or \"auto\""]);
     check_refused("default_relay_family = \"v4\"", &["\"ipv4\" or \"ipv6\" or \"client\""]);
     check_refused("[ice]\npolicy = \"none\"", &["\"all\" or \"relay\""]);
     check_refused("[record]\naddresses = \"hash\"", &["\"full\" or \"prefix\" or \"none\""]);

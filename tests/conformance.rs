@@ -14,6 +14,7 @@ mod conformance {
     mod dual;
     mod expiry_rule;
     mod facts;
+    mod flows;
     mod framing;
     mod general;
     mod harness;
@@ -31,6 +32,7 @@ mod conformance {
     mod reservation;
     mod revoke;
     mod send_data;
+    mod several;
     mod shield;
     mod stop;
     mod stream;

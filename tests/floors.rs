@@ -28,7 +28,7 @@ const PLANE_HANDLE: &[&str] = &["Handle", "handle"];
 
 /// Crates for floors 0 and 1: computation only. Any other dependency is for floor 2 and up.
 const PURE_CRATES: &str =
-    "base64 crc32fast getrandom hmac ipnet md5 sha1 sha2 slab subtle thiserror zeroize";
+    "base64 crc32fast getrandom hashbrown hmac ipnet md5 sha1 sha2 slab subtle thiserror zeroize";
 
 /// A token is JSON, and its signatures are a library's: computation, for `auth` alone.
 const TOKEN_CRATES: &[&str] = &["jsonwebtoken", "serde_json"];

@@ -80,6 +80,9 @@ pub(super) fn convert(
     );
     config.carry_tos =
         at.choice("carry_tos", raw.carry_tos, config.carry_tos, &[("off", false), ("on", true)]);
+    let batch_delay = &[("off", false), ("auto", true)];
+    config.batch_delay = at.choice("batch_delay", raw.batch_delay, config.batch_delay, batch_delay);
+    config.threads = at.threads(raw.threads);
     at.peers(&mut config, raw.allow_private_peers, raw.deny_peers);
     if let Some(found) = at.list("alternate", raw.alternate, 0..=ALTERNATES_MAX, value::alternate) {
         config.alternate = found;

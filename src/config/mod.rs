@@ -21,6 +21,7 @@ mod raw;
 pub mod secrets;
 mod settings;
 mod suggest;
+mod threads;
 mod value;
 mod verify;
 
@@ -50,6 +51,7 @@ pub use places::{Place, Places};
 pub use problem::{ConfigError, Problem};
 pub use secrets::UserKey;
 pub use settings::{Change, Setting, Takes, Value, changes};
+pub use threads::Threads;
 pub use value::origin_of_pages;
 pub use verify::Verify;
 
@@ -88,6 +90,10 @@ pub struct Config {
     pub channel_numbers: ChannelNumbers,
     /// Whether DSCP and ECN of a datagram are kept on its way through.
     pub carry_tos: bool,
+    /// Whether a relay thread rests between turns at medium load.
+    pub batch_delay: bool,
+    /// How many threads relay.
+    pub threads: Threads,
     /// Peers allowed although the deny table holds them.
     pub allow_private_peers: Vec<IpNet>,
     /// Peers denied although the deny table does not hold them; stronger than the line above.
@@ -285,6 +291,8 @@ impl Config {
             default_relay_family: DefaultRelayFamily::Ipv4,
             channel_numbers: ChannelNumbers::Rfc8656,
             carry_tos: false,
+            batch_delay: false,
+            threads: Threads::Auto,
             allow_private_peers: Vec::new(),
             deny_peers: Vec::new(),
             alternate: Vec::new(),

@@ -19,6 +19,14 @@ pub(super) type List = Option<Spanned<Vec<Spanned<String>>>>;
 pub(super) type Number = Option<Spanned<i64>>;
 pub(super) type Switch = Option<Spanned<bool>>;
 
+/// A number or a word.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"auto\" or a number")]
+pub(super) enum RawThreads {
+    Count(i64),
+    Word(String),
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Raw {
@@ -37,6 +45,8 @@ pub(super) struct Raw {
     pub(super) default_relay_family: Text,
     pub(super) channel_numbers: Text,
     pub(super) carry_tos: Text,
+    pub(super) batch_delay: Text,
+    pub(super) threads: Option<Spanned<RawThreads>>,
     pub(super) allow_private_peers: List,
     pub(super) deny_peers: List,
     pub(super) alternate: List,

@@ -130,6 +130,8 @@ impl Config {
             setting("default_relay_family", Reload, text(family(self.default_relay_family))),
             setting("channel_numbers", Restart, text(channels(self.channel_numbers))),
             setting("carry_tos", Restart, text(if self.carry_tos { "on" } else { "off" })),
+            setting("batch_delay", Restart, text(if self.batch_delay { "auto" } else { "off" })),
+            setting("threads", Restart, text(self.threads)),
             setting("allow_private_peers", Reload, list(&self.allow_private_peers)),
             setting("deny_peers", Reload, list(&self.deny_peers)),
             setting(
@@ -220,6 +222,7 @@ impl Config {
         new.external.clone_from(&old.external);
         new.channel_numbers = old.channel_numbers;
         new.carry_tos = old.carry_tos;
+        (new.batch_delay, new.threads) = (old.batch_delay, old.threads);
         new.http.listen.clone_from(&old.http.listen);
         new.log.format = old.log.format;
         for Setting { key, takes, value: _ } in old.settings() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol as Ip, Socket, Type};
 use tokio::sync::mpsc;
 
-use super::DaemonError;
+use super::{DaemonError, relaying};
 use crate::config::Config;
 use crate::edge::Handed;
 use crate::edge::accept::Door;
@@ -18,7 +18,8 @@ use crate::plane::udp::{self, Listener};
 
 /// All of them.
 pub(super) struct Ports {
-    pub(super) udp: Vec<Listener>,
+    /// By relay thread.
+    pub(super) udp: Vec<Vec<Listener>>,
     pub(super) doors: Vec<Bound>,
     pub(super) http: Vec<TcpListener>,
 }
@@ -129,25 +130,30 @@ fn bind_udp(
     has_ipv6: bool,
     warnings: &mut Vec<String>,
     errors: &mut Vec<String>,
-) -> Vec<Listener> {
-    let mut listeners = Vec::new();
+) -> Vec<Vec<Listener>> {
+    let threads = relaying::threads(config);
+    let mut groups = Vec::new();
     for address in &config.listen {
         if address.is_ipv6() && !has_ipv6 {
             warnings.push(format!("this machine has no IPv6: not listening on {address}"));
             continue;
         }
-        match Listener::bind(*address) {
-            Ok(listener) => listeners.push(listener),
+        match Listener::bind_group(*address, threads) {
+            Ok(group) => groups.push(group),
             Err(error) => {
                 errors.push(bind_failure(Protocol::Udp, *address, "listen", &error));
             }
         }
     }
-    if errors.is_empty() && listeners.is_empty() {
+    if errors.is_empty() && groups.is_empty() {
         errors.push("nothing to listen on: set \"listen\" to an address of this machine".into());
     }
-    warnings.extend(listeners.iter().find_map(small_buffer));
-    listeners
+    warnings.extend(groups.iter().flatten().find_map(small_buffer));
+    let mut by_thread: Vec<Vec<Listener>> = (0..threads).map(|_| Vec::new()).collect();
+    for group in groups {
+        by_thread.iter_mut().zip(group).for_each(|(one, listener)| one.push(listener));
+    }
+    by_thread
 }
 
 /// That the kernel cut the receive buffer of a listener; they are all treated alike.

@@ -55,23 +55,29 @@ pub(super) fn health_probe(
     near: Near,
     jwks: Arc<Jwks>,
 ) -> HealthProbe {
-    let pulse = Mutex::new(Pulse { turns: handle.turns(), seen: Now::read().mono });
+    let start = Now::read().mono;
+    let pulses = handle.turns().into_iter().map(|turns| Pulse { turns, seen: start });
+    let pulses = Mutex::new(pulses.collect::<Vec<_>>());
     Arc::new(move || {
-        let alive = pulse
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_alive(Now::read(), handle.turns());
+        let (now, turns) = (Now::read(), handle.turns());
+        let mut pulses = pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = pulses
+            .iter_mut()
+            .zip(&turns)
+            .filter_map(|(one, turns)| one.is_alive(now, *turns).then_some(()));
+        let alive = alive.count();
+        drop(pulses);
         let record = store.health();
         let problem = match record.state {
             StoreState::Ok => None,
             StoreState::Degraded { why, since_unix_ms: _ } => Some(why),
         };
         Health {
-            ok: alive,
+            ok: alive == turns.len(),
             draining: draining.load(Ordering::Relaxed),
             relay: RelayHealth {
-                shards: 1,
-                shards_alive: usize::from(alive),
+                shards: turns.len(),
+                shards_alive: alive,
                 allocations: handle.allocation_count(),
             },
             record: RecordHealth { ok: problem.is_none(), problem, dropped: record.dropped },
@@ -156,7 +162,7 @@ fn tls_health(now: Now, urls: &UrlSources) -> Option<TlsHealth> {
     Some(TlsHealth { ok: problem.is_none(), problem, expires_at })
 }
 
-/// Feeds the watchdog as long as the shard finishes turns between two looks (R22).
+/// Feeds the watchdog as long as every shard finishes turns between two looks (R22).
 pub(super) async fn feed_watchdog(handle: Handle) {
     let Some(interval) = systemd::watchdog_interval() else { return };
     let mut look = tokio::time::interval(interval.max(TURN_IDLE_MAX));
@@ -164,7 +170,7 @@ pub(super) async fn feed_watchdog(handle: Handle) {
     loop {
         look.tick().await;
         let latest = handle.turns();
-        if latest != turns {
+        if latest.iter().zip(&turns).all(|(latest, before)| latest != before) {
             turns = latest;
             systemd::watchdog();
         }

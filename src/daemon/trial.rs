@@ -113,17 +113,17 @@ pub(crate) fn run(
         .map_err(|error| super::system("reading random bytes", io::Error::other(error)))?;
     let names = Arc::new(IssuedNames::new(&config.realm));
     let verifier = Verifier::new(&config.realm, vec![secret.clone()], [], names);
-    let (handle, shard) = relaying::start(
+    let (handle, shards) = relaying::start(
         config,
         &opened,
         Parts {
             verifier,
             policy: Arc::new(parts::policy(config, &opened, here, &outside)),
-            listeners: std::mem::take(&mut ports.udp),
+            listeners: vec![std::mem::take(&mut ports.udp)],
             guard: guard::options(config, Vec::new())?,
             // What one person may take is no question here.
             quota: QuotaLimits { per_user: u32::MAX, per_source: u32::MAX, total: u32::MAX },
-            facts: Box::new(drop),
+            facts: Box::new(|| Box::new(drop)),
         },
     )?;
     let doors = std::mem::take(&mut ports.doors);
@@ -154,7 +154,7 @@ pub(crate) fn run(
     stop.send_replace(true);
     if handle.stop(STOP_PATIENCE).is_ok() {
         // It ends by itself otherwise, with the process.
-        let _ = shard.join();
+        let _ = relaying::join(shards, true);
     }
     runtime.shutdown_timeout(STOP_PATIENCE);
     Ok(Outcome { plan, tries, taken: ports.taken })

@@ -93,7 +93,8 @@ mod tests {
     use std::net::UdpSocket;
 
     use super::*;
-    use crate::plane::sys::{Transmit, recv_batch, send_batch};
+    use crate::plane::datagram::Transmit;
+    use crate::plane::sys::{recv_batch, send_batch};
 
     fn check_dead_peer(loopback: &str, refused: IcmpError) {
         let bind = || UdpSocket::bind((loopback, 0)).unwrap();
@@ -105,12 +106,12 @@ mod tests {
         let at = live.local_addr().unwrap();
 
         // The error of the first datagram is there when the second one is sent, and the third.
-        assert_eq!(send_batch(socket.as_fd(), b"x", &[to(dead)]).unwrap(), 1);
-        assert_eq!(send_batch(socket.as_fd(), b"x", &[to(at)]).unwrap(), 1);
+        assert_eq!(send_batch(socket.as_fd(), b"x", &[to(dead)], false).unwrap(), 1);
+        assert_eq!(send_batch(socket.as_fd(), b"x", &[to(at)], false).unwrap(), 1);
         let mixed = [to(dead), to(at), to(dead), to(at)];
         let mut rest = &mixed[..];
         while !rest.is_empty() {
-            rest = &rest[send_batch(socket.as_fd(), b"x", rest).unwrap()..];
+            rest = &rest[send_batch(socket.as_fd(), b"x", rest, false).unwrap()..];
         }
         live.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         for _ in 0..3 {
@@ -119,7 +120,7 @@ mod tests {
         // Nor does one hide what has arrived.
         live.send_to(b"y", socket.local_addr().unwrap()).unwrap();
         socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        send_batch(socket.as_fd(), b"x", &[to(dead)]).unwrap();
+        send_batch(socket.as_fd(), b"x", &[to(dead)], false).unwrap();
         let (mut buffer, mut received) = ([0; 8], Vec::new());
         let got = recv_batch(socket.as_fd(), false, [&mut buffer[..]].into_iter(), &mut received);
         assert_eq!(got.unwrap(), 1);

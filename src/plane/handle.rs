@@ -1,9 +1,9 @@
-//! The one thing of the plane that the edge sees: questions to a running shard, its pulse, and the
-//! streams that are handed to it.
+//! The one thing of the plane that the edge sees: questions to the running shards, their pulse, and
+//! the streams that are handed to them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub use super::ledger::NearQuota;
 use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
 use crate::policy::watch::{NotWatched, WatchId, Wish};
+use crate::time::Now;
 use crate::turn::allocation::AllocationView;
 use crate::turn::contract::Command;
 use crate::turn::counters::{Counters, Statistics};
@@ -70,20 +71,39 @@ impl Closed {
     }
 }
 
-/// An answer that is on its way. What was asked happens, whether it is waited for or not.
+/// Answers that are on their way. What was asked happens, whether they are waited for or not.
 #[derive(Debug)]
-pub struct Pending<T>(Receiver<T>);
+pub struct Pending<T>(Vec<Receiver<T>>);
 
 impl<T> Pending<T> {
-    /// Waits for it.
+    /// Waits for them, one of each shard.
     ///
     /// # Errors
-    /// If the shard is gone or does not answer within `patience`.
-    pub fn wait(self, patience: Duration) -> Result<T, NoAnswer> {
-        self.0.recv_timeout(patience).map_err(|error| match error {
-            RecvTimeoutError::Timeout => NoAnswer::Late,
-            RecvTimeoutError::Disconnected => NoAnswer::Gone,
-        })
+    /// If a shard is gone or does not answer within `patience`.
+    fn wait_for_all(self, patience: Duration) -> Result<Vec<T>, NoAnswer> {
+        let until = Now::read().mono + patience;
+        let wait = |answer: Receiver<T>| {
+            let left = until.saturating_duration_since(Now::read().mono);
+            answer.recv_timeout(left).map_err(|error| match error {
+                RecvTimeoutError::Timeout => NoAnswer::Late,
+                RecvTimeoutError::Disconnected => NoAnswer::Gone,
+            })
+        };
+        self.0.into_iter().map(wait).collect()
+    }
+}
+
+impl Pending<Closed> {
+    /// Waits for what all shards closed.
+    ///
+    /// # Errors
+    /// If a shard is gone or does not answer within `patience`.
+    pub fn wait(self, patience: Duration) -> Result<Closed, NoAnswer> {
+        let sum = |all: Closed, one: Closed| Closed {
+            permissions: all.permissions + one.permissions,
+            channels: all.channels + one.channels,
+        };
+        Ok(self.wait_for_all(patience)?.into_iter().fold(Closed::default(), sum))
     }
 }
 
@@ -105,13 +125,22 @@ pub struct FinishedStream {
     pub received: Vec<u8>,
 }
 
-/// A running shard, from outside. Questions wait their turn behind packets, for a bounded time.
+/// One running shard, from outside.
 #[derive(Debug, Clone)]
-pub struct Handle {
+pub(super) struct One {
     pub(super) questions: SyncSender<Question>,
     pub(super) streams: SyncSender<FinishedStream>,
     pub(super) wake: Arc<EventFd>,
     pub(super) turns: Arc<AtomicU64>,
+    /// Streams that it has, and those on their way to it.
+    pub(super) stream_count: Arc<AtomicUsize>,
+}
+
+/// The running shards, from outside. Questions wait their turn behind packets, for a bounded time,
+/// and are asked of all shards at once.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) shards: Arc<[One]>,
     pub(super) ledger: Arc<Ledger>,
 }
 
@@ -121,7 +150,9 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
     pub fn allocations(&self, patience: Duration) -> Result<Vec<AllocationView>, NoAnswer> {
-        self.ask(patience, Question::Allocations)
+        let mut all = self.ask(patience, || Question::Allocations)?.concat();
+        all.sort_by_key(|view| (view.opened_at_unix_ms, view.number));
+        Ok(all)
     }
 
     /// What was counted since start, and what is live.
@@ -129,7 +160,8 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
     pub fn statistics(&self, patience: Duration) -> Result<Statistics, NoAnswer> {
-        self.ask(patience, Question::Statistics)
+        let all = self.ask(patience, || Question::Statistics)?.into_iter();
+        Ok(all.reduce(Statistics::plus).unwrap_or_default())
     }
 
     /// Has the shard go on with other rules; it will, once this returns without an error.
@@ -137,7 +169,10 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or has too many questions before it; nothing changes then.
     pub fn replace(&self, replacement: Replacement) -> Result<Pending<Closed>, NoAnswer> {
-        self.send(|answer| Question::Command(Command::Replace(replacement), answer))
+        self.send(|| {
+            let command = Command::Replace(replacement.clone());
+            |answer| Question::Command(command, answer)
+        })
     }
 
     /// Has the shard refuse new allocations; it will, once this returns without an error.
@@ -145,7 +180,11 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or has too many questions before it; nothing changes then.
     pub fn drain(&self, alternates: Arc<[Alternate]>) -> Result<(), NoAnswer> {
-        self.send(|answer| Question::Command(Command::Drain(alternates), answer)).map(|_| ())
+        let asked = self.send(|| {
+            let command = Command::Drain(Arc::clone(&alternates));
+            |answer| Question::Command(command, answer)
+        });
+        asked.map(|_| ())
     }
 
     /// Sets new quotas. What is held above them stays held and only stops growing.
@@ -159,7 +198,11 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
     pub fn tell(&self, patience: Duration, command: Command) -> Result<Option<usize>, NoAnswer> {
-        self.ask(patience, |answer| Question::Tell(command, answer))
+        let all = self.ask(patience, || {
+            let command = command.clone();
+            |answer| Question::Tell(command, answer)
+        })?;
+        Ok(all.into_iter().sum())
     }
 
     /// Has allocations of a user end, or those of one session; they will, once this returns without
@@ -168,7 +211,11 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or has too many questions before it; nothing ends then.
     pub fn end(&self, user: Box<str>, session: Option<Box<str>>) -> Result<(), NoAnswer> {
-        self.send(|answer| Question::Tell(Command::End { user, session }, answer)).map(|_| ())
+        let asked = self.send(|| {
+            let command = Command::End { user: user.clone(), session: session.clone() };
+            |answer| Question::Tell(command, answer)
+        });
+        asked.map(|_| ())
     }
 
     /// Has a verification watched.
@@ -180,7 +227,11 @@ impl Handle {
         patience: Duration,
         wish: Wish,
     ) -> Result<Result<(), NotWatched>, NoAnswer> {
-        self.ask(patience, |answer| Question::Watch(wish, answer))
+        let all = self.ask(patience, || {
+            let wish = wish.clone();
+            |answer| Question::Watch(wish, answer)
+        })?;
+        Ok(all.into_iter().collect())
     }
 
     /// What was seen of it; `None` if nothing of this name is watched (any more).
@@ -188,7 +239,8 @@ impl Handle {
     /// # Errors
     /// If the shard is gone or does not answer within `patience`.
     pub fn watched(&self, patience: Duration, id: WatchId) -> Result<Option<Watched>, NoAnswer> {
-        self.ask(patience, |answer| Question::Watched(id, answer))
+        let all = self.ask(patience, || move |answer| Question::Watched(id, answer))?;
+        Ok(all.into_iter().flatten().reduce(Watched::plus))
     }
 
     /// Ends every allocation, which writes its last fact, and the shard.
@@ -196,26 +248,29 @@ impl Handle {
     /// # Errors
     /// If the shard is gone already or does not end within `patience`.
     pub fn stop(&self, patience: Duration) -> Result<(), NoAnswer> {
-        self.ask(patience, Question::Stop)
+        self.ask(patience, || Question::Stop).map(|_| ())
     }
 
-    /// Hands a stream over; does not wait.
+    /// Hands a stream to the shard with the fewest (R15); does not wait.
     ///
     /// # Errors
     /// If the shard is gone or has too many streams before it; the stream is closed.
     pub fn take_stream(&self, stream: FinishedStream) -> Result<(), NoAnswer> {
-        self.streams.try_send(stream).map_err(|error| match error {
+        let count = |one: &&One| one.stream_count.load(Ordering::Relaxed);
+        let shard = self.shards.iter().min_by_key(count).ok_or(NoAnswer::Gone)?;
+        shard.streams.try_send(stream).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Late,
             TrySendError::Disconnected(_) => NoAnswer::Gone,
         })?;
-        let _ = self.wake.write(1);
+        shard.stream_count.fetch_add(1, Ordering::Relaxed);
+        let _ = shard.wake.write(1);
         Ok(())
     }
 
-    /// Loop turns finished so far; it grows at least once a second while the shard is well.
+    /// Loop turns finished so far, by shard; each grows at least once a second while it is well.
     #[must_use]
-    pub fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
+    pub fn turns(&self) -> Vec<u64> {
+        self.shards.iter().map(|one| one.turns.load(Ordering::Relaxed)).collect()
     }
 
     /// The quotas in force.
@@ -253,18 +308,29 @@ impl Handle {
         self.ledger.is_short_of_memory()
     }
 
-    fn ask<T>(
+    fn ask<T, Q: FnOnce(SyncSender<T>) -> Question>(
         &self,
         patience: Duration,
-        question: impl FnOnce(SyncSender<T>) -> Question,
-    ) -> Result<T, NoAnswer> {
-        self.send(question)?.wait(patience)
+        question: impl FnMut() -> Q,
+    ) -> Result<Vec<T>, NoAnswer> {
+        self.send(question)?.wait_for_all(patience)
     }
 
+    /// Asks every shard, even where one of them cannot be asked.
+    fn send<T, Q: FnOnce(SyncSender<T>) -> Question>(
+        &self,
+        mut question: impl FnMut() -> Q,
+    ) -> Result<Pending<T>, NoAnswer> {
+        let asked: Vec<_> = self.shards.iter().map(|one| one.send(question())).collect();
+        asked.into_iter().collect::<Result<_, _>>().map(Pending)
+    }
+}
+
+impl One {
     fn send<T>(
         &self,
         question: impl FnOnce(SyncSender<T>) -> Question,
-    ) -> Result<Pending<T>, NoAnswer> {
+    ) -> Result<Receiver<T>, NoAnswer> {
         let (answer, answered) = sync_channel(1);
         self.questions.try_send(question(answer)).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Late,
@@ -272,6 +338,6 @@ impl Handle {
         })?;
         // The counter of an eventfd cannot be full here; and the shard looks once a second anyway.
         let _ = self.wake.write(1);
-        Ok(Pending(answered))
+        Ok(answered)
     }
 }

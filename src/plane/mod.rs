@@ -5,7 +5,11 @@ pub mod ledger;
 pub mod shard;
 pub mod udp;
 
+mod aggregation;
+mod crossing;
+mod datagram;
 mod error_queue;
+mod pace;
 mod port_pool;
 mod relay_sockets;
 mod sieve;

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::aggregation::Aggregation;
 use super::error_queue;
 use super::ledger::{Ledger, ShardIndex};
 use super::sys;
@@ -29,7 +30,14 @@ pub(super) struct RelaySockets {
     report_tos: bool,
     /// The next warning comes no earlier.
     quiet_until: Option<Instant>,
-    socket_by_port: HashMap<RelayPort, UdpSocket>,
+    socket_by_port: HashMap<RelayPort, RelaySocket>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct RelaySocket {
+    pub(super) socket: UdpSocket,
+    pub(super) aggregation: Aggregation,
 }
 
 impl RelaySockets {
@@ -176,7 +184,8 @@ impl RelaySockets {
             with.ledger.give_back(port);
             return Err(Why::Bind);
         }
-        self.socket_by_port.insert(port, socket);
+        let aggregation = Aggregation::default();
+        self.socket_by_port.insert(port, RelaySocket { socket, aggregation });
         with.ledger.own(port, self.shard);
         Ok(port)
     }
@@ -191,7 +200,11 @@ impl RelaySockets {
     }
 
     pub(super) fn socket(&self, port: RelayPort) -> Option<&UdpSocket> {
-        self.socket_by_port.get(&port)
+        self.socket_by_port.get(&port).map(|one| &one.socket)
+    }
+
+    pub(super) fn get_mut(&mut self, port: RelayPort) -> Option<&mut RelaySocket> {
+        self.socket_by_port.get_mut(&port)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,120 +3,106 @@
 //! A turn of the loop, in this order, each part bounded:
 //! 1. wait for events, until the relay's deadline, a second at most; read the clocks once;
 //! 2. expire what is due; 3. answer questions, take over streams; 4. read each ready socket, one
-//!    batch each, and decide every datagram; 5. send what was collected, many datagrams a call;
-//! 6. close streams.
+//!    batch each, then what other shards sent, and decide every datagram; 5. send what was
+//!    collected, many datagrams a call;
+//! 6. close streams; 7. rest, at medium load and where the operator wants it (`pace.rs`).
 
 mod peers;
+mod reading;
 mod sending;
 mod sieving;
 mod streams;
 
 use std::io;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl::set_timerslack;
 
-use super::handle::{Closed, FinishedStream, Handle, Question};
+use self::sending::{Bursts, ToPeers};
+use super::crossing::{self, Crossings};
+use super::datagram::{Received, Transmit};
+use super::handle::{Closed, FinishedStream, Handle, One, Question};
 use super::ledger::{Ledger, ShardIndex};
-use super::relay_sockets::{RelaySockets, is_empty, relay_port_of};
+use super::pace::Pace;
+use super::relay_sockets::{RelaySockets, relay_port_of};
 use super::sieve::Sieves;
 use super::slots::Slots;
 use super::streams::{Streams, stream_of};
-use super::sys::{self, BATCH_MAX, Received, Transmit};
+use super::sys::{self, BATCH_MAX};
 use super::udp::Listener;
+use crate::limits::plane::SHARDS_MAX;
 use crate::limits::{
-    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, LISTENER_BATCH, RELAY_BATCH,
-    STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
+    COMMANDS_QUEUED_MAX, ERRORS_PER_TURN, EVENTS_PER_TURN, STREAMS_QUEUED_MAX, TURN_IDLE_MAX,
 };
 use crate::time::Now;
-use crate::turn::contract::{Command, Discard, Forward, Input, Output};
+use crate::turn::contract::{Command, Input, Output};
 use crate::turn::fact::Fact;
-use crate::turn::five_tuple::FiveTuple;
 use crate::turn::relay::Relay;
-use crate::turn::relayed_address::{PeerAddr, RelayPort};
 
 /// Takes facts; must not wait.
 pub type FactSink = Box<dyn FnMut(Fact) + Send>;
 
-/// What a shard is made from. All sockets are bound before the first packet is read.
-pub struct Options {
-    /// Which one.
-    pub index: ShardIndex,
+/// What a shard has for itself. All sockets are bound before the first packet is read.
+pub struct Part {
     /// The machine.
     pub relay: Relay,
     /// Where clients reach it.
     pub listeners: Vec<Listener>,
-    /// Addresses to bind relay sockets to, by index.
-    pub relay_bind_addresses: Vec<IpAddr>,
-    /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
-    pub carry_tos: bool,
-    /// Ports and quotas, shared with the other shards.
-    pub ledger: Arc<Ledger>,
     /// Where facts go.
     pub facts: FactSink,
 }
 
-/// Starts a shard on a thread of its own.
-///
-/// The thread ends after [`Handle::stop`], or with an error if the kernel takes the event queue
+/// What all shards of a daemon have.
+#[derive(Clone)]
+pub struct Options {
+    /// Addresses to bind relay sockets to, by index.
+    pub relay_bind_addresses: Vec<IpAddr>,
+    /// Whether it rests between turns at medium load.
+    pub has_batch_delay: bool,
+    /// Whether DSCP and ECN of a datagram are kept on its way through (RFC 8656 §14).
+    pub carry_tos: bool,
+    /// Ports and quotas.
+    pub ledger: Arc<Ledger>,
+}
+
+/// A thread that ends after [`Handle::stop`], or with an error if the kernel takes the event queue
 /// away; whoever joins it must end the process then.
+pub type Thread = JoinHandle<io::Result<()>>;
+
+/// Starts shards, each on a thread of its own.
 ///
 /// # Errors
-/// If the kernel refuses an event queue, a wake-up descriptor or a thread.
-pub fn spawn(options: Options) -> io::Result<(Handle, JoinHandle<io::Result<()>>)> {
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
-    epoll.add(wake.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
-    for (at, listener) in options.listeners.iter().enumerate() {
-        if options.carry_tos {
-            sys::report_tos(listener.fd(), listener.local().is_ipv6())?;
-        }
-        epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
+/// If the kernel refuses an event queue, a wake-up descriptor or a thread, or there are more than
+/// [`SHARDS_MAX`].
+pub fn spawn(options: &Options, parts: Vec<Part>) -> io::Result<(Handle, Vec<Thread>)> {
+    if parts.len() > SHARDS_MAX {
+        return Err(io::Error::other(format!("there are at most {SHARDS_MAX} relay threads")));
     }
-    let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
-    let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
-    let turns = Arc::new(AtomicU64::new(0));
-    let handle = Handle {
-        questions,
-        streams,
-        wake: Arc::clone(&wake),
-        turns: Arc::clone(&turns),
-        ledger: Arc::clone(&options.ledger),
-    };
-    let to_clients = options.listeners.iter().map(|_| Vec::new()).collect();
-    let name = format!("shard-{}", options.index.0);
-    let mut shard = Shard {
-        relay: options.relay,
-        listeners: options.listeners,
-        sockets: RelaySockets::new(options.index, options.relay_bind_addresses, options.carry_tos),
-        sieves: Sieves::default(),
-        carry_tos: options.carry_tos,
-        index: options.index,
-        ledger: options.ledger,
-        facts: options.facts,
-        epoll,
-        wake,
-        asked,
-        finished,
-        turns,
-        streams: Streams::default(),
-        plain: Vec::new(),
-        slots: Slots::new(),
-        received: Vec::with_capacity(BATCH_MAX),
-        to_clients,
-        to_peers: Vec::with_capacity(BATCH_MAX),
-        next_transaction: 0,
-        stopped: None,
-    };
-    let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
-    Ok((handle, thread))
+    let wake = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+    let wakes = parts.iter().map(|_| Ok(Arc::new(wake()?)));
+    let wakes: Vec<_> = wakes.collect::<io::Result<_>>()?;
+    let ends = crossing::between(&wakes).into_iter().zip(wakes);
+    let mut shards = Vec::new();
+    for (index, (part, (crossings, wake))) in (0..).zip(parts.into_iter().zip(ends)) {
+        shards.push(Shard::new(ShardIndex(index), part, options.clone(), crossings, wake)?);
+    }
+    // What can fail has, but for threads; none has read a packet yet.
+    let (mut all, mut threads) = (Vec::new(), Vec::new());
+    for (one, mut shard) in shards {
+        let name = format!("shard-{}", shard.index.0);
+        threads.push(std::thread::Builder::new().name(name).spawn(move || shard.run())?);
+        all.push(one);
+    }
+    Ok((Handle { shards: all.into(), ledger: Arc::clone(&options.ledger) }, threads))
 }
 
 const WAKE_TOKEN: u64 = u64::MAX >> 1;
@@ -135,6 +121,8 @@ struct Shard {
     asked: Receiver<Question>,
     finished: Receiver<FinishedStream>,
     turns: Arc<AtomicU64>,
+    stream_count: Arc<AtomicUsize>,
+    crossings: Crossings,
     streams: Streams,
     /// Bytes of the stream that is being read.
     plain: Vec<u8>,
@@ -142,22 +130,88 @@ struct Shard {
     received: Vec<Received>,
     /// Collected for clients, by listener.
     to_clients: Vec<Vec<Transmit>>,
-    /// Collected for peers, in order of arrival, so that a flow's datagrams stand together.
-    to_peers: Vec<(RelayPort, Transmit)>,
+    to_peers: ToPeers,
+    bursts: Bursts,
     next_transaction: u64,
+    pace: Pace,
+    /// Received in this turn.
+    datagrams: usize,
     stopped: Option<std::sync::mpsc::SyncSender<()>>,
 }
 
 impl Shard {
+    fn new(
+        index: ShardIndex,
+        part: Part,
+        options: Options,
+        crossings: Crossings,
+        wake: Arc<EventFd>,
+    ) -> io::Result<(One, Self)> {
+        let Part { relay, listeners, facts } = part;
+        let Options { relay_bind_addresses, has_batch_delay, carry_tos, ledger } = options;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(wake.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
+        for (at, listener) in listeners.iter().enumerate() {
+            if carry_tos {
+                sys::report_tos(listener.fd(), listener.local().is_ipv6())?;
+            }
+            epoll.add(listener.fd(), EpollEvent::new(EpollFlags::EPOLLIN, at as u64))?;
+        }
+        let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
+        let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
+        let (turns, stream_count) = (Arc::<AtomicU64>::default(), Arc::<AtomicUsize>::default());
+        let one = One {
+            questions,
+            streams,
+            wake: Arc::clone(&wake),
+            turns: Arc::clone(&turns),
+            stream_count: Arc::clone(&stream_count),
+        };
+        let does_kernel = listeners.iter().all(|listener| sys::knows_bursts(listener.fd()));
+        let shard = Self {
+            bursts: Bursts::new(does_kernel, listeners.len(), relay_bind_addresses.len()),
+            to_clients: listeners.iter().map(|_| Vec::new()).collect(),
+            relay,
+            listeners,
+            sockets: RelaySockets::new(index, relay_bind_addresses, carry_tos),
+            sieves: Sieves::default(),
+            carry_tos,
+            index,
+            ledger,
+            facts,
+            epoll,
+            wake,
+            asked,
+            finished,
+            turns,
+            stream_count,
+            crossings,
+            streams: Streams::default(),
+            plain: Vec::new(),
+            slots: Slots::new(),
+            received: Vec::with_capacity(BATCH_MAX),
+            to_peers: ToPeers::default(),
+            next_transaction: 0,
+            pace: Pace::new(has_batch_delay),
+            datagrams: 0,
+            stopped: None,
+        };
+        Ok((one, shard))
+    }
+
     fn run(&mut self) -> io::Result<()> {
+        // A rest of 150 us would else last 200.
+        let _ = set_timerslack(1);
         let mut events = vec![EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
-            let timeout = self.timeout();
+            let is_silent = self.crossings.fall_asleep();
+            let timeout = if is_silent { self.timeout() } else { EpollTimeout::ZERO };
             let ready = match self.epoll.wait(&mut events, timeout) {
                 Ok(ready) => ready,
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
+            self.crossings.wake_up();
             let now = Now::read();
             if self.relay.deadline().is_some_and(|deadline| deadline <= now.mono) {
                 self.relay.handle(now, Input::Tick);
@@ -180,15 +234,29 @@ impl Shard {
                     },
                 }
             }
+            self.take_crossings(now);
             self.send_collected(now);
             self.slots.reuse();
+            self.crossings.announce();
             self.end_streams(now);
+            self.stream_count.store(self.streams.len(), Ordering::Relaxed);
             self.turns.fetch_add(1, Ordering::Relaxed);
             if let Some(stopped) = self.stopped.take() {
                 let _ = stopped.send(());
                 return Ok(());
             }
+            let datagrams = std::mem::take(&mut self.datagrams);
+            if let Some(rest) = self.pace.turn(now.mono, datagrams) {
+                self.rest(rest);
+            }
         }
+    }
+
+    /// Does nothing for a while, unless somebody asks something.
+    fn rest(&self, time: Duration) {
+        let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        // Whatever ends it, the next turn looks.
+        let _ = ppoll(&mut wake, Some(time.into()), None);
     }
 
     fn timeout(&self) -> EpollTimeout {
@@ -235,87 +303,6 @@ impl Shard {
                 Err(_) => return,
             }
         }
-    }
-
-    fn read_listener(&mut self, now: Now, at: usize) {
-        self.make_room(now, LISTENER_BATCH);
-        let Some(listener) = self.listeners.get(at) else { return };
-        let buffers = self.slots.receive_into().take(LISTENER_BATCH);
-        let has_reports = self.carry_tos || listener.is_wildcard();
-        if let Err(error) = sys::recv_batch(listener.fd(), has_reports, buffers, &mut self.received)
-        {
-            if !is_empty(&error) {
-                tracing::trace!(%error, "receiving on a listener failed");
-            }
-            return;
-        }
-        let received = std::mem::take(&mut self.received);
-        for datagram in &received {
-            let whole = self.slots.take(datagram.len);
-            let server = self.listeners[at].server_address(datagram.to);
-            let tuple = FiveTuple::udp(datagram.from, server);
-            self.route_client(now, tuple, whole, datagram.tos);
-        }
-        self.received = received;
-    }
-
-    /// `tos` is what the datagram came with; 0 from a stream (RFC 8656 §15).
-    fn route_client(&mut self, now: Now, tuple: FiveTuple, whole: Range<usize>, tos: u8) {
-        let datagram = &self.slots.bytes()[whole.clone()];
-        let within = |range: Range<usize>| whole.start + range.start..whole.start + range.end;
-        match self.relay.forward_client(now, tuple, datagram) {
-            Forward::ToPeer { relay, peer, range, dont_fragment } => {
-                let transmit = Transmit { range: within(range), to: peer, from: None, tos };
-                self.toward_peer(now, relay, transmit, dont_fragment);
-            }
-            Forward::ToRelay { relay, to, from, peer, range, else_kernel, dont_fragment } => {
-                let range = within(range);
-                if self.ledger.owner(to) == Some(self.index) {
-                    let forward = self.relay.forward_relay(now, to, PeerAddr(from), range);
-                    if let Forward::ToClient { tuple, header, range } = forward {
-                        self.toward_client(now, tuple, header, range, tos);
-                    }
-                } else if else_kernel {
-                    let transmit = Transmit { range, to: peer, from: None, tos };
-                    self.toward_peer(now, relay, transmit, dont_fragment);
-                } else {
-                    self.relay.discard(Discard::NoSuchRelay);
-                }
-            }
-            Forward::Handle => {
-                let input = Input::Datagram { tuple, bytes: datagram };
-                self.relay.handle(now, input);
-                self.drain(now);
-            }
-            Forward::ToClient { .. } | Forward::Discard(_) => {}
-        }
-    }
-
-    fn read_relay(&mut self, now: Now, relay: RelayPort) {
-        self.make_room(now, RELAY_BATCH);
-        let Some(socket) = self.sockets.socket(relay) else { return };
-        let buffers = self.slots.receive_into().take(RELAY_BATCH);
-        if let Err(error) =
-            sys::recv_batch(socket.as_fd(), self.carry_tos, buffers, &mut self.received)
-        {
-            if !is_empty(&error) {
-                tracing::trace!(%error, port = relay.number, "receiving on a relay socket failed");
-            }
-            return;
-        }
-        let received = std::mem::take(&mut self.received);
-        let mut unpermitted = 0;
-        for datagram in &received {
-            let whole = self.slots.take(datagram.len);
-            let bytes = &self.slots.bytes()[whole.clone()];
-            let forward = self.relay.forward_peer(now, relay, PeerAddr(datagram.from), bytes);
-            unpermitted += usize::from(forward == Forward::Discard(Discard::NoPermission));
-            if let Forward::ToClient { tuple, header, range: _ } = forward {
-                self.toward_client(now, tuple, header, whole, datagram.tos);
-            }
-        }
-        self.sieve_if_flooded(now, relay, received.len(), unpermitted);
-        self.received = received;
     }
 
     /// Carries out what the machine wants, until it wants nothing.

@@ -49,6 +49,10 @@ impl Streams {
         self.stream_by_number.len() - self.to_end.len() >= most
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.stream_by_number.len()
+    }
+
     /// Takes a stream over and watches it; `None` if there are as many as may be, or the kernel
     /// does not watch it: then it is closed.
     pub(super) fn add(

@@ -5,41 +5,16 @@
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// What came with a received datagram.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Received {
-    /// Bytes of it.
-    pub(super) len: usize,
-    /// Its source.
-    pub(super) from: SocketAddr,
-    /// The address of ours that it was sent to, where the socket reports it.
-    pub(super) to: Option<IpAddr>,
-    /// DSCP and ECN (IPv4 TOS, IPv6 traffic class), where the socket reports them, else 0.
-    pub(super) tos: u8,
-}
-
-/// A datagram to send; the range lies in the buffer given to [`send_batch`].
-#[derive(Debug, Clone)]
-pub(super) struct Transmit {
-    /// Where the bytes are.
-    pub(super) range: Range<usize>,
-    /// Where they go.
-    pub(super) to: SocketAddr,
-    /// Source address, for sockets that are bound to the wildcard.
-    pub(super) from: Option<IpAddr>,
-    /// DSCP and ECN; 0 leaves the socket's own.
-    pub(super) tos: u8,
-}
+use super::datagram::{Received, Transmit, burst};
 
 /// Datagrams one system call moves at most.
 pub(super) const BATCH_MAX: usize = 64;
 
-/// Room for one `in6_pktinfo` (20 bytes) or `in_pktinfo` (12), and one int, with their headers,
+/// Room for one `in6_pktinfo` (20 bytes) or `in_pktinfo` (12), and two ints, with their headers,
 /// aligned.
-const CONTROL_BYTES: usize = 64;
+const CONTROL_BYTES: usize = 88;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -48,7 +23,7 @@ struct Control([u8; CONTROL_BYTES]);
 /// Receives up to [`BATCH_MAX`] datagrams, one per buffer; does not wait.
 ///
 /// Returns how many; the error is `WouldBlock` when there is none. `has_reports` says whether
-/// [`report_destination`] or [`report_tos`] was asked of this socket.
+/// [`report_destination`], [`report_tos`] or [`aggregate`] was asked of this socket.
 pub(super) fn recv_batch<'a>(
     fd: BorrowedFd<'_>,
     has_reports: bool,
@@ -96,42 +71,58 @@ pub(super) fn recv_batch<'a>(
         // SAFETY: `got <= count`, so it was written above.
         let header = unsafe { header.assume_init_ref() };
         let from = source(&header.msg_hdr);
-        let (to, tos) = if has_reports { reports(&header.msg_hdr) } else { (None, 0) };
-        received.push(Received { len: header.msg_len as usize, from, to, tos });
+        let mut one = Received { len: header.msg_len as usize, from, to: None, tos: 0, segment: 0 };
+        if has_reports {
+            read_reports(&header.msg_hdr, &mut one);
+        }
+        received.push(one);
     }
     Ok(got)
 }
 
-/// Sends up to [`BATCH_MAX`] datagrams in order; does not wait.
+/// Sends up to [`BATCH_MAX`] datagrams in order; does not wait. With `has_bursts`, those that
+/// [`burst`] puts together are one message for the kernel, which cuts it up again.
 ///
-/// Returns how many the kernel took from the front. An error concerns the first one, and is its own.
+/// Returns how many the kernel took from the front. An error concerns the first one, or the burst
+/// that it begins, and is its own.
 pub(super) fn send_batch(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
     transmits: &[Transmit],
+    has_bursts: bool,
 ) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<libc::sockaddr_in6>::uninit() }; BATCH_MAX];
     let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_MAX];
     let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH_MAX];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH_MAX];
-    let count = transmits.len().min(BATCH_MAX);
-    for (at, transmit) in transmits[..count].iter().enumerate() {
+    let mut lens = [0_u8; BATCH_MAX];
+    let transmits = &transmits[..transmits.len().min(BATCH_MAX)];
+    for (iovec, transmit) in iovecs.iter_mut().zip(transmits) {
         let payload = &bytes[transmit.range.clone()];
-        let iovec =
-            libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+        let iov_base = payload.as_ptr().cast_mut().cast();
+        iovec.write(libc::iovec { iov_base, iov_len: payload.len() });
+    }
+    let iovecs = iovecs.as_mut_ptr().cast::<libc::iovec>();
+    let (mut begun, mut count) = (0, 0);
+    while begun < transmits.len() {
+        let transmit = &transmits[begun];
+        let len = if has_bursts { burst(&transmits[begun..]) } else { 1 };
         // SAFETY: all zeros is a valid value of the C struct.
         let mut header: libc::mmsghdr = unsafe { zeroed() };
-        header.msg_hdr.msg_namelen = write_address(&mut names[at], transmit.to);
-        header.msg_hdr.msg_name = names[at].as_mut_ptr().cast();
-        header.msg_hdr.msg_iov = iovecs[at].write(iovec);
-        header.msg_hdr.msg_iovlen = 1;
-        if transmit.from.is_some() || transmit.tos != 0 {
-            let control = controls[at].write(Control([0; CONTROL_BYTES]));
+        header.msg_hdr.msg_namelen = write_address(&mut names[count], transmit.to);
+        header.msg_hdr.msg_name = names[count].as_mut_ptr().cast();
+        header.msg_hdr.msg_iov = iovecs.wrapping_add(begun);
+        header.msg_hdr.msg_iovlen = len as _;
+        if transmit.from.is_some() || transmit.tos != 0 || len > 1 {
+            let control = controls[count].write(Control([0; CONTROL_BYTES]));
             header.msg_hdr.msg_control = (&raw mut *control).cast();
             header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
-            header.msg_hdr.msg_controllen = write_control(&header.msg_hdr, transmit) as _;
+            header.msg_hdr.msg_controllen = write_control(&header.msg_hdr, transmit, len > 1) as _;
         }
-        headers[at].write(header);
+        headers[count].write(header);
+        lens[count] = len as u8;
+        begun += len;
+        count += 1;
     }
     past_earlier_errors(|| {
         // SAFETY: `headers[..count]` are written and point to live names, iovecs and controls of
@@ -146,6 +137,7 @@ pub(super) fn send_batch(
         };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     })
+    .map(|sent| lens[..sent].iter().map(|len| usize::from(*len)).sum())
 }
 
 /// Calls again once after an error that ICMP may have left behind for an earlier datagram: the
@@ -181,6 +173,18 @@ pub(super) fn report_tos(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
     }
 }
 
+/// Lets datagrams of one flow that came together be received as one, with the length of each.
+///
+/// There is no way back: what is in the queue then would be handed out without that length.
+pub(super) fn aggregate(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
+}
+
+/// Whether this kernel cuts bursts up; 0 is what a socket begins with.
+pub(super) fn knows_bursts(fd: BorrowedFd<'_>) -> bool {
+    set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
+}
+
 /// Lets routers fragment what is relayed: DF is not set (RFC 8656 §14's alternate behaviour).
 pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
     if is_v6 {
@@ -205,7 +209,7 @@ pub(super) fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], transmit: Transmit) -
         (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe, omit)
     };
     set_option(fd, level, option, probe)?;
-    let sent = send_batch(fd, bytes, &[transmit]);
+    let sent = send_batch(fd, bytes, &[transmit], false);
     set_option(fd, level, option, omit)?;
     sent.map(|_| ())
 }
@@ -278,9 +282,9 @@ fn write_address(
     }
 }
 
-/// What the control messages of a received datagram say: its destination, and its DSCP and ECN.
-fn reports(header: &libc::msghdr) -> (Option<IpAddr>, u8) {
-    let (mut to, mut tos) = (None, 0);
+/// What the control messages of a received datagram say: its destination, its DSCP and ECN, and of
+/// what length those are that it is made of.
+fn read_reports(header: &libc::msghdr, received: &mut Received) {
     // SAFETY: the kernel filled in `msg_control` and `msg_controllen`; CMSG_* stay inside them.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
@@ -289,31 +293,35 @@ fn reports(header: &libc::msghdr) -> (Option<IpAddr>, u8) {
             match (message.cmsg_level, message.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    to = Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
+                    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+                    received.to = Some(ip.into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    received.to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
                 }
                 // IPv4 reports a byte, IPv6 an int.
-                (libc::IPPROTO_IP, libc::IP_TOS) => tos = data.read(),
+                (libc::IPPROTO_IP, libc::IP_TOS) => received.tos = data.read(),
                 (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                    tos = data.cast::<libc::c_int>().read_unaligned() as u8;
+                    received.tos = data.cast::<libc::c_int>().read_unaligned() as u8;
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let segment = data.cast::<libc::c_int>().read_unaligned();
+                    received.segment = usize::try_from(segment).unwrap_or(0);
                 }
                 _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
     }
-    (to, tos)
 }
 
-/// Writes source address, DSCP and ECN as control messages, where there are any; returns the bytes
-/// used.
-fn write_control(header: &libc::msghdr, transmit: &Transmit) -> usize {
+/// Writes source address, DSCP and ECN as control messages, where there are any, and the length of
+/// the first where it begins a burst; returns the bytes used.
+fn write_control(header: &libc::msghdr, transmit: &Transmit, is_burst: bool) -> usize {
     let mut used = 0;
     // SAFETY: `msg_control` points to a zeroed, aligned buffer of CONTROL_BYTES, which holds one
-    // address and one int (asserted below); CMSG_NXTHDR stays inside it.
+    // address and two ints (asserted below); CMSG_NXTHDR stays inside it.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         match transmit.from {
@@ -338,6 +346,11 @@ fn write_control(header: &libc::msghdr, transmit: &Transmit) -> usize {
                 (libc::IPPROTO_IP, libc::IP_TOS)
             };
             used += write_message(control, level, name, libc::c_int::from(transmit.tos));
+            control = libc::CMSG_NXTHDR(header, control);
+        }
+        if is_burst {
+            let segment = transmit.range.len() as u16;
+            used += write_message(control, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
         }
     }
     used
@@ -347,7 +360,7 @@ const _: () = {
     // SAFETY: computes sizes only.
     let both = unsafe {
         libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as libc::c_uint)
-            + libc::CMSG_SPACE(size_of::<libc::c_int>() as libc::c_uint)
+            + 2 * libc::CMSG_SPACE(size_of::<libc::c_int>() as libc::c_uint)
     };
     assert!(both as usize <= CONTROL_BYTES);
 };

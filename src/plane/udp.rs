@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::aggregation::Aggregation;
 use super::sys;
 
 /// What is asked of the kernel for a socket that serves thousands of clients, bytes each way.
@@ -17,6 +18,7 @@ pub struct Listener {
     socket: UdpSocket,
     local: SocketAddr,
     receive_buffer_bytes: usize,
+    pub(super) aggregation: Aggregation,
 }
 
 impl Listener {
@@ -26,12 +28,32 @@ impl Listener {
     /// # Errors
     /// As the kernel says; `AddrInUse` if another program holds the port.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::bind_socket(address, false)
+    }
+
+    /// Binds as many sockets to `address`, among which the kernel divides the clients. The first is
+    /// bound as by [`Self::bind`] and shares its port only then (R6).
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<Self>> {
+        let first = Self::bind(address)?;
+        if count > 1 {
+            SockRef::from(&first.socket).set_reuse_port(true)?;
+        }
+        let local = first.local;
+        let others = (1..count).map(|_| Self::bind_socket(local, true));
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
+    fn bind_socket(address: SocketAddr, shares_port: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             // v4 and v6 are separate sockets: an IPv4 client never shows up as ::ffff:a.b.c.d.
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
+        socket.set_reuse_port(shares_port)?;
         socket.bind(&address.into())?;
         // More than the kernel allows is cut to what it allows, not refused.
         socket.set_recv_buffer_size(BUFFER_BYTES)?;
@@ -42,7 +64,8 @@ impl Listener {
         }
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        Ok(Self { socket, local, receive_buffer_bytes })
+        let aggregation = Aggregation::default();
+        Ok(Self { socket, local, receive_buffer_bytes, aggregation })
     }
 
     /// Where it listens; the real port where 0 was asked for.

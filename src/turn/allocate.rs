@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::allocation::Allocation;
 use super::channel_binding::ChannelBindings;
 use super::contract::{Discard, Opened, Output, Token, Wanted, Why};
-use super::fact::{AllocationNumber, Fact, Traffic};
+use super::fact::{Fact, Traffic};
 use super::five_tuple::FiveTuple;
 use super::permission::Permissions;
 use super::relay::{DefaultFamily, Relay};
@@ -274,14 +274,13 @@ impl Relay {
 
     fn open(&mut self, now: Now, pending: Pending, usable: Usable) -> Vec<u8> {
         // An expired one on this 5-tuple whose tick has not come yet makes room first.
-        if let Some(slot) = self.slot_by_tuple.get(&pending.tuple).copied() {
+        if let Some(slot) = self.slot_by_tuple.get(&self.allocations, pending.tuple) {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             let reason = self.guard.end_reason(now, &self.allocations[slot].who);
             self.close(now, slot, reason);
         }
         self.counters.allocations += 1;
-        let number = AllocationNumber(self.next_allocation);
-        self.next_allocation += 1;
+        let number = self.guard.shared.next_allocation();
         let Usable { relayed, relayed_other, address_error, reserved } = usable;
         let allocation = Allocation {
             number,
@@ -318,10 +317,10 @@ impl Relay {
         self.counters.successes += 1;
         let what = What::Opened { relayed: relayed.address };
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
-        let (tuple, expires_at) = (allocation.tuple, allocation.next_expiry());
+        let expires_at = allocation.next_expiry();
         let slot = self.allocations.insert(allocation);
         self.guard.opened(slot, &self.allocations[slot].who.user);
-        self.slot_by_tuple.insert(tuple, slot);
+        self.slot_by_tuple.insert(&self.allocations, slot);
         for relayed in std::iter::once(relayed).chain(relayed_other) {
             self.slot_by_relay.insert(relayed.port, slot);
         }

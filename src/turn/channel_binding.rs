@@ -62,6 +62,15 @@ impl ChannelBindings {
         self.peer(now, number).map(|_| number)
     }
 
+    /// The live bindings, and until when each lives.
+    pub(super) fn live(
+        &self,
+        now: Now,
+    ) -> impl Iterator<Item = (ChannelNumber, AllowedPeer, Instant)> {
+        let live = self.by_number.iter().filter(move |binding| !binding.is_expired(now));
+        live.map(|binding| (binding.number, binding.peer, binding.expires_at))
+    }
+
     /// Says what [`Self::bind`] would: nothing, or the error.
     ///
     /// # Errors

@@ -280,5 +280,6 @@ discards! {
     ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     MalformedStream = "malformed_stream", "A stream that says what is no message; it is closed.";
     SlowStream = "slow_stream", "A client does not read its stream fast enough.";
+    CrossingFull = "crossing_full", "Another relay thread has as many datagrams waiting as may be.";
     NotSent = "not_sent", "The kernel did not take it (full socket buffer, no route).";
 }

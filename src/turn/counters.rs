@@ -1,5 +1,7 @@
 //! Plain numbers that the relay counts and others read.
 
+use std::ops::AddAssign;
+
 use super::contract::Discard;
 use super::fact::{Traffic, Transport};
 use super::relay::Relay;
@@ -105,11 +107,67 @@ impl Counters {
     }
 }
 
+impl AddAssign<&Self> for Counters {
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            datagrams_from_clients,
+            datagrams_from_peers,
+            forwarded_to_peers,
+            forwarded_to_clients,
+            bindings,
+            successes,
+            allocations,
+            traffic_of_ended,
+            permissions_closed,
+            channels_closed,
+            auth_failures,
+            discards,
+            rejects,
+        } = self;
+        *datagrams_from_clients += other.datagrams_from_clients;
+        *datagrams_from_peers += other.datagrams_from_peers;
+        *forwarded_to_peers += other.forwarded_to_peers;
+        *forwarded_to_clients += other.forwarded_to_clients;
+        *bindings += other.bindings;
+        *successes += other.successes;
+        *allocations += other.allocations;
+        *traffic_of_ended += other.traffic_of_ended;
+        *permissions_closed += other.permissions_closed;
+        *channels_closed += other.channels_closed;
+        let add = |all: &mut [u64], others: &[u64]| {
+            all.iter_mut().zip(others).for_each(|(one, other)| *one += other);
+        };
+        add(auth_failures, &other.auth_failures);
+        add(discards, &other.discards);
+        add(rejects, &other.rejects);
+    }
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        let live = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|way| (way, 0));
+        Self { counters: Counters::default(), live, traffic: Traffic::default() }
+    }
+}
+
+impl Statistics {
+    /// Of two relays together.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.counters += &other.counters;
+        for ((_, live), (_, other)) in self.live.iter_mut().zip(other.live) {
+            *live += other;
+        }
+        self.traffic += other.traffic;
+        self
+    }
+}
+
 impl Relay {
     /// Counters and what is live, for whoever shows them.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let mut live = [Transport::Udp, Transport::Tcp, Transport::Tls].map(|way| (way, 0));
+        let mut live = Statistics::default().live;
         let mut traffic = self.counters.traffic_of_ended;
         for (_, allocation) in &self.allocations {
             traffic += allocation.traffic;

@@ -15,8 +15,8 @@ impl Relay {
     /// Removes an allocation whose note in `expiry` is already gone.
     pub(super) fn close(&mut self, now: Now, slot: usize, reason: EndReason) {
         let allocation = self.allocations.remove(slot);
-        self.slot_by_tuple.remove(&allocation.tuple);
-        self.guard.closed(slot, &allocation.who.user);
+        self.slot_by_tuple.remove(allocation.tuple, slot);
+        self.guard.closed(slot);
         self.counters.traffic_of_ended += allocation.traffic;
         let what = What::Ended { reason, traffic: allocation.traffic };
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
@@ -76,7 +76,7 @@ impl Relay {
     pub(super) fn stream_closed(&mut self, now: Now, tuple: FiveTuple) {
         debug_assert!(tuple.is_stream());
         self.abandon_pending(tuple);
-        if let Some(slot) = self.slot_by_tuple.get(&tuple).copied() {
+        if let Some(slot) = self.slot_by_tuple.get(&self.allocations, tuple) {
             self.expiry.remove(self.allocations[slot].next_expiry(), slot);
             self.close(now, slot, EndReason::Disconnected);
         }

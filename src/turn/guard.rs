@@ -9,11 +9,12 @@ use super::five_tuple::FiveTuple;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
+use super::shared::Shared;
 use super::watch::What;
 use crate::auth::credential::{AuthFailure, Authenticated};
 use crate::auth::nonce::NonceVerdict;
 use crate::auth::page_run::is_page_run;
-use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit, Shield, ShieldOptions};
+use crate::policy::shield::{AnswerKind, Budgets, Cut, Permit};
 use crate::time::Now;
 use crate::wire::attribute::AttributeType;
 use crate::wire::message::Message;
@@ -23,7 +24,7 @@ use crate::wire::message::Message;
 pub struct GuardOptions {
     /// By what it judges.
     pub rules: GuardRules,
-    /// Random: see [`ShieldOptions::seed`].
+    /// Random: see [`crate::policy::shield::ShieldOptions::seed`].
     pub shield_seed: [u64; 2],
     /// Who is not welcome any more.
     pub revoked: Vec<Revocation>,
@@ -52,18 +53,18 @@ pub enum ExpiryRule {
 /// Everything the relay keeps for it.
 #[derive(Debug)]
 pub(super) struct Guard {
-    shield: Shield,
+    pub(super) shared: Shared,
     rates: Option<Box<Rates>>,
     rules: GuardRules,
     pub(super) revocations: Revocations,
 }
 
 impl Guard {
-    pub(super) fn new(options: GuardOptions) -> Self {
-        let GuardOptions { rules, shield_seed, revoked } = options;
+    pub(super) fn new(options: GuardOptions, shared: Shared) -> Self {
+        let GuardOptions { rules, shield_seed: _, revoked } = options;
         Self {
-            shield: Shield::new(&ShieldOptions { budgets: rules.shield, seed: shield_seed }),
-            rates: Rates::new(rules.rates),
+            rates: Rates::new(rules.rates, &shared.everybody),
+            shared,
             rules,
             revocations: Revocations::new(revoked),
         }
@@ -77,9 +78,9 @@ impl Guard {
         live: impl Iterator<Item = (usize, &'a str)>,
     ) {
         let old = std::mem::replace(&mut self.rules, rules);
-        self.shield.set_budgets(rules.shield);
+        self.shared.shield().set_budgets(rules.shield);
         if rules.rates != old.rates {
-            self.rates = Rates::new(rules.rates);
+            self.rates = Rates::new(rules.rates, &self.shared.everybody);
             live.for_each(|(slot, user)| self.opened(slot, user));
         }
     }
@@ -136,10 +137,15 @@ impl Guard {
     }
 
     /// It is gone.
-    pub(super) fn closed(&mut self, slot: usize, user: &str) {
+    pub(super) fn closed(&mut self, slot: usize) {
         if let Some(rates) = &mut self.rates {
-            rates.close(slot, user);
+            rates.close(slot);
         }
+    }
+
+    /// Whether each datagram is to be asked for.
+    pub(super) fn holds_a_rate(&self) -> bool {
+        self.rates.is_some()
     }
 
     /// Whether a datagram may be relayed, on the forwarding path.
@@ -181,7 +187,8 @@ impl Relay {
         if tuple.transport != Transport::Udp || self.carries_our_nonce(now, tuple, message) {
             return Some(Answerable::Proven);
         }
-        match self.guard.shield.admit(now.mono, kind, tuple.client.ip()) {
+        let judged = self.guard.shared.shield().admit(now.mono, kind, tuple.client.ip());
+        match judged {
             Ok(permit) => Some(Answerable::Paid(permit)),
             Err(cut) => {
                 let reason = match cut {
@@ -196,10 +203,10 @@ impl Relay {
     }
 
     /// Counts an answer that was made against the budgets.
-    pub(super) fn answered(&mut self, tuple: FiveTuple, answerable: Answerable, bytes: usize) {
+    pub(super) fn answered(&self, tuple: FiveTuple, answerable: Answerable, bytes: usize) {
         let Answerable::Paid(permit) = answerable else { return };
         let headers = if tuple.client.is_ipv6() { 40 + 8 } else { 20 + 8 };
-        self.guard.shield.sent(permit, headers + bytes);
+        self.guard.shared.shield().sent(permit, headers + bytes);
     }
 
     fn carries_our_nonce(&self, now: Now, tuple: FiveTuple, message: &Message<'_>) -> bool {

@@ -32,6 +32,11 @@ impl Permission {
         }
     }
 
+    /// When it ends unless it is refreshed.
+    pub(super) fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
     /// The one expiry rule: at its last instant it is gone.
     #[must_use]
     pub fn is_expired(&self, now: Now) -> bool {

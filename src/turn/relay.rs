@@ -18,6 +18,8 @@ use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
 use super::relayed_address::{RelayAddresses, RelayPort};
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
+use super::shared::Shared;
+use super::tuple_index::TupleIndex;
 use super::watch::{self, What};
 use crate::auth::credential::Verifier;
 use crate::auth::nonce::NonceKey;
@@ -71,7 +73,7 @@ pub struct Relay {
     pub(super) default_family: DefaultFamily,
     pub(super) channel_range: ChannelRange,
     pub(super) allocations: Slab<Allocation>,
-    pub(super) slot_by_tuple: HashMap<FiveTuple, usize>,
+    pub(super) slot_by_tuple: TupleIndex,
     pub(super) slot_by_relay: HashMap<RelayPort, usize>,
     pub(super) expiry: Expiry,
     pub(super) guard: Guard,
@@ -84,7 +86,6 @@ pub struct Relay {
     pub(super) auth_failure_facts: TokenBucket,
     pub(super) auth_failures_suppressed: u64,
     pub(super) next_token: u64,
-    pub(super) next_allocation: u64,
     pub(super) next_indication: u64,
     pub(super) is_stopping: bool,
     /// Where else to go, while there is no room.
@@ -97,6 +98,11 @@ impl Relay {
     /// An empty relay.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let shared = Shared::new(&options.guard);
+        Self::with(options, shared)
+    }
+
+    pub(super) fn with(options: Options, shared: Shared) -> Self {
         let Options {
             verifier,
             policy,
@@ -115,10 +121,10 @@ impl Relay {
             default_family,
             channel_range,
             allocations: Slab::new(),
-            slot_by_tuple: HashMap::new(),
+            slot_by_tuple: TupleIndex::default(),
             slot_by_relay: HashMap::new(),
             expiry: Expiry::default(),
-            guard: Guard::new(guard),
+            guard: Guard::new(guard, shared),
             watches: Watches::default(),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -129,7 +135,6 @@ impl Relay {
             ),
             auth_failures_suppressed: 0,
             next_token: 0,
-            next_allocation: 1,
             next_indication: 0,
             is_stopping: false,
             alternates,
@@ -324,7 +329,8 @@ impl Relay {
 
     /// The slot of the live allocation on `tuple`, or 437.
     pub(super) fn live_slot(&self, now: Now, tuple: FiveTuple) -> Result<usize, Reject> {
-        let slot = *self.slot_by_tuple.get(&tuple).ok_or(Reject::AllocationMismatch)?;
+        let slot = self.slot_by_tuple.get(&self.allocations, tuple);
+        let slot = slot.ok_or(Reject::AllocationMismatch)?;
         if self.allocations[slot].is_expired(now) {
             return Err(Reject::AllocationMismatch);
         }

@@ -79,6 +79,18 @@ pub struct Watched {
     pub live: Traffic,
 }
 
+impl Watched {
+    /// What two relays know of it together.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.trace.events.extend(other.trace.events);
+        self.trace.events.sort_by_key(|(_, event)| event.at_unix_ms);
+        self.trace.dropped += other.trace.dropped;
+        self.live += other.live;
+        self
+    }
+}
+
 impl Relay {
     /// Watches from here on.
     ///
@@ -114,8 +126,8 @@ impl Relay {
         if self.watches.is_empty() {
             return;
         }
-        let slot = self.slot_by_tuple.get(&tuple);
-        let owner = slot.map(|slot| self.allocations[*slot].username.as_bytes());
+        let slot = self.slot_by_tuple.get(&self.allocations, tuple);
+        let owner = slot.map(|slot| self.allocations[slot].username.as_bytes());
         let seen = Seen { ip: tuple.client.ip().to_canonical(), username: said.or(owner) };
         self.watches.note(now.mono, seen, || Event {
             at_unix_ms: now.unix_ms,

@@ -15,6 +15,7 @@ mod stun_server;
 mod turn_client;
 
 mod abuse;
+mod bursts;
 mod commands;
 mod diagnostics;
 mod drain;
@@ -28,5 +29,6 @@ mod reload;
 mod shield;
 mod spoofed;
 mod systemd;
+mod threads;
 mod too_small;
 mod user_hash;

@@ -84,7 +84,8 @@ fn check_connections(daemon: &Daemon) {
 fn with_too_little_memory_new_work_is_refused_and_what_lives_goes_on() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let daemon = Daemon::start(&config(""));
+    // The bound of streams is one of each thread.
+    let daemon = Daemon::start(&config("threads = 1"));
     let flow = Flow::start(&daemon);
     flow.check_unharmed("too little memory", || {
         limit(&daemon, &(data_bytes(&daemon) + RESERVE_BYTES.start() + ROOM).to_string());

@@ -135,7 +135,8 @@ fn more_connections_than_may_be_on_their_way_cut_the_oldest() {
 fn more_streams_than_may_be_end_the_oldest_that_has_no_allocation() {
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, files, files).unwrap();
-    let daemon = Daemon::start(CONFIG);
+    // The bound is one of each thread.
+    let daemon = Daemon::start(&format!("threads = 1\n{CONFIG}"));
     let mut with = StreamClient::connect(daemon.tcp());
     with.allocate(USER, PASSWORD).unwrap();
     let mut first = StreamClient::connect(daemon.tcp());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use turnbell::time::Now;
 use turnbell::turn::contract::{Command, Discard, Forward, Input, Output, Why};
-use turnbell::turn::fact::{EndReason, Fact, Transport};
+use turnbell::turn::fact::{EndReason, Fact, Traffic, Transport};
 use turnbell::turn::five_tuple::{ConnectionNumber, FiveTuple};
 use turnbell::turn::relay::Relay;
 use turnbell::turn::relayed_address::{PeerAddr, RelayAddresses};
@@ -52,11 +52,25 @@ impl Turn {
 
     /// An empty relay with other settings.
     pub(crate) fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let [one] = Self::several(change);
+        one
+    }
+
+    /// Relays of one daemon, each with a world of its own.
+    pub(crate) fn several<const N: usize>(change: impl FnOnce(&mut Setup)) -> [Self; N] {
         let mut setup = Setup::default();
         change(&mut setup);
         let now = Now { unix_ms: START_S * 1000, ..Now::read() };
+        let relays = Relay::several(&setup.options(now), N);
+        let mut all: Vec<_> = relays.into_iter().map(|r| Self::around(r, &setup, now)).collect();
+        all.iter_mut().for_each(|one| one.books.has_others = N > 1);
+        all.try_into().expect("as many as were asked for")
+    }
+
+    fn around(relay: Relay, setup: &Setup, now: Now) -> Self {
+        let setup = setup.clone();
         Self {
-            relay: Relay::new(setup.options(now)),
+            relay,
             ledger: Ledger::new(setup.relay_addresses.clone()),
             now,
             facts: Vec::new(),
@@ -136,6 +150,11 @@ impl Turn {
         let after = self.relay.counters();
         let permissions = after.permissions_closed - before.permissions_closed;
         (permissions, after.channels_closed - before.channels_closed)
+    }
+
+    /// A faster path carried so much of a client's data.
+    pub(crate) fn note_carried(&mut self, client: SocketAddr, carried: Traffic) {
+        self.books.note_carried((client, server_for(client)), carried);
     }
 
     /// After so many seconds every allocation has expired and nothing at all is left.

@@ -1,10 +1,12 @@
 //! A plain TURN client over one blocking socket, for tests that need to see single datagrams.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use turnbell::auth::key::{LongTermKey, PasswordAlgorithm};
 use turnbell::wire::address::XorAddress;
 use turnbell::wire::attribute::AttributeType;
@@ -82,11 +84,44 @@ impl TurnClient {
     /// The code of the error response.
     pub(crate) fn allocate_now(&mut self) -> Result<(), u16> {
         let server = self.server;
-        let answer = self.ask(Method::ALLOCATE, |writer| with_family(writer, server))?;
+        self.allocate_with(|writer| with_family(writer, server)).map(|_| ())
+    }
+
+    /// An even port with the next one reserved (RFC 8656 §7.2); its token.
+    ///
+    /// # Errors
+    /// The code of the error response.
+    pub(crate) fn allocate_and_reserve(&mut self) -> Result<Vec<u8>, u16> {
+        let server = self.server;
+        let answer = self.allocate_with(|writer| {
+            with_family(writer, server).attribute(AttributeType::EVEN_PORT, &[0x80])
+        })?;
+        let success = Message::parse(&answer).unwrap();
+        Ok(success.attribute(AttributeType::RESERVATION_TOKEN).unwrap().to_vec())
+    }
+
+    /// The port that was reserved under this token.
+    ///
+    /// # Errors
+    /// The code of the error response.
+    pub(crate) fn redeem(&mut self, token: &[u8]) -> Result<(), u16> {
+        let redeem = |writer: MessageWriter| {
+            writer
+                .u32(AttributeType::REQUESTED_TRANSPORT, 17 << 24)
+                .attribute(AttributeType::RESERVATION_TOKEN, token)
+        };
+        self.allocate_with(redeem).map(|_| ())
+    }
+
+    fn allocate_with(
+        &mut self,
+        fill: impl FnOnce(MessageWriter) -> MessageWriter,
+    ) -> Result<Vec<u8>, u16> {
+        let answer = self.ask(Method::ALLOCATE, fill)?;
         let success = Message::parse(&answer).unwrap();
         let relayed = success.attribute(AttributeType::XOR_RELAYED_ADDRESS).unwrap();
         self.relayed = XorAddress::decode(relayed, &success.transaction_id()).unwrap();
-        Ok(())
+        Ok(answer)
     }
 
     /// # Errors
@@ -218,6 +253,24 @@ pub(crate) fn receive(socket: &UdpSocket, patience: Duration) -> Option<(SocketA
         }
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// Sends in order; those of one length in a row as one message, with a shorter one at its end.
+pub(crate) fn send_bursts(socket: &UdpSocket, to: SocketAddr, datagrams: &[Vec<u8>]) {
+    let mut rest = datagrams;
+    while let Some(first) = rest.first() {
+        let alike = rest.iter().take_while(|next| next.len() == first.len()).count();
+        let shorter = rest.get(alike).is_some_and(|next| (1..first.len()).contains(&next.len()));
+        let most = if first.is_empty() || first.len() > 1_400 { 1 } else { 65_507 / first.len() };
+        let len = (alike + usize::from(shorter)).min(most).min(64);
+        let segment = u16::try_from(first.len()).unwrap();
+        let parts: Vec<_> = rest[..len].iter().map(|part| IoSlice::new(part)).collect();
+        let burst = [ControlMessage::UdpGsoSegments(&segment)];
+        let control = if len > 1 { &burst[..] } else { &[] };
+        let to = SockaddrStorage::from(to);
+        sendmsg(socket.as_raw_fd(), &parts, control, MsgFlags::empty(), Some(&to)).unwrap();
+        rest = &rest[len..];
     }
 }
 

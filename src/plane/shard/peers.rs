@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 
 use super::Shard;
+use crate::plane::datagram::Transmit;
 use crate::plane::error_queue;
 use crate::plane::relay_sockets::is_empty;
-use crate::plane::sys::{self, Transmit};
+use crate::plane::sys;
 use crate::time::Now;
 use crate::turn::contract::{Discard, Input};
 use crate::turn::relayed_address::RelayPort;
@@ -24,7 +25,8 @@ impl Shard {
         dont_fragment: bool,
     ) {
         if !dont_fragment {
-            return self.to_peers.push((relay, transmit));
+            self.to_peers.transmits.push(transmit);
+            return self.to_peers.ports.push(relay);
         }
         // What was collected before it leaves before it.
         self.send_collected(now);

@@ -5,6 +5,7 @@ use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
 
 use super::Shard;
+use super::reading::Room;
 use crate::limits::{FRAME_BYTES_UNALLOCATED_MAX, STREAM_IDLE_MAX, STREAMS_PER_TURN};
 use crate::plane::stream::Reading;
 use crate::time::Now;
@@ -92,7 +93,7 @@ impl Shard {
                     // A slot of its own: a header may be written before it and padding behind.
                     let whole = self.slots.put(&plain[at..at + len]);
                     at += taken;
-                    self.route_client(now, tuple, whole, 0);
+                    self.route_client(now, tuple, whole, 0, Room::Own);
                 }
                 Framing::Partial => return Ok(at),
                 Framing::Malformed => return Err(Malformed),

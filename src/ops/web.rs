@@ -196,15 +196,15 @@ impl Web {
 
 /// What to do about a connection that does not come about, after a semicolon.
 fn cure(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            "; nothing listens at that port: look whether the web server or turnbell's `http.listen` \
-             does, and whether a firewall rejects it"
-        }
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => {
-            "; look whether the address is right, and at the firewalls on the way"
-        }
-        _ => "",
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    if kind == Kind::ConnectionRefused {
+        "; nothing listens at that port: look whether the web server or turnbell's `http.listen` does, \
+         and whether a firewall rejects it"
+    } else if matches!(kind, Kind::TimedOut | Kind::HostUnreachable | Kind::NetworkUnreachable) {
+        "; look whether the address is right, and at the firewalls on the way"
+    } else {
+        ""
     }
 }
 

@@ -294,7 +294,7 @@ impl Case<'_> {
         };
         let code = if is_udp { Code::UdpBlocked } else { Code::TcpBlocked };
         let passes = if is_udp { "TCP" } else { "UDP" };
-        let is_refused = way.open.fault().or(way.binding.fault()) == Some(&Fault::Refused);
+        let is_refused = way.open.fault().or_else(|| way.binding.fault()) == Some(&Fault::Refused);
         let how = if is_refused { "rejected" } else { "blocked" };
         let cause = format!(
             "{protocol} to {host} port {} is {how} on the way: {} answers over {passes}",

@@ -152,11 +152,10 @@ impl Case<'_> {
             ),
             Fault::Silent | Fault::Closed if way.binding.is_done() => (
                 Code::AllocateUnanswered,
-                match fault {
-                    Fault::Closed => {
-                        format!("{host} answers Binding, and closes the connection at an Allocate")
-                    }
-                    _ => format!("{host} answers Binding, but not Allocate"),
+                if *fault == Fault::Closed {
+                    format!("{host} answers Binding, and closes the connection at an Allocate")
+                } else {
+                    format!("{host} answers Binding, but not Allocate")
                 },
                 "look whether the server relays at all (coturn: stun-only), or whether \
                  something on the way drops its larger packets"

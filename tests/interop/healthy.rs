@@ -75,6 +75,25 @@ fn ten_servers_that_are_set_up_well_get_no_warning() {
     });
 }
 
+#[test]
+fn a_machine_that_has_no_way_into_ipv6_does_not_blame_the_server() {
+    in_own_network(|| {
+        let line = Line::new();
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("hosts");
+        std::fs::write(&file, format!("{SERVER} {NAME}\n{SERVER_6} {NAME}\n")).unwrap();
+        let mount = ["--bind", file.to_str().unwrap(), "/etc/hosts"];
+        assert!(Command::new("mount").args(mount).status().unwrap().success());
+        let daemon = Daemon::start(&format!("advertise = [\"{NAME}\"]\n{BASE}{HTTP}"));
+        let key = admin_key(&daemon);
+        // It keeps an address, as a laptop does whose router has no IPv6.
+        line.client.ip("-6 route del default");
+        let found = line.ask(&daemon, &format!("http://{SERVER}:8080"), &key, None);
+        assert_eq!((found.code, found.verdict()), (Some(0), "note"), "{:#}", found.report);
+        found.check("", &["family_not_tested", "works"]);
+    });
+}
+
 /// With a certificate in its directory, wanted or not.
 fn started(config: &str, authority: &Authority) -> Daemon {
     let home = Arc::new(tempfile::tempdir().unwrap());

@@ -174,6 +174,14 @@ async fn bytes(
     }
 }
 
+/// Whether this machine knows where to send what goes there, if it is said that no network does:
+/// asking for a route sends nothing.
+fn has_route(error: &io::Error, address: SocketAddr) -> bool {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let connected = || std::net::UdpSocket::bind(any)?.connect(address);
+    error.kind() != ErrorKind::NetworkUnreachable || connected().is_ok()
+}
+
 fn fault(error: &io::Error, families: Families, address: SocketAddr) -> Fault {
     use ErrorKind as Kind;
     if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
@@ -188,7 +196,8 @@ fn fault(error: &io::Error, families: Families, address: SocketAddr) -> Fault {
     }
     let is_family = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
     let is_unreachable = matches!(error.kind(), Kind::NetworkUnreachable | Kind::HostUnreachable);
-    if is_family || is_unreachable && !families.have(address) {
+    let has_way = || families.have(address) && has_route(error, address);
+    if is_family || is_unreachable && !has_way() {
         Fault::NoFamily
     } else if is_unreachable {
         Fault::Unreachable

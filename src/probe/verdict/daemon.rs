@@ -44,13 +44,14 @@ impl Case<'_> {
         }
         self.relay_addresses(found);
         if let Some(ahead) = self.facts.clock_ahead_s.filter(|ahead| ahead.abs() > CLOCK_S_MAX) {
-            let (word, by) = (if ahead > 0 { "ahead of" } else { "behind" }, ahead.abs());
+            let by = super::tls::span(ahead.abs());
+            let word = if ahead > 0 { "ahead of" } else { "behind" };
             found.push(about(
                 Code::ClockOff,
                 Severity::Error,
-                format!("the clock of the server is {by} s {word} the one of this machine, and credentials end by the clock"),
+                format!("the clock of the server is {by} {word} the one of this machine, and credentials end by the clock"),
                 "set the one that is wrong (timedatectl set-ntp true)",
-                format!("the server's HTTP answer is dated {by} s {word} this machine's clock"),
+                format!("the server's HTTP answer is dated {by} {word} this machine's clock"),
             ));
         }
         match &self.facts.upgrade {

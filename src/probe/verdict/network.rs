@@ -103,8 +103,10 @@ impl Case<'_> {
     fn not_tested(&self, target: &TargetSeen, way: &WaySeen) -> Verdict {
         let family = family(way);
         let is_only = target.ways.len() == 1;
-        let cause =
-            format!("{} has an {family} address, and this machine has no {family}", target.host);
+        let cause = format!(
+            "{} has an {family} address, and this machine has no way into {family}",
+            target.host
+        );
         let cure = format!(
             "nothing is wrong with the server; run it from a machine that has {family} to test this, too"
         );
@@ -115,6 +117,7 @@ impl Case<'_> {
     fn broken_family(&self, target: &TargetSeen, way: &WaySeen, fault: &Fault) -> Verdict {
         let code = if way.address.is_ipv6() { Code::Ipv6Broken } else { Code::Ipv4Broken };
         let record = record(way);
+        let route = if way.address.is_ipv6() { "ip -6 route" } else { "ip route" };
         let (family, other) =
             if way.address.is_ipv6() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
         let (host, ip) = (&target.host, way.address.ip());
@@ -127,7 +130,8 @@ impl Case<'_> {
             "{host} leads to {ip} over {family}, and {what}; over {other} the server answers"
         );
         let cure = format!(
-            "listen on {family} and open its firewall, or remove the {record} record of {host}"
+            "listen on {family}, open its firewall and look at the server's default route ({route}), or \
+             remove the {record} record of {host}"
         );
         self.verdict(code, Severity::Warning, target, cause, cure)
     }

@@ -191,7 +191,7 @@ impl Case<'_> {
         if let Some(ago) = target.credential_ends.map(|ends| now - ends).filter(|ago| *ago > 0) {
             return error(
                 Code::CredentialExpired,
-                format!("the credential for {host} ended {ago} s ago"),
+                format!("the credential for {host} ended {} ago", super::tls::span(ago)),
                 "have a new one made; a fixed `username` that begins with a time must be replaced \
                  by the `secret` it was made with",
             );

@@ -160,6 +160,11 @@ impl Case<'_> {
     }
 }
 
+/// A time for a sentence, rounded down.
+pub(super) fn span(seconds: i64) -> String {
+    if seconds < 120 { format!("{seconds} s") } else { days(seconds) }
+}
+
 fn days(seconds: i64) -> String {
     match seconds / DAY_S {
         0 if seconds < 7200 => format!("{} minutes", seconds / 60),

@@ -154,9 +154,9 @@ impl Web {
         let mut socket = TokioIo::new(upgraded);
         // A ping without content, masked with zeros (RFC 6455 §5.5.2).
         socket.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.map_err(|error| error.to_string())?;
-        let mut frame = [0; 2];
-        let pong = timeout(WEB_PING_PATIENCE, socket.read_exact(&mut frame)).await;
-        Ok(if matches!(pong, Ok(Ok(_))) { Upgrade::Works } else { Upgrade::Held })
+        // A server that hears nothing closes in the end, which is no answer.
+        let pong = timeout(WEB_PING_PATIENCE, pong(&mut socket)).await;
+        Ok(if matches!(pong, Ok(Ok(true))) { Upgrade::Works } else { Upgrade::Held })
     }
 
     fn request(&self, path: &str) -> Result<Request<Full<Bytes>>, String> {
@@ -191,6 +191,22 @@ impl Web {
             format!("the TLS connection to {authority} does not come about: {}", tls_fault(&error))
         })?;
         Ok((Box::new(stream), from))
+    }
+}
+
+/// Whether a pong comes before the end; other frames are read over.
+async fn pong(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+    const PONG: u8 = 0x8A;
+    const CLOSE: u8 = 0x88;
+    loop {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head).await?;
+        // What is longer than 125 bytes no server says to who has said nothing.
+        if head[0] == PONG || head[0] == CLOSE || head[1] > 125 {
+            return Ok(head[0] == PONG);
+        }
+        let mut payload = [0; 125];
+        socket.read_exact(&mut payload[..usize::from(head[1])]).await?;
     }
 }
 

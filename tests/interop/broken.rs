@@ -48,7 +48,7 @@ fn a_firewall_that_rejects_or_lets_half_of_it_through_is_named_wherever_it_stand
             assert!(cause(&found, wanted).contains(words), "{:#}", found.report);
         }
         // A tunnel on the way that is narrower than anybody says.
-        firewall(&line.router, &filter("forward", &["meta length > 1000 drop"]));
+        firewall(&line.router, &filter("forward", &["meta l4proto udp meta length > 1000 drop"]));
         firewall(&line.server, "");
         assert_eq!(codes(&ask()), ["large_lost"]);
         firewall(&line.router, "");

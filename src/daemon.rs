@@ -46,6 +46,7 @@ use crate::edge::invites::InviteBase;
 use crate::edge::refusals::{self, refusals};
 use crate::edge::signaling::upgrade::Signaling;
 use crate::edge::snapshot::Snapshot;
+use crate::edge::verify_links::ShownLink;
 use crate::edge::watching::{DoorWatch, Watching};
 use crate::limits::{ANSWER_PATIENCE, HTTP_HANDED_MAX, STOP_PATIENCE};
 use crate::ops::call_counts::CallCounter;
@@ -284,6 +285,7 @@ impl Daemon {
             verifications,
             config: Arc::new(move || telling.config_word()),
             diagnosing,
+            shown_link: ShownLink::default(),
         };
         let commands = Arc::new(Commands {
             store,

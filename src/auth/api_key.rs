@@ -6,9 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::identity::TenantId;
 use super::secret::{Secret, random_bytes};
+use crate::time::Now;
 
 /// What every key starts with, so that a leaked one is recognised in a log or a repository.
 pub const PREFIX: &str = "tbk_";
+
+/// What the key in a link of `turnbell verify --link` starts with.
+pub const LINK_PREFIX: &str = "tbv_";
 
 /// SHA-256 of a key's text. The key has 256 random bits, so no slow hash is needed, and a lookup
 /// by hash gives an attacker nothing to time.
@@ -50,6 +54,7 @@ scopes! {
     Ice = "ice", "Asks for ICE configs.";
     Calls = "calls", "Ends and rejects calls, makes invites.";
     Log = "log", "Reads calls, counts and health.";
+    Verify = "verify", "Verifies from a page (P8), and nothing else.";
     Admin = "admin", "Everything, and revokes users.";
 }
 
@@ -70,13 +75,15 @@ pub struct KeyGrant {
     pub tenant: Option<TenantId>,
     /// Pages that may use it, as browsers write their origin; empty: it is for servers.
     pub origins: Vec<Box<str>>,
+    /// When it ends by itself, Unix milliseconds; `None`: when somebody revokes it.
+    pub ends_at_unix_ms: Option<i64>,
 }
 
 impl KeyGrant {
     /// For servers, in every tenant.
     #[must_use]
     pub fn of(scope: KeyScope) -> Self {
-        Self { scopes: vec![scope], tenant: None, origins: Vec::new() }
+        Self { scopes: vec![scope], tenant: None, origins: Vec::new(), ends_at_unix_ms: None }
     }
 
     /// Whether it opens this.
@@ -84,15 +91,21 @@ impl KeyGrant {
     pub fn has(&self, scope: KeyScope) -> bool {
         self.scopes.iter().any(|own| [scope, KeyScope::Admin].contains(own))
     }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn has_ended(&self, now: Now) -> bool {
+        self.ends_at_unix_ms.is_some_and(|ends_at| ends_at <= now.unix_ms)
+    }
 }
 
-/// A fresh key: `tbk_` and 43 characters of base64url (32 random bytes).
+/// A fresh key: [`PREFIX`] or another one, and 43 characters of base64url (32 random bytes).
 ///
 /// # Errors
 /// Fails only where the kernel has no entropy source.
-pub fn generate() -> Result<Secret<String>, getrandom::Error> {
+pub fn generate(prefix: &str) -> Result<Secret<String>, getrandom::Error> {
     let bytes = random_bytes::<32>()?;
-    Ok(Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+    Ok(Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
 }
 
 #[cfg(test)]
@@ -119,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_generated_key_is_recognisable_and_hashes_to_itself_only() {
-        let (a, b) = (generate().unwrap(), generate().unwrap());
+        let (a, b) = (generate(PREFIX).unwrap(), generate(PREFIX).unwrap());
         assert!(a.expose().starts_with(PREFIX));
         assert_eq!(a.expose().len(), 47);
         assert_eq!(ApiKeyHash::of(a.expose()), ApiKeyHash::of(a.expose()));

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     calls, credential, dashboard, doctor, drain, explain, forget, invite, key, log, print_config,
-    reload, revoke, sessions, status, token, usage, verify, why,
+    reload, revoke, sessions, status, token, usage, verify, verify_link, why,
 };
 use crate::auth::secret::Secret;
 use crate::config::{Config, Source, secrets};
@@ -132,6 +132,7 @@ fn words(config: &Config, now: Now, response: &Response) -> String {
         Response::Peer(explained) => explain::shown(explained),
         Response::Config(config) => print_config::shown(config),
         Response::Verified(answer) => verify::shown_answer(answer),
+        Response::VerifyLink(link) => verify_link::shown(link),
         Response::Diagnosis(found) => doctor::told(found),
         Response::Dashboard(link) => dashboard::shown(link),
         Response::Reloaded(reloaded) => reload::shown(config, reloaded),
@@ -169,6 +170,7 @@ fn without_daemon(config: &Config, request: &Request) -> anyhow::Result<Response
         | Request::Reload { .. }
         | Request::Drain { .. }
         | Request::Verify { .. }
+        | Request::VerifyLink { .. }
         | Request::Diagnose {}
         | Request::Dashboard {} => bail!(not_running(config)),
     };
@@ -301,6 +303,7 @@ fn beside_the_daemon(config: &Config, request: &Request) -> String {
         | Request::Reload { .. }
         | Request::Drain { .. }
         | Request::Verify { .. }
+        | Request::VerifyLink { .. }
         | Request::Diagnose {}
         | Request::Dashboard {} => "this is what is on record",
     };

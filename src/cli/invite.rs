@@ -1,12 +1,11 @@
 //! `turnbell invite`: a link that lets somebody in without an account.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::ask::{Format, Question};
-use super::table;
+use super::{qr, table};
 use crate::edge::control_json::Request;
 use crate::edge::invite_json::{InviteMade, InviteWanted, InviteWord};
 use crate::limits::identity::{INVITE_TTL_MAX, INVITE_TTL_MIN, INVITE_USES_MAX};
@@ -62,11 +61,10 @@ pub(super) fn made(made: &InviteMade) -> String {
     let InviteMade { url, url_from, token: _, id, tenant, to, expires_at, uses } = made;
     let to = to.as_ref().map_or_else(String::new, |to| format!(", calls {}", printable(to)));
     let times = if *uses == 1 { "once".to_owned() } else { format!("{uses} times") };
-    let qr = if std::io::stdout().is_terminal() { qr(url) } else { None };
     format!(
         "{url}\n\n{}Good {times} until {} UTC, in tenant {tenant}{to}.\nThe link begins as {}.\n\
          Take it back: turnbell invite --revoke {id}\n",
-        qr.map_or_else(String::new, |qr| format!("{qr}\n")),
+        qr::of(url),
         table::time(*expires_at),
         printable(url_from),
     )
@@ -95,16 +93,6 @@ pub(super) fn listed(invites: &[InviteWord]) -> String {
     table::table(&["ID", "TENANT", "TO", "USED", "UNTIL (UTC)"], &rows)
 }
 
-/// The link as a picture of half blocks; `None` if it is too long for one.
-fn qr(url: &str) -> Option<String> {
-    use qrcode::render::unicode::Dense1x2;
-    // Drawn for light letters on a dark ground; cameras read the inverse as well.
-    let code = qrcode::QrCode::with_error_correction_level(url, qrcode::EcLevel::L).ok()?;
-    let render =
-        code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build();
-    Some(render + "\n")
-}
-
 fn ttl(text: &str) -> Result<Duration, String> {
     table::duration(text, INVITE_TTL_MIN..=INVITE_TTL_MAX)
         .ok_or_else(|| "must be a time from 60s to 30d, such as 24h".to_owned())
@@ -130,12 +118,5 @@ mod tests {
         assert!(text.starts_with("https://calls.example.org/j/#a.b.c\n"), "{text}");
         assert!(text.contains("Good once until 1970-01-01 00:01:00 UTC"), "{text}");
         assert!(text.contains("calls alice") && text.contains("--revoke 01J8"), "{text}");
-    }
-
-    #[test]
-    fn a_link_of_usual_length_fits_a_terminal_as_a_picture() {
-        let picture = qr(&format!("https://calls.example.org/j/#{}", "x".repeat(300))).unwrap();
-        let widest = picture.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!((30..=80).contains(&widest), "{widest}");
     }
 }

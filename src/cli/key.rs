@@ -19,7 +19,8 @@ use crate::ops::log::printable;
     after_help = "\
 A key belongs to one server of yours; a page must not hold one, unless --origin names the page. It
 opens what its scopes say: ice asks for ICE configs, calls ends calls and makes invites, log reads
-calls, /metrics and health, admin does all of this and revokes users. Changes count at once.
+calls, /metrics and health, verify verifies from a page, admin does all of this and revokes users.
+Changes count at once. Links of `turnbell verify --link` are keys, too; they end by themselves.
 
 Examples:
   turnbell key add website                             ICE configs, which it hands on to its users
@@ -129,7 +130,11 @@ pub(super) fn listed(keys: &[KeyRow]) -> String {
     let rows: Vec<Vec<String>> = keys
         .iter()
         .map(|key| {
-            let revoked = key.revoked_at.map_or_else(|| "active".to_owned(), table::time);
+            let state = match (key.revoked_at, key.ends_at) {
+                (Some(at), _) => table::time(at),
+                (None, Some(at)) => format!("until {}", table::time(at)),
+                (None, None) => "active".to_owned(),
+            };
             let KeyOpens { scopes, tenant, origins } = &key.opens;
             vec![
                 key.id.clone(),
@@ -138,7 +143,7 @@ pub(super) fn listed(keys: &[KeyRow]) -> String {
                 tenant.clone().unwrap_or_else(|| "all".to_owned()),
                 if origins.is_empty() { "servers".to_owned() } else { origins.join(" ") },
                 table::time(key.created_at),
-                revoked,
+                state,
             ]
         })
         .collect();
@@ -165,6 +170,7 @@ mod tests {
                 origins: revoked_at.iter().map(|_| "https://a".to_owned()).collect(),
             },
             created_at: 0,
+            ends_at: revoked_at.map(|at| at + 1),
             revoked_at,
         };
         let text = listed(&[key("k1", None), key("k2", Some(60_000))]);
@@ -174,6 +180,8 @@ mod tests {
              k1  web\\nsite  ice,calls  all     servers    1970-01-01 00:00:00  active\n\
              k2  web\\nsite  ice,calls  acme    https://a  1970-01-01 00:00:00  1970-01-01 00:01:00\n"
         );
+        let link = KeyRow { ends_at: Some(0), ..key("k3", None) };
+        assert!(listed(&[link]).ends_with("  until 1970-01-01 00:00:00\n"));
         assert!(listed(&[]).contains("`turnbell key add NAME`"));
     }
 

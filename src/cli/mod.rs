@@ -18,6 +18,7 @@ mod key;
 mod load;
 mod log;
 mod print_config;
+mod qr;
 mod reload;
 mod revoke;
 mod run;
@@ -29,6 +30,7 @@ mod token;
 mod usage;
 mod user;
 mod verify;
+mod verify_link;
 mod verify_remote;
 mod why;
 

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::ask::{self, Format};
+use super::ask::{self, Format, Question};
 use super::banner::wrapped;
 use super::verify_remote::Remote;
-use super::{CouldNotRun, print};
+use super::{CouldNotRun, print, verify_link};
 use crate::config::Config;
 use crate::edge::control::{self, ControlError};
 use crate::edge::control_json::{Request, Response};
@@ -19,6 +19,7 @@ use crate::edge::verify_json::{
 use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PATIENCE};
 use crate::ops::log::printable;
 use crate::ops::state_directory::CONTROL_SOCKET;
+use crate::probe::verdict::Code;
 use crate::time::utc::utc;
 
 #[derive(Debug, Args)]
@@ -26,10 +27,14 @@ use crate::time::utc::utc;
 Without an address the daemon that runs here verifies itself: it uses each URL as a browser would,
 over UDP, TCP and TLS, and sends a datagram through the relay and back. That proves little about the
 outside: with an address, the same is done from here with what that server's /ice hands out. Run it on
-another machine; no config is needed there.
+another machine; no config is needed there. Or have a browser prove it: --link prints a link (and, in a
+terminal, a QR code) that opens the page /ice-verify for a day, for a phone or for the user who says
+that calls fail. Its key stands behind the `#`, which browsers send to no server, and opens nothing
+else; `turnbell key list` shows it, `turnbell key revoke` takes it back.
 
 Examples:
   turnbell verify                                          on the server
+  turnbell verify --link                                   for a phone, or for a user
   turnbell verify https://calls.example.org --key tbk_...  on a laptop elsewhere
   turnbell verify -v                                       every step, with times
 
@@ -50,6 +55,9 @@ pub(super) struct Verify {
     /// Token of a user, in place of a key
     #[arg(long, value_name = "TOKEN", requires = "url", conflicts_with = "key")]
     token: Option<String>,
+    /// Print a link that lets somebody verify in a browser, for 24 hours
+    #[arg(long, conflicts_with_all = ["url", "verbose"])]
+    link: bool,
     /// Tell every step on every way
     #[arg(short, long)]
     verbose: bool,
@@ -59,20 +67,30 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-        let Self { url, key, token, verbose, format } = self;
+        let Self { url, key, token, link, verbose, format } = self;
+        if link {
+            return Question { request: Request::VerifyLink { fresh: true }, format }
+                .ask(&config()?);
+        }
+        let mut outside = None;
         let (report, note) = match url {
             Some(url) => Remote { url, is_key: key.is_some(), bearer: key.or(token) }
                 .verify()
                 .map_err(CouldNotRun)?,
             None => {
                 let config = config().map_err(|error| CouldNotRun(error.to_string()))?;
-                (by_daemon(&config).map_err(CouldNotRun)?, None)
+                let report = by_daemon(&config).map_err(CouldNotRun)?;
+                if !format.is_json() && is_to_be_proven(&report) {
+                    outside = link_to_prove(&config);
+                }
+                (report, None)
             }
         };
         if format.is_json() {
             print(&format!("{}\n", serde_json::to_string(&report)?))?;
         } else {
-            print(&shown(&report, verbose))?;
+            let outside = outside.map_or_else(String::new, |link| format!("\n{link}"));
+            print(&(shown(&report, verbose) + &outside))?;
         }
         if let Some(note) = note {
             super::note(&note);
@@ -111,6 +129,21 @@ fn by_daemon(config: &Config) -> Result<VerifyReport, String> {
         }
     }
     Err("the verification does not come to an end; the log of the daemon may say why".to_owned())
+}
+
+/// Whether all is well as far as this machine can tell, and nobody else told (P6).
+fn is_to_be_proven(report: &VerifyReport) -> bool {
+    let code = Code::NotProvenOutside.word();
+    report.verdict != "error" && report.verdicts.iter().any(|verdict| verdict.code == code)
+}
+
+/// How a browser proves it; `None` where the record keeps no key, and the rest is as true.
+fn link_to_prove(config: &Config) -> Option<String> {
+    let socket = config.state_directory.join(CONTROL_SOCKET);
+    match control::call(&socket, &Request::VerifyLink { fresh: false }) {
+        Ok(Response::VerifyLink(link)) => Some(verify_link::to_be_opened(&link)),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// The answer of the control socket, as it is.

@@ -36,7 +36,8 @@ use crate::ops::relay_choice::RelayAddress;
 use crate::ops::state_directory::StateDirectory;
 use crate::policy::peers::{PeerPolicy, PeerPolicyOptions};
 use crate::policy::quota::QuotaLimits;
-use crate::store::{self, Entry, IssuedBy, Store};
+use crate::store::{self, Entry, IssuedBy, KeyRow, Store};
+use crate::time::Now;
 use crate::turn::relay::DefaultFamily;
 use crate::wire::address::Family;
 use crate::wire::channel_data::ChannelRange;
@@ -206,7 +207,10 @@ pub(crate) fn store_options(config: &Config) -> store::Options {
 pub(super) fn load_keys(store: &Store, keys: &Arc<ApiKeys>) {
     match store.keys() {
         Ok(rows) => {
-            for row in rows.iter().filter(|row| row.revoked_at_unix_ms.is_none()) {
+            let now = Now::read();
+            let passes =
+                |row: &&KeyRow| row.revoked_at_unix_ms.is_none() && !row.grant.has_ended(now);
+            for row in rows.iter().filter(passes) {
                 if keys.insert(row.hash, &row.id, row.grant.clone()).is_err() {
                     tracing::warn!("more API keys than can be held; the rest is not accepted");
                     return;

@@ -62,7 +62,7 @@ pub(crate) enum NotLocal {
     Page,
 }
 
-const HINT_KEY: &str =
+pub(super) const HINT_KEY: &str =
     "make a key with `turnbell key add <name>` and send it as `Authorization: Bearer tbk_...`";
 
 impl Edge {
@@ -70,15 +70,21 @@ impl Edge {
     ///
     /// # Errors
     /// 401: no key and not truly local, or a key that nobody made; 403: one of other pages.
-    pub(crate) fn identify(&self, options: &Options, parts: &Parts) -> Result<Access, ApiError> {
+    pub(crate) fn identify(
+        &self,
+        now: Now,
+        options: &Options,
+        parts: &Parts,
+    ) -> Result<Access, ApiError> {
         match presented_key(&parts.headers) {
             Presented::Key(key) => {
                 let hash = ApiKeyHash::of(key);
-                let (id, grant) = self.keys.find(hash).ok_or_else(bad_key)?;
+                let found = self.keys.find(now, hash);
+                let (id, grant) = found.ok_or_else(|| scopes::unknown(key))?;
                 scopes::check_origin(&grant, &parts.headers)?;
                 Ok(Access::Key { id, hash, grant })
             }
-            Presented::Nonsense => Err(bad_key()),
+            Presented::Nonsense => Err(scopes::unknown("")),
             Presented::Nothing => match locality(options, parts) {
                 Ok(()) => Ok(Access::Local),
                 Err(why) => Err(not_local(why)),
@@ -101,7 +107,7 @@ impl Edge {
             Some(token) => {
                 options.identity.verify(now, token).await.map(|who| Access::Token(who.into()))
             }
-            None => self.identify(options, parts),
+            None => self.identify(now, options, parts),
         };
         let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
         access.may(scope)?;
@@ -136,7 +142,7 @@ impl Edge {
     ) -> Result<Access, ApiError> {
         let options = self.options();
         let Some(token) = presented_token(&parts.headers) else {
-            let access = self.identify(&options, parts);
+            let access = self.identify(now, &options, parts);
             let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
             access.may(scope)?;
             return Ok(access);
@@ -154,7 +160,7 @@ impl Edge {
     /// # Errors
     /// 401 as [`Self::identify`]; 403 with a key for less, or for one tenant.
     pub(crate) fn admin(&self, now: Now, parts: &Parts) -> Result<(), ApiError> {
-        let access = self.identify(&self.options(), parts);
+        let access = self.identify(now, &self.options(), parts);
         let access = access.map_err(|refusal| self.refused(now, parts, refusal))?;
         access.may_for_all(KeyScope::Admin)
     }
@@ -327,10 +333,6 @@ fn presented_key(headers: &HeaderMap) -> Presented<'_> {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Presented::Key(key.trim()),
         Some(_) | None => Presented::Nonsense,
     }
-}
-
-fn bad_key() -> ApiError {
-    ApiError::unauthorized("this API key does not exist (or is revoked)", HINT_KEY)
 }
 
 fn not_local(why: NotLocal) -> ApiError {

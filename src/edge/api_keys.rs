@@ -57,8 +57,24 @@ impl ApiKeys {
 
     /// The id of a key that passes, and what it opens.
     #[must_use]
-    pub fn find(&self, hash: ApiKeyHash) -> Option<(Box<str>, Arc<KeyGrant>)> {
-        self.lock().key_by_hash.get(&hash).map(|key| (key.id.clone(), Arc::clone(&key.grant)))
+    pub fn find(&self, now: Now, hash: ApiKeyHash) -> Option<(Box<str>, Arc<KeyGrant>)> {
+        let table = self.lock();
+        let key = table.key_by_hash.get(&hash).filter(|key| !key.grant.has_ended(now))?;
+        Some((key.id.clone(), Arc::clone(&key.grant)))
+    }
+
+    /// Makes room of keys whose time is over.
+    pub(crate) fn forget_ended(&self, now: Now) {
+        let mut table = self.lock();
+        let mut ended = Vec::new();
+        table.key_by_hash.retain(|_, key| {
+            let has_ended = key.grant.has_ended(now);
+            if has_ended {
+                ended.push(Arc::clone(&key.grant));
+            }
+            !has_ended
+        });
+        ended.iter().for_each(|grant| table.forget_origins(grant));
     }
 
     /// Whether some key may be used by pages of this origin.
@@ -82,14 +98,18 @@ impl ApiKeys {
 impl Table {
     fn remove(&mut self, hash: ApiKeyHash) -> bool {
         let Some(key) = self.key_by_hash.remove(&hash) else { return false };
-        for origin in &key.grant.origins {
+        self.forget_origins(&key.grant);
+        true
+    }
+
+    fn forget_origins(&mut self, grant: &KeyGrant) {
+        for origin in &grant.origins {
             let Some(keys) = self.keys_by_origin.get_mut(origin) else { continue };
             *keys -= 1;
             if *keys == 0 {
                 self.keys_by_origin.remove(origin);
             }
         }
-        true
     }
 }
 
@@ -111,14 +131,32 @@ mod tests {
 
     #[test]
     fn a_key_passes_from_insert_until_remove_and_another_never() {
-        let keys = ApiKeys::default();
-        assert_eq!(keys.find(of("tbk_a")), None);
+        let (keys, now) = (ApiKeys::default(), Now::read());
+        assert_eq!(keys.find(now, of("tbk_a")), None);
         keys.insert(of("tbk_a"), "k1", ice()).unwrap();
-        assert_eq!(keys.find(of("tbk_a")), Some(("k1".into(), Arc::new(ice()))));
-        assert_eq!(keys.find(of("tbk_b")), None);
+        assert_eq!(keys.find(now, of("tbk_a")), Some(("k1".into(), Arc::new(ice()))));
+        assert_eq!(keys.find(now, of("tbk_b")), None);
         assert!(keys.remove(of("tbk_a")));
         assert!(!keys.remove(of("tbk_a")));
-        assert_eq!(keys.find(of("tbk_a")), None);
+        assert_eq!(keys.find(now, of("tbk_a")), None);
+    }
+
+    #[test]
+    fn a_key_that_ends_by_itself_passes_until_then_and_takes_no_room_after() {
+        let (keys, now) = (ApiKeys::default(), Now::read());
+        let until = |ms| KeyGrant { ends_at_unix_ms: Some(now.unix_ms + ms), ..ice() };
+        for n in 1..API_KEYS_MAX {
+            keys.insert(of(&n.to_string()), "k", until(1000)).unwrap();
+        }
+        keys.insert(of("lasting"), "k", ice()).unwrap();
+        let after = |ms| now.after(Duration::from_millis(ms));
+        keys.forget_ended(after(999));
+        assert!(keys.find(after(999), of("1")).is_some());
+        assert_eq!(keys.find(after(1000), of("1")), None);
+        assert_eq!(keys.insert(of("one more"), "k", ice()), Err(KeysFull));
+        keys.forget_ended(after(1000));
+        assert_eq!(keys.insert(of("one more"), "k", ice()), Ok(()));
+        assert!(keys.find(after(1000), of("lasting")).is_some());
     }
 
     #[test]

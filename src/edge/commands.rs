@@ -22,6 +22,7 @@ use super::revoke::TellShards;
 use super::revoked::Revoked;
 use super::snapshot::Snapshot;
 use super::verification::Verifications;
+use super::verify_links::ShownLink;
 use crate::auth::credential::issue;
 use crate::auth::identity::{TenantId, UserId};
 use crate::auth::secret::Secret;
@@ -99,6 +100,8 @@ pub struct Running {
     pub config: Arc<dyn Fn() -> ConfigWord + Send + Sync>,
     /// What is found out about itself.
     pub diagnosing: Arc<Diagnosing>,
+    /// The link that `turnbell verify` showed last.
+    pub shown_link: ShownLink,
 }
 
 impl Commands {
@@ -108,7 +111,7 @@ impl Commands {
     pub fn execute(&self, now: Now, request: Request) -> Response {
         let done = match request {
             Request::KeyAdd(wanted) => self.add_key(now, wanted),
-            Request::KeyList {} => self.keys(),
+            Request::KeyList {} => self.keys(now),
             Request::KeyRevoke { key } => self.revoke_key(now, &key),
             Request::Sessions { user, all, limit } => self.sessions(user, all, rows(limit)),
             Request::Log { user, kind, since_at, limit } => {
@@ -137,6 +140,7 @@ impl Commands {
             Request::Drain { limit_s } => self.drain(limit_s),
             Request::ExplainPeer { peer } => self.explain_peer(&peer),
             Request::Verify { fresh } => self.verify(now, fresh),
+            Request::VerifyLink { fresh } => self.verify_link(now, fresh),
             Request::Config {} => {
                 self.running().map(|running| Response::Config((running.config)()))
             }
@@ -305,7 +309,7 @@ impl Commands {
         found.map(Response::Diagnosis)
     }
 
-    fn running(&self) -> Result<&Running, ErrorWord> {
+    pub(super) fn running(&self) -> Result<&Running, ErrorWord> {
         let none = || failed("not_running", "no turnbell runs on this state directory");
         self.daemon.as_ref().ok_or_else(none)
     }
@@ -330,6 +334,7 @@ impl From<StoreError> for ErrorWord {
             StoreError::RevocationsFull => failed("revocations_full", why.to_string()),
             StoreError::InvitesFull => failed("invites_full", why.to_string()),
             StoreError::KeysFull => failed("keys_full", why.to_string()),
+            StoreError::LinksFull => failed("links_full", why.to_string()),
             StoreError::UsageTooMuch => wrong("from", why.to_string()),
             StoreError::Newer { .. }
             | StoreError::Corrupt { .. }

@@ -12,7 +12,9 @@ use super::forget_json::ForgottenWord;
 use super::invite_json::{InviteMade, InviteWanted, InviteWord};
 use super::json::{ErrorWord, Health};
 use super::key_json::{Key, KeyOpens, KeyWanted};
-use super::operator_json::{ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded};
+use super::operator_json::{
+    ConfigWord, DashboardLink, ExplainedPeer, Handed, Reloaded, VerifyLink,
+};
 use super::usage_json::UsageWord;
 use super::verification::VerifyAnswer;
 use super::why::{Why, WhyWanted};
@@ -167,6 +169,11 @@ pub enum Request {
         /// A new one; else the one that is on, or the last.
         fresh: bool,
     },
+    /// Makes a link to the page of `/ice-verify`.
+    VerifyLink {
+        /// A new one; else the one that was shown last may do.
+        fresh: bool,
+    },
     /// Asks for all that `/diagnostics` says.
     Diagnose {},
     /// Makes a link to its page.
@@ -274,6 +281,8 @@ pub enum Response {
     Config(ConfigWord),
     /// To `verify`.
     Verified(Box<VerifyAnswer>),
+    /// To `verify_link`.
+    VerifyLink(VerifyLink),
     /// To `diagnose`.
     Diagnosis(Value),
     /// To `dashboard`.

@@ -10,8 +10,14 @@ use crate::turn::fact::Traffic;
 impl From<KeyRow> for Key {
     fn from(row: KeyRow) -> Self {
         let KeyRow { id, name, hash: _, grant, created_at_unix_ms, revoked_at_unix_ms } = row;
-        let opens = (&grant).into();
-        Self { id, name, opens, created_at: created_at_unix_ms, revoked_at: revoked_at_unix_ms }
+        Self {
+            id,
+            name,
+            opens: (&grant).into(),
+            created_at: created_at_unix_ms,
+            ends_at: grant.ends_at_unix_ms,
+            revoked_at: revoked_at_unix_ms,
+        }
     }
 }
 

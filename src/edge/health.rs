@@ -13,13 +13,14 @@ use hyper::{Request, StatusCode};
 use super::Edge;
 use super::json::{HealthWord, ReadyWord};
 use crate::auth::api_key::KeyScope;
+use crate::time::Now;
 
 pub(crate) async fn get(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
     let health = edge.health();
     let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let (parts, _) = request.into_parts();
     // A bad key is not worth an error here: a load balancer wants the word.
-    let who = edge.identify(&edge.options.read(), &parts);
+    let who = edge.identify(Now::read(), &edge.options.read(), &parts);
     let mut response = if who.and_then(|who| who.may_for_all(KeyScope::Log)).is_ok() {
         (status, Json(health)).into_response()
     } else {

@@ -6,10 +6,17 @@ use super::json::ErrorWord;
 use super::key_json::{Key, KeyOpens, KeyWanted};
 use crate::auth::api_key::{self, ApiKeyHash, KeyGrant, KeyScope};
 use crate::auth::identity::TenantId;
-use crate::auth::secret::{hex, random_bytes};
+use crate::auth::secret::{Secret, hex, random_bytes};
 use crate::limits::identity::{KEY_ORIGIN_BYTES_MAX, KEY_ORIGINS_MAX};
 use crate::store::KeyRow;
 use crate::time::Now;
+
+/// A key that was made: its text is nowhere else.
+pub(super) struct MadeKey {
+    pub(super) id: String,
+    pub(super) key: Secret<String>,
+    pub(super) hash: ApiKeyHash,
+}
 
 impl Commands {
     pub(super) fn add_key(&self, now: Now, wanted: KeyWanted) -> Result<Response, ErrorWord> {
@@ -18,24 +25,38 @@ impl Commands {
         if name.chars().any(char::is_control) {
             return Err(wrong("name", "a key's name has no control characters"));
         }
+        let opens = KeyOpens::from(&grant);
+        let MadeKey { id, key, hash: _ } =
+            self.make_key(now, api_key::PREFIX, |_| name.clone(), grant)?;
+        Ok(Response::KeyAdded { id, name, key: key.expose().clone(), opens })
+    }
+
+    /// Makes a key that is good from here on; `named` makes its name of its id.
+    pub(super) fn make_key(
+        &self,
+        now: Now,
+        prefix: &str,
+        named: impl FnOnce(&str) -> String,
+        grant: KeyGrant,
+    ) -> Result<MadeKey, ErrorWord> {
         let no_entropy = |_| failed("internal", "the kernel gives no random bytes");
-        let key = api_key::generate().map_err(no_entropy)?;
+        let key = api_key::generate(prefix).map_err(no_entropy)?;
         let id = format!("k{}", hex(&random_bytes::<5>().map_err(no_entropy)?));
         let hash = ApiKeyHash::of(key.expose());
-        let opens = KeyOpens::from(&grant);
         self.store.add_key(KeyRow {
             id: id.clone(),
-            name: name.clone(),
+            name: named(&id),
             hash,
             grant: grant.clone(),
             created_at_unix_ms: now.unix_ms,
             revoked_at_unix_ms: None,
         })?;
         if let Some(daemon) = &self.daemon {
+            daemon.keys.forget_ended(now);
             let inserted = daemon.keys.insert(hash, &id, grant);
             inserted.map_err(|full| failed("keys_full", full.to_string()))?;
         }
-        Ok(Response::KeyAdded { id, name, key: key.expose().clone(), opens })
+        Ok(MadeKey { id, key, hash })
     }
 
     fn grant(&self, wanted: &KeyWanted) -> Result<KeyGrant, ErrorWord> {
@@ -78,18 +99,22 @@ impl Commands {
             wanted.origins.iter().map(|origin| origin.as_str().into()).collect();
         origins.sort_unstable();
         origins.dedup();
-        Ok(KeyGrant { scopes, tenant: tenant.transpose()?, origins })
+        Ok(KeyGrant { scopes, tenant: tenant.transpose()?, origins, ends_at_unix_ms: None })
     }
 
-    pub(super) fn keys(&self) -> Result<Response, ErrorWord> {
-        Ok(Response::Keys(self.store.keys()?.into_iter().map(Key::from).collect()))
+    /// Those that ended by themselves are not shown: the next one that is made takes their room.
+    pub(super) fn keys(&self, now: Now) -> Result<Response, ErrorWord> {
+        let keys = self.store.keys()?.into_iter().filter(|key| !key.grant.has_ended(now));
+        Ok(Response::Keys(keys.map(Key::from).collect()))
     }
 
     /// The daemon refuses the key from here on even if the record cannot be written.
     pub(super) fn revoke_key(&self, now: Now, wanted: &str) -> Result<Response, ErrorWord> {
         let hash = ApiKeyHash::of(wanted);
         let keys = self.store.keys()?;
-        let active = || keys.iter().filter(|key| key.revoked_at_unix_ms.is_none());
+        let is_active =
+            |key: &&KeyRow| key.revoked_at_unix_ms.is_none() && !key.grant.has_ended(now);
+        let active = || keys.iter().filter(is_active);
         let Some(key) = active()
             .find(|key| key.id == wanted)
             .or_else(|| active().find(|key| key.name == wanted || key.hash == hash))

@@ -21,7 +21,7 @@ pub struct KeyWanted {
 /// What an API key opens, for whom and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KeyOpens {
-    /// `ice`, `calls`, `log`, `admin`.
+    /// `ice`, `calls`, `log`, `verify`, `admin`.
     pub scopes: Vec<String>,
     /// The one tenant it is for; null: all of them.
     pub tenant: Option<String>,
@@ -41,6 +41,9 @@ pub struct Key {
     pub opens: KeyOpens,
     /// When it was made.
     pub created_at: i64,
+    /// When it ends by itself, as a link of `turnbell verify --link` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<i64>,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<i64>,

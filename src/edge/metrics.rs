@@ -20,8 +20,9 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let options = edge.options.read();
-    edge.identify(&options, &parts)
-        .map_err(|refusal| edge.refused(Now::read(), &parts, refusal))?
+    let now = Now::read();
+    edge.identify(now, &options, &parts)
+        .map_err(|refusal| edge.refused(now, &parts, refusal))?
         .may_for_all(KeyScope::Log)?;
     let mut accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accepted.any(|list| list.contains("application/openmetrics-text"));

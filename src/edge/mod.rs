@@ -78,6 +78,7 @@ pub mod usage_json;
 mod users;
 pub mod verification;
 pub mod verify_json;
+pub mod verify_links;
 pub mod verify_runs;
 pub mod verify_targets;
 pub mod watching;

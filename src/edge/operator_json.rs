@@ -148,3 +148,16 @@ pub struct DashboardLink {
     /// When it opens nothing any more, Unix milliseconds.
     pub expires_at: i64,
 }
+
+/// A link to the page of `/ice-verify`, with a key in its fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyLink {
+    /// Opens the page as often as wanted.
+    pub url: String,
+    /// Where its beginning comes from, for a person.
+    pub url_from: String,
+    /// Of its key: by it, it is taken back.
+    pub id: String,
+    /// When it opens nothing any more, Unix milliseconds.
+    pub expires_at: i64,
+}

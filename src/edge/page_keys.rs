@@ -37,7 +37,7 @@ impl PageKeys {
     /// # Errors
     /// If the kernel gives no random bytes.
     pub fn link(&self, now: Now) -> Result<Secret<String>, getrandom::Error> {
-        let key = generate(OF_A_LINK)?;
+        let key = api_key::generate(OF_A_LINK)?;
         self.lock().links.add(now, &key, DASHBOARD_LINK_TTL, DASHBOARD_LINKS_MAX);
         Ok(key)
     }
@@ -51,7 +51,7 @@ impl PageKeys {
         now: Now,
         link: &str,
     ) -> Result<Option<Secret<String>>, getrandom::Error> {
-        let key = generate(OF_A_PAGE)?;
+        let key = api_key::generate(OF_A_PAGE)?;
         let mut keys = self.lock();
         if !keys.links.take(now, link) {
             return Ok(None);
@@ -95,12 +95,6 @@ impl Bounded {
         self.0.retain(|(held, _)| *held != hash);
         is_good
     }
-}
-
-fn generate(prefix: &str) -> Result<Secret<String>, getrandom::Error> {
-    let key = api_key::generate()?;
-    let random = key.expose().strip_prefix(api_key::PREFIX).unwrap_or_default();
-    Ok(Secret::new(format!("{prefix}{random}")))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! What the key of a request opens, for whom, and from which pages (P9).
 
 use hyper::header::{HOST, HeaderMap};
+use hyper::http::request::Parts;
 
-use super::access::Access;
+use super::Edge;
+use super::access::{Access, HINT_KEY};
 use super::cors::{self, Claimed};
 use super::error::ApiError;
-use crate::auth::api_key::{KeyGrant, KeyScope};
+use crate::auth::api_key::{KeyGrant, KeyScope, LINK_PREFIX};
 use crate::auth::identity::TenantId;
+use crate::time::Now;
 
 impl Access {
     /// Whether a key, if one was sent, opens this. What others may is said by who they are.
@@ -17,6 +20,15 @@ impl Access {
         match self {
             Self::Key { grant, .. } if !grant.has(scope) => Err(missing(scope)),
             Self::Key { .. } | Self::Token(_) | Self::Local => Ok(()),
+        }
+    }
+
+    /// Whether all addresses in full are for these eyes (P8): an admin's, and on this machine.
+    pub(crate) fn is_admin(&self) -> bool {
+        match self {
+            Self::Key { .. } => self.may_for_all(KeyScope::Admin).is_ok(),
+            Self::Local => true,
+            Self::Token(_) => false,
         }
     }
 
@@ -42,6 +54,37 @@ impl Access {
             None => Ok(()),
         }
     }
+}
+
+impl Edge {
+    /// Judges a request of who verifies (P8): an admin, a user, or who has a link for it; the last
+    /// two as often as a page may ask.
+    ///
+    /// # Errors
+    /// 401, 403, 429 as [`Self::reader`].
+    pub(super) async fn verifier(&self, now: Now, parts: &Parts) -> Result<Access, ApiError> {
+        let access = self.reader(now, parts, KeyScope::Verify).await?;
+        let is_counted = match &access {
+            Access::Key { grant, .. } => !grant.has(KeyScope::Admin),
+            // A token's request was counted already.
+            Access::Token(_) | Access::Local => false,
+        };
+        if is_counted && !self.page_may(now, parts) {
+            return Err(ApiError::too_many("this address asks for more than pages need"));
+        }
+        Ok(access)
+    }
+}
+
+/// Refuses a key that nobody made, or that is good no more.
+pub(super) fn unknown(key: &str) -> ApiError {
+    if key.starts_with(LINK_PREFIX) {
+        return ApiError::unauthorized(
+            "this link has ended: it was good for a day, or was taken back",
+            "ask who sent it for a new one; `turnbell verify --link` makes it",
+        );
+    }
+    ApiError::unauthorized("this API key does not exist (or is revoked)", HINT_KEY)
 }
 
 /// A key that names origins is for their pages alone.
@@ -88,6 +131,11 @@ fn missing(scope: KeyScope) -> ApiError {
             "this key has not the scope `log`, which reads what happened",
             "`turnbell key add <name> --scope log` makes one that has; `turnbell key list` shows \
              what each opens",
+        ),
+        KeyScope::Verify => (
+            "this key has not the scope `verify`, which verifies from a page",
+            "`turnbell key add <name> --scope verify` makes one that has; `turnbell verify --link` \
+             makes a link that is good for a day",
         ),
         KeyScope::Admin => (
             "this key has not the scope `admin`",

@@ -225,7 +225,7 @@ pub(crate) async fn post(
 
 async fn ask(edge: &Edge, parts: &Parts, pause: Duration) -> Result<Response, ApiError> {
     let now = Now::read();
-    edge.reader(now, parts, KeyScope::Admin).await?;
+    edge.verifier(now, parts).await?;
     let verifications = edge.verifications().ok_or_else(ApiError::not_found)?;
     verifications.start(now, pause);
     let answer = verifications.answer(VERIFY_ANSWER_PATIENCE).await;

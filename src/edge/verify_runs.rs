@@ -1,7 +1,7 @@
 //! A verification by a page (P7, P8): it gets a credential of a minute and is watched, tells what it
 //! saw, and hears what both sides mean together.
 //!
-//! - `POST /api/ice-verify/runs` begins one: `{run, ends_at, ice, urls, seen_from}`.
+//! - `POST /api/ice-verify/runs` begins one: `{run, ends_at, ice, urls, seen_from, bytes_max}`.
 //! - `GET /api/ice-verify/runs/{id}`: what the server saw so far.
 //! - `POST /api/ice-verify/runs/{id}/addresses` `{"addresses":["203.0.113.9"]}`: known by these, too.
 //! - `POST /api/ice-verify/runs/{id}/report`: what the page saw; answered with the verdict, and kept
@@ -31,11 +31,10 @@ use super::forwarded::HttpClient;
 use super::ice::{Wanted, json_body, json_body_within};
 use super::json::IceConfig;
 use super::watching::{CannotWatch, Sight};
-use crate::auth::api_key::KeyScope;
 use crate::auth::credential::User;
 use crate::auth::secret::{hex, random_bytes};
 use crate::limits::ANSWER_PATIENCE;
-use crate::limits::probe::{VERIFY_REPORT_BODY_BYTES_MAX, VERIFY_TTL};
+use crate::limits::probe::{PAGE_RUN_BYTES_MAX, VERIFY_REPORT_BODY_BYTES_MAX, VERIFY_TTL};
 use crate::limits::watch::{WATCH_ADDRESSES_MAX, WATCH_TIME, WATCHES_MAX};
 use crate::policy::watch::{NotWatched, WatchId, Wish};
 use crate::time::Now;
@@ -78,6 +77,8 @@ struct Begun {
     urls: Vec<RunUrl>,
     /// The page's address, as this server sees it.
     seen_from: Option<IpAddr>,
+    /// Bytes that all its allocations may relay together; a call through two of them counts twice.
+    bytes_max: u64,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +145,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, _) = request.into_parts();
-    let access = edge.reader(now, &parts, KeyScope::Admin).await?;
+    let access = edge.verifier(now, &parts).await?;
     if !edge.page_may(now, &parts) {
         return Err(ApiError::too_many("this address verifies more often than pages need"));
     }
@@ -184,7 +185,8 @@ pub(crate) async fn begin(
     };
     edge.runs().begin(now, &id, run)?;
     let ends_at = now.unix_ms.saturating_add_unsigned(WATCH_TIME.as_millis() as u64);
-    let begun = Begun { run: id, ends_at, ice, urls, seen_from: client };
+    let begun =
+        Begun { run: id, ends_at, ice, urls, seen_from: client, bytes_max: PAGE_RUN_BYTES_MAX };
     Ok(private(StatusCode::CREATED, begun))
 }
 
@@ -196,7 +198,7 @@ pub(crate) async fn addresses(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts, KeyScope::Admin).await?;
+    edge.verifier(now, &parts).await?;
     let told: Addresses = json_body(&parts.headers, body, "`addresses` (a list)").await?;
     if told.addresses.len() > WATCH_ADDRESSES_MAX {
         return Err(too_many_addresses());
@@ -215,7 +217,7 @@ pub(crate) async fn get(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let now = Now::read();
-    edge.reader(now, &request.into_parts().0, KeyScope::Admin).await?;
+    edge.verifier(now, &request.into_parts().0).await?;
     let run = edge.runs().get(now, &id)?;
     let sight = sight(&edge, now, run.watch).await?;
     Ok(private(StatusCode::OK, lines::told(&sight)))
@@ -229,7 +231,7 @@ pub(crate) async fn report(
 ) -> Result<Response, ApiError> {
     let now = Now::read();
     let (parts, body) = request.into_parts();
-    edge.reader(now, &parts, KeyScope::Admin).await?;
+    edge.verifier(now, &parts).await?;
     let most = VERIFY_REPORT_BODY_BYTES_MAX;
     let told: body::PageReport =
         json_body_within(most, &parts.headers, body, "`urls` (a list)").await?;

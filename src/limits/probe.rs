@@ -69,6 +69,20 @@ pub const VERIFY_SENT_BYTES_MAX: usize = crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Allocations that one may hold; the next is 486.
 pub const PAGE_RUN_ALLOCATIONS_MAX: usize = 8;
+/// Bytes that all allocations of one run relay together, both ways; what comes after is dropped.
+pub const PAGE_RUN_BYTES_MAX: u64 = 20_000_000;
+/// Runs whose bytes are counted at once: until the credential ends, for a run that begins again must
+/// not begin at 0. Another one gets no allocation (486).
+pub const PAGE_RUNS_MAX: usize = 2 * crate::limits::watch::WATCHES_MAX;
+/// A browser that found no relay within this time, and no other reason, found no address; what does
+/// not answer takes longer.
+pub const PAGE_LOOKUP_MAX: Duration = Duration::from_secs(6);
+/// How long a link of `turnbell verify --link` is good.
+pub const VERIFY_LINK_TTL: Duration = Duration::from_secs(24 * 3600);
+/// `turnbell verify` shows its own link again while it is good for so long.
+pub const VERIFY_LINK_LEFT_MIN: Duration = Duration::from_secs(12 * 3600);
+/// Links that are good at once; another one is refused.
+pub const VERIFY_LINKS_MAX: usize = 500;
 /// Bytes of its report: as many URLs as a run has, each with all errors that are kept.
 pub const VERIFY_REPORT_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Errors of the browser that are kept for each URL.

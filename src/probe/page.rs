@@ -5,6 +5,7 @@
 //! TLS alert, an allocation and its bytes.
 
 mod judge;
+mod lookup;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -38,6 +39,8 @@ pub struct PageSaw {
     pub relayed: Option<SocketAddr>,
     /// `icecandidateerror`: code and text, the first few.
     pub errors: Vec<(u16, String)>,
+    /// How long the browser looked for candidates, milliseconds; `None`: longer than the page waited.
+    pub gathered_ms: Option<u128>,
     /// What became of a call through this relay; `None` if there was no relay to call through.
     pub call: Option<CallSaw>,
 }
@@ -99,9 +102,13 @@ impl UrlSeen {
         if self.place.is_turn {
             self.page.call.is_some_and(|call| call.is_connected)
         } else {
-            // Without a NAT in between the answer brings no candidate that is not there already.
+            // Without a NAT in between the answer brings no candidate that is not there already; and a
+            // family that the name lacks is an error where all is well (701).
             let is_answered = self.server.as_ref().is_some_and(|server| server.bindings > 0);
-            self.page.mapped.is_some() || is_answered && self.page.errors.is_empty()
+            let is_well = self.page.gathered_ms.is_some()
+                && self.page.errors.iter().all(|(code, _)| *code == 701)
+                || self.page.errors.is_empty();
+            self.page.mapped.is_some() || is_answered && is_well
         }
     }
 }

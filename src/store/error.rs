@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use crate::limits::identity::INVITES_MAX;
+use crate::limits::probe::VERIFY_LINKS_MAX;
 use crate::limits::record::{USAGE_GROUPS_MAX, USAGE_ROWS_MAX};
 use crate::limits::revocation::REVOCATIONS_MAX;
 use crate::limits::{API_KEYS_MAX, CORRUPT_FILES_MAX, TEXT_BYTES_MAX};
@@ -126,6 +127,12 @@ pub enum StoreError {
     /// There are too many keys.
     #[error("there are {API_KEYS_MAX} keys: revoked ones count, none can be added")]
     KeysFull,
+    /// There are too many links that verify.
+    #[error(
+        "{VERIFY_LINKS_MAX} links of `turnbell verify --link` are open, no more can be: revoke some \
+         (`turnbell key list` shows them) or wait, each ends after a day"
+    )]
+    LinksFull,
 }
 
 impl StoreError {
@@ -159,7 +166,8 @@ impl StoreError {
             | Self::Exists { .. }
             | Self::BadCopy { .. }
             | Self::UsageTooMuch
-            | Self::KeysFull => false,
+            | Self::KeysFull
+            | Self::LinksFull => false,
         }
     }
 

@@ -7,18 +7,25 @@ use super::entry::KeyRow;
 use super::error::StoreError;
 use crate::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use crate::auth::identity::TenantId;
+use crate::limits::probe::VERIFY_LINKS_MAX;
 use crate::limits::{API_KEYS_MAX, TEXT_BYTES_MAX};
 use crate::time::Now;
 
-/// Stores a key. It is on disk when this returns.
+/// Stores a key. It is on disk when this returns. Those that end by themselves make room first, if
+/// they ended or were revoked.
 ///
 /// # Errors
-/// `KeyName`, `KeyExists`, `KeysFull`, or what SQLite says.
+/// `KeyName`, `KeyExists`, `KeysFull`, `LinksFull`, or what SQLite says.
 pub(super) fn add(database: &mut Database, key: &KeyRow) -> Result<(), StoreError> {
     if key.name.is_empty() || key.name.len() > TEXT_BYTES_MAX {
         return Err(StoreError::KeyName);
     }
     durably(database, |connection| {
+        connection.execute(
+            "DELETE FROM api_keys WHERE ends_at_ms <= ?1
+                OR (ends_at_ms IS NOT NULL AND revoked_at_ms IS NOT NULL)",
+            [key.created_at_unix_ms],
+        )?;
         let active: Option<String> = connection
             .query_row(
                 "SELECT id FROM api_keys WHERE name = ?1 AND revoked_at_ms IS NULL",
@@ -33,6 +40,14 @@ pub(super) fn add(database: &mut Database, key: &KeyRow) -> Result<(), StoreErro
             connection.query_row("SELECT count(*) FROM api_keys", [], |row| row.get(0))?;
         if count as usize >= API_KEYS_MAX {
             return Ok(Err(StoreError::KeysFull));
+        }
+        let passing: u32 = connection.query_row(
+            "SELECT count(*) FROM api_keys WHERE ends_at_ms IS NOT NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        if key.grant.ends_at_unix_ms.is_some() && passing as usize >= VERIFY_LINKS_MAX {
+            return Ok(Err(StoreError::LinksFull));
         }
         insert(connection, key)?;
         Ok(Ok(()))
@@ -65,7 +80,7 @@ pub(super) fn revoke(
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeyRow>> {
     connection
         .prepare(
-            "SELECT id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins
+            "SELECT id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins, ends_at_ms
              FROM api_keys ORDER BY rowid",
         )?
         .query_map([], from_row)?
@@ -76,8 +91,8 @@ pub(super) fn insert(connection: &Connection, key: &KeyRow) -> rusqlite::Result<
     let scopes: Vec<&str> = key.grant.scopes.iter().map(|scope| scope.code()).collect();
     connection.execute(
         "INSERT INTO api_keys
-            (id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (id, name, hash, created_at_ms, revoked_at_ms, scopes, tenant, origins, ends_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             key.id,
             key.name,
@@ -87,6 +102,7 @@ pub(super) fn insert(connection: &Connection, key: &KeyRow) -> rusqlite::Result<
             scopes.join(" "),
             key.grant.tenant.as_ref().map(TenantId::as_str),
             key.grant.origins.join(" "),
+            key.grant.ends_at_unix_ms,
         ],
     )?;
     Ok(())
@@ -112,6 +128,7 @@ fn grant(row: &Row<'_>) -> rusqlite::Result<KeyGrant> {
         scopes: if read == Some(None) { Vec::new() } else { scopes.collect() },
         tenant: read.flatten(),
         origins: row.get_ref(7)?.as_str()?.split_whitespace().map(Into::into).collect(),
+        ends_at_unix_ms: row.get(8)?,
     })
 }
 

@@ -199,7 +199,7 @@ impl Store {
     /// Stores a key. `Ok`: it is on disk. Waits up to RECORD_ORDER_TIMEOUT.
     ///
     /// # Errors
-    /// `KeyName`, `KeyExists`, `KeysFull`, `Busy`, `Closed`, `Unconfirmed`, or what the disk says.
+    /// `KeyName`, `KeyExists`, `KeysFull`, `LinksFull`, `Busy`, `Closed`, `Unconfirmed`, or what the disk says.
     pub fn add_key(&self, key: KeyRow) -> Result<(), StoreError> {
         let (reply, answer) = sync_channel(1);
         self.queue.order(Order::AddKey { key, reply })?;

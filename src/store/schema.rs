@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// One per version, oldest first; each runs once, in its own transaction.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -258,6 +258,9 @@ CREATE TABLE user_blocks (
 ALTER TABLE calls ADD COLUMN recording_url TEXT;
 CREATE INDEX calls_external ON calls (external_id, call) WHERE external_id IS NOT NULL;
 CREATE INDEX call_feedback_user ON call_feedback (user);  -- who is forgotten
+",
+    "
+ALTER TABLE api_keys ADD COLUMN ends_at_ms INTEGER;     -- NULL: when somebody revokes it
 ",
 ];
 

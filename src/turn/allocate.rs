@@ -15,7 +15,6 @@ use super::reservation::{Ports, ReservationToken, requested_ports, requested_tok
 use super::watch::What;
 use crate::auth::credential::Authenticated;
 use crate::auth::page_run::is_page_run;
-use crate::limits::probe::PAGE_RUN_ALLOCATIONS_MAX;
 use crate::limits::{
     ALLOCATION_LIFETIME_DEFAULT, ALLOCATION_LIFETIME_MAX, PENDING_ALLOCATIONS_MAX,
 };
@@ -85,7 +84,7 @@ impl Relay {
             None => self.requested_families(request)?,
         };
         self.may_allocate(request.tuple)?;
-        self.has_run_room(&request.who)?;
+        self.has_run_room(now, &request.who)?;
         if self.is_stopping || self.pending.len() >= PENDING_ALLOCATIONS_MAX {
             return Err(self.no_capacity(request.tuple));
         }
@@ -114,14 +113,13 @@ impl Relay {
         Ok(None)
     }
 
-    /// P8: a page that verifies makes few allocations.
-    fn has_run_room(&self, who: &Authenticated) -> Result<(), Reject> {
+    /// P8: a page that verifies makes few allocations, and its bytes are counted.
+    fn has_run_room(&self, now: Now, who: &Authenticated) -> Result<(), Reject> {
         if !is_page_run(&who.user) {
             return Ok(());
         }
-        let live = self.allocations.iter().filter(|(_, one)| one.who.user == who.user).count();
         let opening = self.pending.values().filter(|one| one.who.user == who.user).count();
-        if live + opening < PAGE_RUN_ALLOCATIONS_MAX {
+        if self.guard.shared.page_runs.have_room(now, &who.user, opening) {
             Ok(())
         } else {
             Err(Reject::AllocationQuotaReached)
@@ -319,7 +317,7 @@ impl Relay {
         self.note_of(now, allocation.tuple, Some(allocation.username.as_bytes()), what);
         let expires_at = allocation.next_expiry();
         let slot = self.allocations.insert(allocation);
-        self.guard.opened(slot, &self.allocations[slot].who.user);
+        self.guard.opened(slot, &self.allocations[slot].who);
         self.slot_by_tuple.insert(&self.allocations, slot);
         for relayed in std::iter::once(relayed).chain(relayed_other) {
             self.slot_by_relay.insert(relayed.port, slot);

@@ -276,6 +276,7 @@ discards! {
     OverAllocationRate = "over_allocation_rate", "More than one allocation may relay.";
     OverUserRate = "over_user_rate", "More than one user may relay.";
     OverTotalRate = "over_total_rate", "More than everybody may relay, and more than this user's share.";
+    OverRunBytes = "over_run_bytes", "More than one verification of a page may relay.";
     ShieldSource = "shield_source", "This source was sent all the answers it gets without a nonce of ours.";
     ShieldTotal = "shield_total", "All sources were sent all the bits they get without a nonce of ours.";
     MalformedStream = "malformed_stream", "A stream that says what is no message; it is closed.";

@@ -1,7 +1,7 @@
 //! The five-tuple: what identifies a client, and with it its allocation (RFC 8656 §2).
 
 use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::fact::Transport;
 
@@ -42,12 +42,27 @@ impl FiveTuple {
     }
 }
 
-/// The connection number is left out: addresses tell live connections apart, and hashing is done
-/// for every datagram.
+/// In as few words as hold it, for it is done for every datagram. The connection number is left out:
+/// addresses tell live connections apart.
 impl Hash for FiveTuple {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.transport.hash(state);
-        self.client.hash(state);
-        self.server.hash(state);
+        let ports = u64::from(self.client.port()) << 16 | u64::from(self.server.port());
+        state.write_u64(ports << 8 | self.transport as u64);
+        match (self.client, self.server) {
+            (SocketAddr::V4(client), SocketAddr::V4(server)) => {
+                let [client, server] = [client, server].map(|at| u64::from(at.ip().to_bits()));
+                state.write_u64(client << 32 | server);
+            }
+            (client, server) => {
+                for at in [client, server] {
+                    let bits = match at.ip() {
+                        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+                        IpAddr::V6(ip) => ip.to_bits(),
+                    };
+                    state.write_u64((bits >> 64) as u64);
+                    state.write_u64(bits as u64);
+                }
+            }
+        }
     }
 }

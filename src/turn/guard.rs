@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::contract::Discard;
 use super::fact::{EndReason, Transport};
 use super::five_tuple::FiveTuple;
+use super::page_runs::PageRuns;
 use super::rates::{Direction, RateOptions, Rates};
 use super::relay::Relay;
 use super::revocation::{Revocation, Revocations};
@@ -55,6 +56,8 @@ pub enum ExpiryRule {
 pub(super) struct Guard {
     pub(super) shared: Shared,
     rates: Option<Box<Rates>>,
+    /// `None` while no page that verifies has an allocation here, so that nobody is asked for it.
+    page_runs: Option<Box<PageRuns>>,
     rules: GuardRules,
     pub(super) revocations: Revocations,
 }
@@ -64,6 +67,7 @@ impl Guard {
         let GuardOptions { rules, shield_seed: _, revoked } = options;
         Self {
             rates: Rates::new(rules.rates, &shared.everybody),
+            page_runs: None,
             shared,
             rules,
             revocations: Revocations::new(revoked),
@@ -81,7 +85,9 @@ impl Guard {
         self.shared.shield().set_budgets(rules.shield);
         if rules.rates != old.rates {
             self.rates = Rates::new(rules.rates, &self.shared.everybody);
-            live.for_each(|(slot, user)| self.opened(slot, user));
+            if let Some(rates) = &mut self.rates {
+                live.for_each(|(slot, user)| rates.open(slot, user));
+            }
         }
     }
 
@@ -129,10 +135,14 @@ impl Guard {
         }
     }
 
-    /// An allocation of `user` lives in `slot`.
-    pub(super) fn opened(&mut self, slot: usize, user: &str) {
+    /// An allocation of `who` lives in `slot`.
+    pub(super) fn opened(&mut self, slot: usize, who: &Authenticated) {
         if let Some(rates) = &mut self.rates {
-            rates.open(slot, user);
+            rates.open(slot, &who.user);
+        }
+        if is_page_run(&who.user) {
+            let known = &self.shared.page_runs;
+            self.page_runs.get_or_insert_with(|| PageRuns::new(known)).open(slot, who);
         }
     }
 
@@ -140,6 +150,12 @@ impl Guard {
     pub(super) fn closed(&mut self, slot: usize) {
         if let Some(rates) = &mut self.rates {
             rates.close(slot);
+        }
+        if let Some(runs) = &mut self.page_runs {
+            runs.close(slot);
+            if runs.are_gone() {
+                self.page_runs = None;
+            }
         }
     }
 
@@ -157,10 +173,30 @@ impl Guard {
         direction: Direction,
         bytes: usize,
     ) -> Result<(), Discard> {
-        match &mut self.rates {
-            None => Ok(()),
-            Some(rates) => rates.take(now, slot, direction, bytes),
+        if self.rates.is_none() && self.page_runs.is_none() {
+            return Ok(());
         }
+        self.charge(now, slot, direction, bytes)
+    }
+
+    // Kept out of the forwarding path of those who set no rate while no page verifies.
+    #[inline(never)]
+    fn charge(
+        &mut self,
+        now: Now,
+        slot: usize,
+        direction: Direction,
+        bytes: usize,
+    ) -> Result<(), Discard> {
+        let Self { rates, page_runs, .. } = self;
+        if let Some(runs) = page_runs {
+            runs.take(slot, bytes)?;
+        }
+        let taken = rates.as_mut().map_or(Ok(()), |rates| rates.take(now, slot, direction, bytes));
+        if let (Err(_), Some(runs)) = (taken, page_runs) {
+            runs.give_back(slot, bytes);
+        }
+        taken
     }
 }
 

@@ -29,6 +29,7 @@ mod create_permission;
 mod ending;
 mod forward;
 mod lean;
+mod page_runs;
 mod reach;
 mod refresh;
 mod send;

@@ -1,5 +1,6 @@
 //! Relayed transport addresses: where peers reach a client.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -7,12 +8,19 @@ use crate::time::Now;
 use crate::wire::address::Family;
 
 /// A port on one of the relay addresses; the local name of a relayed transport address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RelayPort {
     /// Index of the relay address in the order of the configuration.
     pub address: u8,
     /// UDP port on it.
     pub number: u16,
+}
+
+/// In one word, for it is done for every datagram of a peer.
+impl Hash for RelayPort {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(u32::from(self.address) << 16 | u32::from(self.number));
+    }
 }
 
 /// A relayed transport address of an allocation, with a lifetime of its own (RFC 8656 §8.1).

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fact::AllocationNumber;
 use super::guard::GuardOptions;
+use super::page_runs::KnownRuns;
 use super::rates::Everybody;
 use super::relay::{Options, Relay};
 use crate::policy::shield::{Shield, ShieldOptions};
@@ -20,6 +21,7 @@ pub(super) struct Shared {
     allocations: Arc<AtomicU64>,
     shield: Arc<Mutex<Shield>>,
     pub(super) everybody: Everybody,
+    pub(super) page_runs: KnownRuns,
 }
 
 impl Relay {
@@ -39,6 +41,7 @@ impl Shared {
             allocations: Arc::default(),
             shield: Arc::new(Mutex::new(Shield::new(&options))),
             everybody: Everybody::default(),
+            page_runs: KnownRuns::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which allocation a five-tuple has: four bytes each, for the five-tuple itself stands in the
 //! allocation.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
@@ -15,17 +16,25 @@ pub(super) struct TupleIndex {
     slots: HashTable<u32>,
     /// Random for each relay: nobody can choose five-tuples that meet.
     hasher: RandomState,
+    /// The one found last: datagrams of a client come together.
+    last: Cell<u32>,
 }
 
 impl TupleIndex {
     pub(super) fn get(&self, allocations: &Slab<Allocation>, tuple: FiveTuple) -> Option<usize> {
+        let last = self.last.get() as usize;
+        if allocations.get(last).is_some_and(|found| found.tuple == tuple) {
+            return Some(last);
+        }
         let is_it = |slot: &u32| allocations[*slot as usize].tuple == tuple;
-        self.slots.find(self.hasher.hash_one(tuple), is_it).map(|slot| *slot as usize)
+        let slot = *self.slots.find(self.hasher.hash_one(tuple), is_it)?;
+        self.last.set(slot);
+        Some(slot as usize)
     }
 
     /// The allocation in `slot` has its five-tuple from here on; no other one has it.
     pub(super) fn insert(&mut self, allocations: &Slab<Allocation>, slot: usize) {
-        let Self { slots, hasher } = self;
+        let Self { slots, hasher, last: _ } = self;
         let hash = |slot: &u32| hasher.hash_one(allocations[*slot as usize].tuple);
         // There are fewer ports than this.
         let slot = slot as u32;

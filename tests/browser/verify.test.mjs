@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 
 import { openChromium, openPage } from "./support/browser.mjs";
 import { Daemon } from "./support/daemon.mjs";
+import { Fox } from "./support/fox.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TIMEOUT = { timeout: 120_000 };
@@ -61,6 +62,9 @@ test("every way works, both sides say so, and the report can be handed on", TIME
       assert.ok(mine.some(({ code, text }) => code === "ended" && Number(/(\d+) packets/.exec(text)[1]) > 100));
     }
     assert.match(await page.textContent("#verdict-title"), /^Calls work from this network/);
+    // It stays within the 20 MB that a run may relay, both ends counted.
+    const metrics = await (await fetch(`${daemon.url}metrics`)).text();
+    assert.match(metrics, /^turnbell_datagrams_discarded_total\{reason="over_run_bytes"\} 0$/m);
     // No secret is kept where bug reports read.
     assert.doesNotMatch(JSON.stringify(known), /credential"|password/);
     const shared = `#r=${known.report.report}`;
@@ -122,7 +126,7 @@ test("two pages behind one address never get each other's certain lines", TIMEOU
     assert.ok([...relays[0]].every((text) => !relays[1].has(text)), "no relay is in both");
   })));
 
-test("who has no key is asked for one, and the key leaves the address", TIMEOUT, async () => {
+test("who has no key is asked for one, and goes on with it", TIMEOUT, async () => {
   const guarded = await Daemon.start({ http: ["local_without_key = false"] });
   try {
     const key = await guarded.makeKey();
@@ -130,11 +134,35 @@ test("who has no key is asked for one, and the key leaves the address", TIMEOUT,
       await page.click("#start");
       await page.waitForSelector("#key-section:not([hidden])");
       assert.equal(await page.evaluate(() => document.activeElement.id), "key");
+      await page.keyboard.type(key);
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#ways li");
+      assert.equal(await page.isVisible("#key-section"), false);
     });
-    await onPage({ url: guarded.url, fragment: `#k=${key}` }, async (page) => {
+  } finally {
+    await guarded.stop();
+  }
+});
+
+test("a link verifies as often as wanted, and ends at once when it is taken back", TIMEOUT, async () => {
+  const guarded = await Daemon.start({ http: ["local_without_key = false"] });
+  try {
+    const { url, id } = JSON.parse(await guarded.ask("verify", "--link", "--json")).verify_link;
+    const [, fragment] = url.split("ice-verify");
+    await onPage({ url: guarded.url, fragment }, async (page, complaints) => {
       assert.equal(new URL(page.url()).hash, "");
-      const known = await verified(page);
-      assert.equal(known.state, "done", await page.textContent("#verdict-title"));
+      for (const time of ["first", "second"]) {
+        const known = await verified(page);
+        assert.equal(known.state, "done", await page.textContent("#verdict-title"));
+        assert.ok(codes(known).includes("works"), `${time}: ${JSON.stringify(known.report.verdicts)}`);
+      }
+      assert.equal(await page.isVisible("#key-section"), false);
+      assert.deepEqual(complaints, []);
+      await guarded.ask("key", "revoke", id);
+      await page.click("#start");
+      await page.waitForSelector("#key-section:not([hidden])");
+      assert.match(await page.textContent("#verdict-title"), /this link has ended/);
+      assert.match(await page.textContent("#key-section"), /turnbell verify --link/);
     });
   } finally {
     await guarded.stop();
@@ -165,6 +193,42 @@ for (const colorScheme of ["light", "dark"]) {
     }
   });
 }
+
+test("in Firefox a blocked port and a name without address each cost their way and are named", TIMEOUT, async () => {
+  // Firefox asks no resolver for an onion.
+  const [lost, blocked] = ["turn:nowhere.onion:3478?transport=udp", "turn:127.0.0.1:993?transport=tcp"];
+  const odd = await Daemon.start({ config: [
+    'realm = "page.test"',
+    'listen = ["127.0.0.1:0"]',
+    'relay_addresses = ["127.0.0.1"]',
+    'http.listen = ["127.0.0.1:0"]',
+    "http.local_without_key = true",
+    "[[ice.server]]",
+    `urls = ${JSON.stringify([lost, blocked])}`,
+    'username = "anybody"',
+    'credential = "anything"',
+  ] });
+  const fox = await Fox.open();
+  try {
+    await fox.startsAt(`${odd.url}ice-verify`);
+    const known = await fox.firefox.evaluate(async () => {
+      document.getElementById("start").click();
+      const late = performance.now() + 60_000;
+      const isOver = () => ["done", "stopped"].includes(window.turnbellVerify.state) || performance.now() > late;
+      while (!isOver()) await new Promise((resolve) => setTimeout(resolve, 100));
+      return { ...window.turnbellVerify, title: document.getElementById("verdict-title").textContent };
+    });
+    assert.equal(known.state, "done", known.title);
+    const isOk = (url) => known.ways.find((way) => way.url === url).state === "ok";
+    assert.deepEqual([lost, blocked].map(isOk), [false, false], JSON.stringify(known.ways));
+    assert.ok(known.ways.filter(({ own }) => own).every(({ url }) => isOk(url)), JSON.stringify(known.ways));
+    const named = known.report.verdicts.filter(({ urls }) => urls?.length === 1).map(({ code, urls }) => [urls[0], code]);
+    assert.deepEqual(named.sort(), [[blocked, "url_refused"], [lost, "dns_missing"]], JSON.stringify(known.report.verdicts));
+  } finally {
+    await fox.close();
+    await odd.stop();
+  }
+});
 
 /** What `/api/ice-verify/runs` says to this. */
 async function told(path, body) {

@@ -34,3 +34,4 @@ mod sessions;
 mod status;
 mod streams;
 mod users;
+mod verify_link;

@@ -19,6 +19,7 @@ use turnbell::edge::key_json::KeyWanted;
 use turnbell::edge::revoke::Told;
 use turnbell::edge::snapshot::Snapshot;
 use turnbell::edge::verification::Verifications;
+use turnbell::edge::verify_links::ShownLink;
 use turnbell::store::{AddressPrivacy, Entry, Options, Store, WriterHandle};
 use turnbell::time::Now;
 use turnbell::turn::allocation::AllocationView;
@@ -86,6 +87,7 @@ impl Daemon {
                 ),
                 config: Arc::new(|| panic!("not of this test")),
                 diagnosing: Arc::new(Diagnosing::new(Arc::new(|_, _| panic!("not of this test")))),
+                shown_link: ShownLink::default(),
             }),
         });
         let socket = ControlSocket::bind(&path).unwrap();

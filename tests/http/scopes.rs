@@ -2,6 +2,8 @@
 
 use turnbell::auth::api_key::{ApiKeyHash, KeyGrant, KeyScope};
 use turnbell::auth::identity::TenantId;
+use turnbell::limits::HTTP_PAGES_PER_SOURCE_S;
+use turnbell::time::Now;
 
 use crate::server::{Answer, Server, options};
 
@@ -46,6 +48,30 @@ fn each_scope_opens_its_paths_and_a_refusal_names_the_one_that_is_missing() {
         let knows = ask(&server, "GET /healthz", "x", &[]).json()["relay"].is_object();
         assert_eq!(knows, [KeyScope::Log, KeyScope::Admin].contains(&scope), "{scope:?}");
     }
+}
+
+#[test] // P8
+fn a_link_that_ended_is_told_from_a_key_that_never_was() {
+    let server = server("x", KeyGrant::of(KeyScope::Admin));
+    let now = Now::read().unix_ms;
+    for (key, ends_at) in [("tbv_late", now), ("tbv_good", now + 3_600_000)] {
+        let grant = KeyGrant { ends_at_unix_ms: Some(ends_at), ..KeyGrant::of(KeyScope::Verify) };
+        server.keys.insert(ApiKeyHash::of(key), "k3", grant).unwrap();
+    }
+    let post = |key: &str| {
+        let bearer = format!("Bearer {key}");
+        server.ask("POST /api/ice-verify", &[HOST, ("Authorization", &bearer)])
+    };
+    for (key, said) in [("tbv_late", "this link has ended"), ("tbk_never", "does not exist")] {
+        let error = post(key).refuses(401, "unauthorized");
+        assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+    }
+    // It passes, and nothing verifies behind this server.
+    assert_eq!(post("tbv_good").status, 404);
+    // Who has only a link asks as often as a page may.
+    let most = HTTP_PAGES_PER_SOURCE_S as usize * 100;
+    assert!((0..most).any(|_| post("tbv_good").status == 429));
+    assert_eq!(post("tbk_x").status, 404, "an admin asks on");
 }
 
 #[test]

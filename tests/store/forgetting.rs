@@ -35,7 +35,7 @@ allocations.ended_at_ms allocations.end_reason allocations.packets_to_peers
 allocations.bytes_to_peers allocations.packets_to_client allocations.bytes_to_client
 allocations.session
 api_keys.id api_keys.name api_keys.hash api_keys.created_at_ms api_keys.revoked_at_ms api_keys.scopes
-api_keys.tenant api_keys.origins
+api_keys.tenant api_keys.origins api_keys.ends_at_ms
 verifications.id verifications.at_ms verifications.vantage verifications.verdict verifications.summary
 verifications.shared_as verifications.report
 config_changes.id config_changes.at_ms config_changes.key config_changes.old config_changes.new

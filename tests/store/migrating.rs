@@ -10,7 +10,7 @@ use turnbell::store::{FILE_NAME, Options, Store};
 use turnbell::time::Now;
 
 use crate::call_rows::call;
-use crate::support::{ask, close, issued, open, options, until_degraded, until_stored};
+use crate::support::{ask, close, issued, key, open, options, until_degraded, until_stored};
 
 fn version(file: &Path) -> i64 {
     let connection = Connection::open(file).unwrap();
@@ -23,8 +23,7 @@ fn make_older(directory: &Path) -> i64 {
     let older = version(&directory.join(FILE_NAME)) - 1;
     connection
         .execute_batch(&format!(
-            "DROP INDEX calls_external; DROP INDEX call_feedback_user;
-             ALTER TABLE calls DROP COLUMN recording_url; PRAGMA user_version = {older};"
+            "ALTER TABLE api_keys DROP COLUMN ends_at_ms; PRAGMA user_version = {older};"
         ))
         .unwrap();
     older
@@ -36,6 +35,7 @@ fn an_older_file_is_kept_beside_the_one_that_is_brought_up_to_date() {
     let (store, writer) = open(directory.path());
     store.record(issued(1, "alice"));
     store.record(turnbell::store::Entry::Call(call(1, 5, "alice", "bob")));
+    store.add_key(key("site")).unwrap();
     close(&store, writer);
     let older = make_older(directory.path());
     let kept = directory.path().join(format!("{FILE_NAME}.v{older}"));
@@ -52,7 +52,7 @@ fn an_older_file_is_kept_beside_the_one_that_is_brought_up_to_date() {
     close(&store, writer);
     assert_eq!(version(&directory.path().join(FILE_NAME)), older + 1);
     assert_eq!(ask::<i64>(directory.path(), "SELECT count(*) FROM credentials_issued"), 2);
-    assert_eq!(ask::<i64>(directory.path(), "SELECT count(recording_url) FROM calls"), 0);
+    assert_eq!(ask::<i64>(directory.path(), "SELECT count(ends_at_ms) FROM api_keys"), 0);
     assert!(!stale.exists(), "one copy is enough");
     // The older program would take it as it is.
     assert_eq!(version(&kept), older);

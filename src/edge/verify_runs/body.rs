@@ -34,6 +34,9 @@ pub(super) struct UrlReport {
     /// `icecandidateerror`s.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<IceError>,
+    /// How long the browser looked for candidates, milliseconds; absent if the page gave up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gathered_ms: Option<u32>,
     /// A call through this relay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) call: Option<CallReport>,

@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{CallReport, PageReport, UrlReport};
 use super::lines::{self, LineWord};
-use super::{Run, private};
+use super::{Run, client_of, private};
 use crate::auth::credential::AuthFailure;
 use crate::auth::secret::{hex, random_bytes};
 use crate::edge::Edge;
-use crate::edge::access::Access;
 use crate::edge::error::ApiError;
 use crate::edge::verify_json::VerdictWord;
 use crate::edge::watching::{Noted, Opened, Sight};
@@ -24,6 +23,7 @@ use crate::policy::public::not_public;
 use crate::policy::watch::Certainty;
 use crate::probe::page::{CallSaw, PageSaw, ServerSaw, UrlSeen, judge};
 use crate::probe::target::{Carrier, Place};
+use crate::probe::verdict::Code;
 use crate::time::Now;
 use crate::turn::fact::Transport;
 use crate::turn::watch::What;
@@ -120,6 +120,7 @@ fn page_saw(report: &UrlReport) -> PageSaw {
         mapped: report.mapped,
         relayed: report.relayed,
         errors: report.errors.iter().map(|error| (error.code, error.text.clone())).collect(),
+        gathered_ms: report.gathered_ms.map(u128::from),
         call: report.call.map(|call| CallSaw {
             is_connected: call.connected,
             rtt_ms: call.rtt_ms.map(whole),
@@ -216,8 +217,8 @@ fn cut(text: &mut String) {
     text.truncate(end);
 }
 
-/// `GET /api/ice-verify/reports/{id}`: whoever has the id may read it; addresses are shortened for
-/// who has no key.
+/// `GET /api/ice-verify/reports/{id}`: whoever has the id may read it; addresses but his own are
+/// shortened for who is no admin (P8).
 pub(crate) async fn shared(
     State(edge): State<Arc<Edge>>,
     Path(id): Path<String>,
@@ -225,10 +226,8 @@ pub(crate) async fn shared(
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let now = Now::read();
-    let sees_all = match edge.identify(&edge.options(), &parts) {
-        Ok(Access::Key { .. } | Access::Local) => true,
-        Ok(Access::Token(_)) | Err(_) => false,
-    };
+    let who = edge.identify(now, &edge.options(), &parts);
+    let sees_all = who.is_ok_and(|who| who.is_admin());
     if !sees_all && !edge.page_may(now, &parts) {
         return Err(ApiError::too_many("this address asks for more than pages need"));
     }
@@ -240,25 +239,51 @@ pub(crate) async fn shared(
         text.ok_or_else(|| ApiError::gone("no_such_report", "there is no such report (any more)"))?;
     let mut report: RunReport = serde_json::from_str(&text).map_err(|_| ApiError::internal())?;
     if !sees_all {
-        report.shorten();
+        report.shorten(client_of(&parts));
     }
     Ok(private(StatusCode::OK, report))
 }
 
 impl RunReport {
-    /// Addresses of the page become networks.
-    fn shorten(&mut self) {
-        for url in &mut self.urls {
-            url.mapped = url.mapped.map(|mapped| SocketAddr::new(network(mapped.ip()), 0));
+    /// Addresses of the page become networks, but for the reader's `own`.
+    fn shorten(&mut self, own: Option<IpAddr>) {
+        let is_own = |ip: IpAddr| own == Some(ip);
+        for mapped in self.urls.iter_mut().filter_map(|url| url.mapped.as_mut()) {
+            if !is_own(mapped.ip()) {
+                *mapped = SocketAddr::new(network(mapped.ip()), 0);
+            }
         }
         for verdict in &mut self.verdicts {
             verdict.observation.clear();
+            if verdict.code == Code::PeerRefused.word() {
+                let shortened = networks(&verdict.cause, own);
+                // The worst one's is on top, too.
+                if self.summary == verdict.cause {
+                    self.summary.clone_from(&shortened);
+                }
+                verdict.cause = shortened;
+            }
         }
         for line in &mut self.server {
-            let from = line.from.parse::<SocketAddr>().map(|from| network(from.ip()).to_string());
-            line.from = from.unwrap_or_default();
+            line.text = networks(&line.text, own);
+            let from = line.from.parse::<SocketAddr>().ok();
+            if !from.is_some_and(|from| is_own(from.ip())) {
+                line.from = from.map_or_else(String::new, |from| network(from.ip()).to_string());
+            }
         }
     }
+}
+
+/// Addresses without a port, which are those that a page named as peers, become networks.
+fn networks(text: &str, own: Option<IpAddr>) -> String {
+    let shortened = text.split(' ').map(|word| {
+        let bare = word.trim_end_matches([',', ':', ';', '.']);
+        match bare.parse::<IpAddr>() {
+            Ok(ip) if own != Some(ip) => format!("{}{}", network(ip), &word[bare.len()..]),
+            Ok(_) | Err(_) => word.to_owned(),
+        }
+    });
+    shortened.collect::<Vec<_>>().join(" ")
 }
 
 /// Its /24, or its /48.
@@ -266,5 +291,56 @@ fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & 0xFFFF_FF00).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 80)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHER: &str = "203.0.113.9:4711";
+    const OWN: &str = "198.51.100.7:4711";
+
+    fn report() -> RunReport {
+        let line = |from: &str, text: &str| {
+            serde_json::json!({"at": 1, "certainty": "certain", "from": from, "transport": "udp",
+                "code": "peer_refused", "text": text})
+        };
+        let refused =
+            "permission was refused for 192.168.1.7, 198.51.100.7, 2001:db8:1:2::3: harmless";
+        let verdict = |code: &str, cause: &str| {
+            serde_json::json!({"code": code, "severity": "note", "cause": cause, "cure": "",
+                "observation": "it came from 203.0.113.9"})
+        };
+        serde_json::from_value(serde_json::json!({
+            "report": "r", "verdict": "note", "summary": refused, "started_at": 1, "took_ms": 1,
+            "verdicts": [verdict("peer_refused", refused), verdict("works", "calls work")],
+            "urls": [{"url": "turn:192.0.2.1", "mapped": OTHER}, {"url": "turn:192.0.2.2", "mapped": OWN}],
+            "server": [line(OTHER, "a relay was given: 192.0.2.1:50000"), line(OWN, refused)],
+            "browser": "", "microphone": null,
+        }))
+        .unwrap()
+    }
+
+    #[test] // P8
+    fn a_reader_who_is_no_admin_sees_networks_but_for_his_own_address() {
+        let mut shown = report();
+        shown.shorten(Some("198.51.100.7".parse().unwrap()));
+        let text = serde_json::to_string(&shown).unwrap();
+        for hidden in ["203.0.113.9", "192.168.1.7", "2001:db8:1:2::3"] {
+            assert!(!text.contains(hidden), "{hidden}: {text}");
+        }
+        let refused =
+            "permission was refused for 192.168.1.0, 198.51.100.7, 2001:db8:1::: harmless";
+        assert_eq!((&*shown.summary, &*shown.verdicts[0].cause), (refused, refused));
+        assert_eq!(shown.urls[0].mapped, "203.0.113.0:0".parse().ok());
+        assert_eq!(shown.urls[1].mapped, OWN.parse().ok());
+        let from: Vec<&str> = shown.server.iter().map(|line| &*line.from).collect();
+        assert_eq!(from, ["203.0.113.0", OWN]);
+        // What is the server's own stays what it is.
+        assert_eq!(shown.server[0].text, "a relay was given: 192.0.2.1:50000");
+        let mut of_nobody = report();
+        of_nobody.shorten(None);
+        assert!(!serde_json::to_string(&of_nobody).unwrap().contains("198.51.100.7"));
     }
 }

@@ -1,5 +1,6 @@
 //! The verdicts, each from what both sides saw.
 
+use super::lookup::lookup_error;
 use super::told::told;
 use super::{CallSaw, ServerSaw, UrlSeen};
 use crate::auth::credential::AuthFailure;
@@ -10,6 +11,9 @@ use crate::probe::verdict::{Code, Judgement, Severity, Verdict};
 const LOSS_BAD: u32 = 5;
 /// Round trip over which people talk into each other, milliseconds.
 const RTT_BAD_MS: u32 = 400;
+
+/// What the page says in place of an `icecandidateerror` where no connection could be made of a URL.
+const NOT_TAKEN: u16 = 0;
 
 /// Says what was seen; the worst first, and never nothing.
 #[must_use]
@@ -86,11 +90,20 @@ fn soften(seen: &[UrlSeen], verdicts: &mut [Verdict]) {
 /// Why a URL does not work.
 fn broken(seen: &[UrlSeen], url: &UrlSeen) -> Verdict {
     let error = |code, cause: String, cure: &str| verdict(url, code, Severity::Error, cause, cure);
-    if let Some(text) = lookup_error(url) {
+    if let Some(text) = lookup_error(seen, url) {
+        let said = if text.is_empty() { String::new() } else { format!(": {text}") };
         return error(
             Code::DnsMissing,
-            format!("the browser finds no address for {}: {text}", url.place.host),
+            format!("the browser finds no address for {}{said}", url.place.host),
             "correct the name in `advertise`, or add its record",
+        );
+    }
+    if let Some((_, text)) = url.page.errors.iter().find(|(code, _)| *code == NOT_TAKEN) {
+        return error(
+            Code::UrlRefused,
+            format!("the browser does not take this URL: {text}"),
+            "hand out another port: browsers block some that other services use, Firefox those of \
+             mail and SSH; or correct how the URL is written",
         );
     }
     match &url.server {
@@ -374,9 +387,4 @@ fn harmless(url: &UrlSeen) -> Option<Verdict> {
     let cure =
         "browsers try every address of the other side; private networks are never relayed to";
     Some(verdict(url, Code::PeerRefused, Severity::Note, cause, cure))
-}
-
-fn lookup_error(url: &UrlSeen) -> Option<&str> {
-    let is_lookup = |text: &str| text.to_ascii_lowercase().contains("lookup");
-    url.page.errors.iter().map(|(_, text)| text.as_str()).find(|text| is_lookup(text))
 }

@@ -147,14 +147,59 @@ fn bad_quality_is_said_on_both_sides_of_the_bounds() {
     }
 }
 
+/// A page that was told this and looked for so long.
+fn says(code: u16, text: &str, gathered_ms: Option<u128>) -> PageSaw {
+    PageSaw { errors: vec![(code, text.to_owned())], gathered_ms, ..PageSaw::default() }
+}
+
+#[test]
+fn a_name_without_an_address_is_told_from_one_that_lacks_a_family_and_from_silence() {
+    const TCP: &str = "turn:turn.example:3478?transport=tcp";
+    let lookup = "TURN host lookup received error.";
+    let both = |udp: PageSaw, tcp: PageSaw| {
+        codes(&[
+            url(UDP, udp, Some(ServerSaw::default())),
+            url(TCP, tcp, Some(ServerSaw::default())),
+        ])
+    };
+    let found = |found: Vec<(Code, Severity)>| {
+        found.iter().filter(|(code, _)| *code == Code::DnsMissing).count()
+    };
+    // Chromium says it, Firefox says nothing but that it is over.
+    for (text, tcp) in [(lookup, lookup), ("", "")] {
+        let at = |ms| says(701, text, Some(ms));
+        assert_eq!(found(both(at(20), says(701, tcp, Some(20)))), 2, "{text:?}");
+        assert_eq!(found(both(at(6000), says(701, tcp, Some(20)))), 2, "{text:?}");
+        // A phone with IPv6 where the name has IPv4 alone, and UDP does not pass.
+        assert_eq!(found(both(says(701, text, None), PageSaw::default())), 0, "{text:?}");
+        assert_eq!(found(both(at(6001), PageSaw::default())), 0, "{text:?}");
+        let seen = [url(UDP, at(20), Some(ServerSaw::default())), well(TCP)];
+        assert_eq!(found(codes(&seen)), 0, "somebody was reached by this name: {text:?}");
+    }
+    // Over TCP a closed port looks the same.
+    assert_eq!(found(both(says(701, "", None), says(701, "", Some(20)))), 0);
+    let literal = "turn:192.0.2.1:3478?transport=udp";
+    let seen = [url(literal, says(701, "", Some(20)), Some(ServerSaw::default()))];
+    assert_eq!(found(codes(&seen)), 0);
+}
+
+#[test]
+fn a_stun_server_that_answered_works_though_its_name_lacks_a_family() {
+    let seen = |code, gathered_ms, bindings| {
+        let server = ServerSaw { bindings, ..ServerSaw::default() };
+        url("stun:turn.example:3478", says(code, "", gathered_ms), Some(server)).works()
+    };
+    assert!(seen(701, Some(20), 1));
+    assert!(!seen(701, Some(20), 0) && !seen(701, None, 1) && !seen(400, Some(20), 1));
+}
+
 #[test]
 fn of_anothers_server_the_browsers_word_is_all_there_is() {
-    let says =
-        |code, text: &str| PageSaw { errors: vec![(code, text.to_owned())], ..PageSaw::default() };
+    let says = |code, text: &str| says(code, text, None);
     for (page, code) in [
         (says(401, "Unauthorized"), Code::CredentialRefused),
-        (says(701, "TURN host lookup received error."), Code::DnsMissing),
         (says(701, "TURN allocate request timed out."), Code::ServerSilent),
+        (says(0, "'turn:turn.example:993' uses a port that is blocked."), Code::UrlRefused),
         (says(486, "Allocation Quota Reached"), Code::Unknown),
         (PageSaw::default(), Code::ServerSilent),
         (PageSaw { call: None, ..call(0, 0, 0) }, Code::RelayBlocked),

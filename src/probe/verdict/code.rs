@@ -54,6 +54,7 @@ codes! {
     Ipv6Broken = "ipv6_broken", "The IPv6 address of a name does not work.";
     Ipv4Broken = "ipv4_broken", "The IPv4 address of a name does not work.";
     FamilyNotTested = "family_not_tested", "This machine lacks an address family.";
+    UrlRefused = "url_refused", "A browser does not take a URL.";
     UdpBlocked = "udp_blocked", "UDP does not pass, TCP does.";
     TcpBlocked = "tcp_blocked", "TCP does not pass, UDP does.";
     OutsideBlocked = "outside_blocked", "It works on the server, but not from outside.";

@@ -188,8 +188,8 @@ impl Case<'_> {
                 Severity::Note,
                 "works on this machine; not yet proven from outside, for packets to one's own \
                  address pass no firewall of a provider",
-                "run `turnbell verify https://YOUR-HOST` on another machine, or open /ice-verify on \
-                 a phone without Wi-Fi",
+                "open the link of `turnbell verify --link` on a phone without Wi-Fi, or run `turnbell \
+                 verify https://YOUR-HOST` on another machine",
                 "no success from another machine or a browser in the last 30 days",
             )
         })

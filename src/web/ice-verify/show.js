@@ -58,17 +58,21 @@ function drawWay(way, lines) {
       element("div", {}, element("h3", {}, TEXTS.serverSide), ...serverSide(way, lines))));
 }
 
-function browserSide({ report, isTurn, tookS }) {
+function browserSide({ report, isTurn, tookS, state }) {
   if (!report) return [element("p", {}, "…")];
-  const { relayed, mapped, gathered, errors = [], call } = report;
+  const { relayed, mapped, errors = [], call } = report;
+  const works = state === "ok";
   const words = [];
   if (mapped) words.push(TEXTS.mapped(mapped));
   if (relayed) words.push(TEXTS.relayed(relayed));
-  if (isTurn && !relayed) words.push(TEXTS.noRelay(tookS ?? "?"));
-  if (!isTurn && !mapped && (errors.length === 0) && gathered) words.push(TEXTS.noNat);
-  else if (!isTurn && !mapped) words.push(TEXTS.noMapped(tookS ?? "?"));
+  const isTaken = !errors.some(({ code }) => code === 0);
+  if (isTurn && !relayed && isTaken) words.push(TEXTS.noRelay(tookS ?? "?"));
+  if (!isTurn && !mapped && works) words.push(TEXTS.noNat);
+  else if (!isTurn && !mapped && isTaken) words.push(TEXTS.noMapped(tookS ?? "?"));
   if (relayed && !call?.connected) words.push(TEXTS.noCall);
-  words.push(...errors.map(({ code, text }) => TEXTS.iceError(code, text)));
+  // A family that the name lacks is an error where all is well.
+  const told = errors.filter(({ code }) => !(works && code === 701));
+  words.push(...told.map(({ code, text }) => TEXTS.iceError(code, text)));
   if (call?.connected) {
     const numbers = [];
     if (call.rtt_ms !== undefined) numbers.push(TEXTS.rtt(call.rtt_ms));

@@ -111,15 +111,21 @@ async function tryWay(begun, way, signal) {
   const server = begun.ice.iceServers.find(({ urls }) => urls.includes(way.url));
   const only = { ...server, urls: [way.url] };
   const began = performance.now();
-  const tries = way.isTurn ? tryTurn : tryStun;
-  way.report = await tries(only, signal, draw);
+  const turns = known.ways.filter(({ isTurn }) => isTurn).length;
+  way.report = way.isTurn ? await tryTurn(only, signal, draw, begun.bytes_max / turns) : await tryStun(only, signal, draw);
   way.tookS = Math.round((performance.now() - began) / 1000);
-  const { mapped, gathered, errors, call } = way.report;
-  // Without a NAT in between STUN finds no address that is not there already.
-  const isAnswered = mapped || (gathered && errors.length === 0);
-  way.state = (way.isTurn ? call?.connected : isAnswered) ? "ok" : "failed";
+  const { mapped } = way.report;
   if (mapped) await ask("POST", `/runs/${begun.run}/addresses`, { addresses: [hostOf(mapped)] }).catch(() => undefined);
   await poll(begun.run);
+  way.state = works(way, known.lines) ? "ok" : "failed";
+  draw();
+}
+
+/** Without a NAT in between STUN finds no address that is not there already, and 701 may be of a family that the name lacks. */
+function works({ isTurn, own, report: { mapped, errors = [], call, gathered_ms: gatheredMs } }, lines) {
+  if (isTurn) return call?.connected;
+  const isSeen = own && lines.some(({ code, transport }) => code === "binding" && transport === "udp");
+  return mapped || (gatheredMs !== undefined && errors.every(({ code }) => isSeen && code === 701));
 }
 
 const hostOf = (address) => address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
@@ -183,8 +189,8 @@ async function openShared(id) {
     const report = await ask("GET", `/reports/${encodeURIComponent(id)}`);
     known.ways = report.urls.map((seen) => {
       const isTurn = !seen.url.startsWith("stun:");
-      const works = isTurn ? seen.call?.connected : seen.mapped || !(seen.errors?.length > 0);
-      return { url: seen.url, own: true, isTurn, carrier: carrierOf(seen.url), report: seen, state: works ? "ok" : "failed" };
+      const way = { url: seen.url, own: true, isTurn, carrier: carrierOf(seen.url), report: seen };
+      return { ...way, state: works(way, report.server) ? "ok" : "failed" };
     });
     finish(report);
     at("notice").textContent = TEXTS.sharedAt(new Date(report.started_at).toLocaleString());

@@ -35,7 +35,7 @@ export const TEXTS = {
   noNat: "found no other address than its own: no NAT in between",
   noMapped: (s) => `got no answer within ${s} s`,
   noCall: "got a relay, but no call through it came about",
-  iceError: (code, text) => `reports error ${code}${text ? `: ${text}` : ""}`,
+  iceError: (code, text) => (code === 0 ? `does not take this URL: ${text}` : `reports error ${code}${text ? `: ${text}` : ""}`),
   rtt: (ms) => `round trip ${ms} ms`,
   arrived: (received, sent) => `${received} of ${sent} packets arrived`,
   rate: (kbit) => (kbit >= 1000 ? `${(kbit / 1000).toFixed(1)} Mbit/s` : `${kbit} kbit/s`),

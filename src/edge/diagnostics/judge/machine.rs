@@ -176,9 +176,9 @@ fn verification(now: Now, facts: &Facts) -> Item {
         true => "Works on this machine. Not yet proven from outside.",
         false => "Not yet proven from outside that clients can reach it.",
     };
-    let cure = "Open /ice-verify of this server on a phone without Wi-Fi, or run turnbell verify \
-                https://THIS-HOST on another machine: a firewall in front of this one cannot be \
-                seen from here.";
+    let cure = "Open the link of turnbell verify --link on a phone without Wi-Fi, or run turnbell \
+                verify https://THIS-HOST on another machine: a firewall in front of this one cannot \
+                be seen from here.";
     yellow(id, title, says, cure)
 }
 

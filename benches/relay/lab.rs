@@ -1,39 +1,62 @@
 //! The laboratory: for each server a network namespace, two veth pairs and a core.
 //!
 //! ```text
-//! generator, core 1 | 198.18.a.2 ==veth== 198.18.a.1 | server, core 0, its own namespace
-//!                   | 198.18.b.2 ==veth== 198.18.b.1 | a: clients, b = a + 1: peers
+//! generator, last core | 198.18.a.2 ==veth== 198.18.a.1 | server, first cores, its own namespace
+//!                      | 198.18.b.2 ==veth== 198.18.b.1 | a: clients, b = a + 1: peers
 //! ```
-//! 198.18.0.0/15 is set aside for benchmarks (RFC 2544). The namespaces have no name and a server
+//! 198.18.0.0/15 is set aside for benchmarks (RFC 2544), and so is 2001:2::/48 (RFC 5180). The namespaces have no name and a server
 //! dies with its parent, so nothing stays behind however the generator ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use turnbell::time::Now;
 
 /// 40 bytes, as R29 has it.
 pub(crate) const USERNAME: &str = "a-static-account-of-exactly-forty-bytes.";
 pub(crate) const PASSWORD: &str = "no secret: it never leaves the namespace";
-const SERVER_CORE: &str = "0";
-const GENERATOR_CORE: &str = "1";
+const READY_WITHIN: Duration = Duration::from_secs(10);
 const _: () = assert!(USERNAME.len() == 40);
+
+/// Who runs where.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    /// Relay threads of a server, each on a core of its own, from the first one on.
+    pub(crate) server: usize,
+    /// The generator's, the last one.
+    pub(crate) generator: usize,
+}
+
+impl Cores {
+    /// Of a machine that has so many.
+    pub(crate) fn of(all: usize, threads: Option<u32>) -> Self {
+        let server = threads.map_or(1, |threads| threads as usize).min(all);
+        Self { server, generator: all - 1 }
+    }
+
+    /// Whether the generator takes time from a server.
+    pub(crate) fn are_shared(self) -> bool {
+        self.generator < self.server
+    }
+}
 
 /// Becomes the same program in a network namespace of its own, on the generator's core.
 pub(crate) fn enter() -> Result<()> {
+    let all = std::thread::available_parallelism()?.get();
     let is_root = fs::metadata("/proc/self")?.uid() == 0;
     let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
     let error = Command::new("unshare")
         .args(user)
-        .args(["--net", "taskset", "-c", GENERATOR_CORE])
+        .args(["--net", "taskset", "-c", &(all - 1).to_string()])
         .arg(std::env::current_exe()?)
-        .arg("--inside")
+        .args(["--inside", &all.to_string()])
         .args(std::env::args_os().skip(1))
         .exec();
     Err(error).context("`unshare` and `taskset` (Debian: util-linux) are needed")
@@ -68,30 +91,38 @@ impl Kind {
 
     /// All clients of the laboratory are one source. A build from before the shield does not know
     /// the key.
-    fn shield_setting(&self) -> &'static str {
+    fn shield_settings(&self) -> &'static str {
         const KEY: &[u8] = b"answers_per_source";
         let knows = match self {
             Self::OtherTurnbell(binary) => fs::read(binary)
                 .is_ok_and(|bytes| bytes.windows(KEY.len()).any(|found| found == KEY)),
             Self::Turnbell | Self::Coturn(_) => true,
         };
-        if knows { "shield.answers_per_source = 100000\n" } else { "" }
+        match knows {
+            true => "shield.answers_per_source = 100000\nshield.answers_total = \"100Gbit\"\n",
+            false => "",
+        }
     }
 
     /// Config or options: as shipped but for addresses, the account and the raised limits.
-    pub(crate) fn settings(&self, net: Net) -> String {
-        let relay = net.relay();
+    pub(crate) fn settings(&self, net: Net, threads: Option<u32>) -> String {
+        let [relay, relay6] = [net.ip(1, 1), net.ip6(1, 1)];
         match self {
             Self::Turnbell | Self::OtherTurnbell(_) => format!(
-                "state_directory = \"state\"\nrelay_addresses = [\"{relay}\"]\n\
-                 allow_private_peers = [\"{}/32\"]\nauth.users = [\"{USERNAME}:{PASSWORD}\"]\n\
+                "state_directory = \"state\"\nrelay_addresses = [\"{relay}\", \"{relay6}\"]\n\
+                 allow_private_peers = [\"{}/32\", \"{}/128\"]\n{}\
+                 auth.users = [\"{USERNAME}:{PASSWORD}\"]\n\
                  quota.per_user = 16000\nquota.per_source = 16000\n{}",
                 net.peer(),
-                self.shield_setting(),
+                net.peer6(),
+                threads.map(|count| format!("threads = {count}\n")).unwrap_or_default(),
+                self.shield_settings(),
             ),
             Self::Coturn(_) => format!(
                 "-n\n--lt-cred-mech\n--user={USERNAME}:{PASSWORD}\n--realm=turnbell\n\
-                 --relay-ip={relay}\n--pidfile=turnserver.pid\n--log-file=turnserver.log\n"
+                 --relay-ip={relay}\n--relay-ip={relay6}\n--pidfile=turnserver.pid\n\
+                 --log-file=turnserver.log\n{}",
+                threads.map(|count| format!("--relay-threads={count}\n")).unwrap_or_default(),
             ),
         }
     }
@@ -106,16 +137,21 @@ impl Net {
         SocketAddr::new(self.ip(0, 1), 3478)
     }
 
-    pub(crate) fn client(self) -> IpAddr {
-        self.ip(0, 2)
-    }
-
-    pub(crate) fn relay(self) -> IpAddr {
-        self.ip(1, 1)
+    pub(crate) fn server6(self) -> SocketAddr {
+        SocketAddr::new(self.ip6(0, 1), 3478)
     }
 
     pub(crate) fn peer(self) -> IpAddr {
         self.ip(1, 2)
+    }
+
+    pub(crate) fn peer6(self) -> IpAddr {
+        self.ip6(1, 2)
+    }
+
+    fn ip6(self, side: u8, host: u8) -> IpAddr {
+        let net = u16::from(self.0) * 2 + u16::from(side) + 1;
+        Ipv6Addr::new(0x2001, 2, 0, net, 0, 0, 0, host.into()).into()
     }
 
     fn ip(self, side: u8, host: u8) -> IpAddr {
@@ -135,14 +171,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it; [`crate::client::wait_until_it_answers`] says when it is there.
-    pub(crate) fn start(kind: &Kind, net: Net) -> Result<Self> {
+    /// Starts it and waits until it answers; says how long that took.
+    pub(crate) fn start(
+        kind: &Kind,
+        net: Net,
+        cores: Cores,
+        threads: Option<u32>,
+    ) -> Result<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
-        let settings = kind.settings(net);
+        let settings = kind.settings(net, threads);
         // Waits in its namespace for a line, which says that the interfaces are there.
         let script = "echo && read -r _ && exec taskset -c \"$0\" \"$@\" >log 2>&1 </dev/null";
         let mut command = Command::new("unshare");
-        command.args(["--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c", script, SERVER_CORE]);
+        command.args(["--net", "setpriv", "--pdeathsig", "KILL", "sh", "-c", script]);
+        command.arg(format!("0-{}", cores.server - 1));
         // turnbell finds it in the folder it is started in.
         fs::write(folder.path().join("turnbell.toml"), &settings)?;
         match kind {
@@ -162,8 +204,26 @@ impl Server {
         let output = server.child.stdout.take().context("piped above")?;
         BufReader::new(output).read_line(&mut line)?;
         server.connect()?;
+        let begin = Now::read().mono;
         server.child.stdin.take().context("piped above")?.write_all(b"\n")?;
-        Ok(server)
+        server.wait_until_it_answers()?;
+        Ok((server, Now::read().mono - begin))
+    }
+
+    /// Asks every millisecond.
+    fn wait_until_it_answers(&self) -> Result<()> {
+        // Not connected, so that it does not hear that the port is closed still.
+        let socket = UdpSocket::bind((self.net.ip(0, 2), 0))?;
+        socket.set_read_timeout(Some(Duration::from_millis(1)))?;
+        let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42][..], b"bench  start"].concat();
+        let end = Now::read().mono + READY_WITHIN;
+        while Now::read().mono < end {
+            socket.send_to(&request, self.net.server())?;
+            if socket.recv(&mut [0; 1500]).is_ok() {
+                return Ok(());
+            }
+        }
+        bail!("no answer; it last said:\n{}", self.last_words())
     }
 
     fn connect(&self) -> Result<()> {
@@ -182,6 +242,10 @@ impl Server {
             ] {
                 let address = format!("{ip}/24");
                 run(&[prefix, &["address", "add", &address, "dev", name]].concat())?;
+                let host = if prefix.len() == 1 { 2 } else { 1 };
+                let address = format!("{}/64", self.net.ip6(side, host));
+                let add = ["-6", "address", "add", &address, "dev", name, "nodad"];
+                run(&[prefix, &add].concat())?;
                 run(&[prefix, &["link", "set", name, "up"]].concat())?;
             }
         }
@@ -201,11 +265,19 @@ impl Server {
 
     /// Memory that nobody else has, kB.
     pub(crate) fn private_dirty_kb(&self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
-        let number =
-            line.and_then(|line| line.split_whitespace().next()).context("smaps_rollup")?;
-        Ok(number.parse()?)
+        self.kilobytes("smaps_rollup", "Private_Dirty:")
+    }
+
+    /// Resident memory, kB.
+    pub(crate) fn resident_kb(&self) -> Result<u64> {
+        self.kilobytes("status", "VmRSS:")
+    }
+
+    fn kilobytes(&self, file: &str, name: &str) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.with_context(|| name.to_owned())?.parse()?)
     }
 
     /// The last lines it printed, for an error message.
@@ -235,14 +307,18 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Busy time of the whole machine since boot, in seconds of one core.
-pub(crate) fn machine_busy_s() -> Result<f64> {
+/// Busy time since boot in seconds of one core: of the whole machine, and of the first `cores`.
+pub(crate) fn busy_s(cores: usize) -> Result<(f64, f64)> {
     const TICKS_PER_S: f64 = 100.0;
     let text = fs::read_to_string("/proc/stat")?;
-    let line = text.lines().next().context("/proc/stat")?;
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
-    // user nice system idle iowait irq softirq steal
-    Ok([0, 1, 2, 5, 6, 7].iter().filter_map(|at| ticks.get(*at)).sum::<f64>() / TICKS_PER_S)
+    let busy = |line: &str| {
+        let ticks: Vec<f64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+        // user nice system idle iowait irq softirq steal
+        [0, 1, 2, 5, 6, 7].iter().filter_map(|at| ticks.get(*at)).sum::<f64>() / TICKS_PER_S
+    };
+    let mut lines = text.lines();
+    let whole = busy(lines.next().context("/proc/stat")?);
+    Ok((whole, lines.take(cores).map(busy).sum()))
 }
 
 /// On-CPU time of this process.

@@ -1,33 +1,35 @@
-//! Measures the relay, and coturn beside it: `cargo bench --bench relay -- --help`.
+//! Measures the relay, and coturn beside it: `scripts/bench --help`.
 //!
 //! The real programs run with their own defaults, the record on, in network namespaces made for
-//! the run; nothing leaves them. In each round both servers are started and given the same
-//! allocations, and the rows are measured in turn A B, A B: a ratio compares neighbours in time.
+//! the run; nothing leaves them. The load is that of `turnbell load`. In each round both servers
+//! are started anew, and the rows are measured in turn A B, A B: a ratio compares neighbours in time.
 //!
-//! CPU is the on-CPU time of all threads of the server per datagram that arrived. It holds what a
-//! veth makes the sender pay, the receiver's part of the network stack, for both servers alike.
-//! All clients share one peer, as with an SFU; each has its own socket and relay port. A login is
-//! 401, allocate, permission, channel; one after the other, so most of its CPU is waking up.
+//! CPU is the on-CPU time of all threads of the server for each datagram that arrived, answer or
+//! login. It holds what a veth makes the sender pay, the receiver's part of the network stack, for
+//! both servers alike. All clients share one peer, as with an SFU; each has its own socket and relay
+//! port. 64 clients log in at the same time.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
-mod client;
-mod flow;
 mod lab;
 mod report;
+mod row;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use turnbell::time::Now;
+use turnbell::load::relay::Scenario;
 
-use client::Client;
-use flow::{Direction, Load, Outcome, Pace, Traffic};
-use lab::{Kind, Net, Server};
+use lab::{Cores, Kind, Net, Server};
+use report::Start;
+use row::{Carrier, Common, Outcome, Row};
 
 #[derive(Parser)]
-#[command(name = "relay", about = "Measures CPU, rate, latency and memory of turnbell's relay")]
+#[command(
+    name = "scripts/bench",
+    about = "Measures CPU, rate, latency, loss and memory of turnbell's relay, and of coturn beside it"
+)]
 struct Options {
     /// What to measure beside it: a coturn (/usr/bin/turnserver), or a file `turnbell*`, which is
     /// another build of turnbell. Absolute.
@@ -37,13 +39,13 @@ struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     rounds: u32,
     /// Seconds that a row is measured.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=6))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// Allocations, an even number.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=9000))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     allocations: u32,
     /// Datagrams under way in rows without a fixed rate.
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=1024))]
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=1024))]
     window: u32,
     /// Datagrams a second in rows with a fixed rate.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -51,17 +53,24 @@ struct Options {
     /// Spread between rounds above which a row is not shown, percent of its median.
     #[arg(long, default_value_t = 15.0)]
     margin: f64,
-    /// Only rows whose name holds this.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
+    /// Only rows whose name holds this; may be said several times.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Threads that relay, in both servers, each on a core of its own [default: one]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: Option<u32>,
+    /// Instead: the cost of a datagram and of a login, and memory, at 10 to 10,000 allocations.
+    #[arg(long)]
+    growth: bool,
     /// Seconds of rest before memory is read, up to 120; 0 leaves memory out.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=120))]
     memory_rest: u64,
-    /// One round, one second a row, no memory: to see that it works.
+    /// One round, half a second a row, no memory: to see that it works.
     #[arg(long)]
     quick: bool,
+    /// In the namespace, of a machine with so many cores.
     #[arg(long, hide = true)]
-    inside: bool,
+    inside: Option<usize>,
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -69,137 +78,95 @@ struct Options {
 fn main() -> Result<()> {
     let mut options = Options::parse();
     if !options.bench {
-        println!("run it with: cargo bench --bench relay");
+        println!("run it with: scripts/bench");
         return Ok(());
     }
     ensure!(options.allocations.is_multiple_of(2), "--allocations must be even, for the pairs");
-    if !options.inside {
-        return lab::enter();
-    }
+    let Some(all) = options.inside else { return lab::enter() };
+    let cores = Cores::of(all, options.threads);
+    let mut length = Duration::from_secs(options.seconds);
     if options.quick {
-        (options.rounds, options.seconds, options.memory_rest) = (1, 1, 0);
+        (options.rounds, options.memory_rest) = (1, 0);
+        length = Duration::from_millis(500);
     }
-    // Every client has a descriptor here.
-    let files = nix::sys::resource::Resource::RLIMIT_NOFILE;
-    let (_, hard) = nix::sys::resource::getrlimit(files)?;
-    nix::sys::resource::setrlimit(files, hard, hard)?;
     lab::run(&["ip", "link", "set", "lo", "up"])?;
 
     let kinds: Vec<Kind> =
         std::iter::once(Kind::Turnbell).chain(options.against.as_deref().map(Kind::of)).collect();
-    report::head(&kinds, options.allocations, options.window);
-    let rows: Vec<(String, Load)> =
-        rows(&options).into_iter().filter(|(name, _)| name.contains(&options.only)).collect();
-    // By row, by server, by round; the first row is the login.
-    let mut outcomes = vec![vec![Vec::new(); kinds.len()]; rows.len() + 1];
+    let Options { allocations: clients, window, rate, .. } = options;
+    report::head(
+        &kinds,
+        cores,
+        options.threads,
+        &format!("{clients} allocations, window {window}"),
+    );
+    let common = Common { clients, window, rate, length };
+    let rows = if options.growth { row::growth(common) } else { row::table(common) };
+    let is_asked =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|text| name.contains(text));
+    let rows: Vec<Row> = rows.into_iter().filter(|row| is_asked(&row.name)).collect();
+    ensure!(!rows.is_empty() || is_asked(MEMORY), "no row has a name like that");
+    // By row, by server, by round.
+    let mut outcomes = vec![vec![Vec::new(); kinds.len()]; rows.len()];
+    let mut starts = vec![Vec::new(); kinds.len()];
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        measure_round(&options, &kinds, &rows, &mut outcomes)?;
+        measure_round(&options, cores, &kinds, &rows, &mut outcomes, &mut starts)?;
     }
-    let names: Vec<&str> = std::iter::once("login, one client after the other")
-        .chain(rows.iter().map(|(name, _)| name.as_str()))
-        .collect();
-    report::table(&names, &kinds, &outcomes, options.margin);
-    if options.memory_rest > 0 {
+    report::table(&rows, &kinds, &outcomes, options.margin);
+    report::starts(&kinds, &starts);
+    if options.memory_rest > 0 && !options.growth && is_asked(MEMORY) {
         for kind in &kinds {
-            let bytes = memory_per_allocation(kind, options.memory_rest)?;
-            println!("memory of an idle allocation, {}: {bytes:.0} bytes", kind.name());
+            let bytes = memory_per_allocation(&options, cores, kind)?;
+            println!("{MEMORY}, {}: {bytes:.0} bytes", kind.name());
         }
     }
     Ok(())
 }
 
-fn rows(options: &Options) -> Vec<(String, Load)> {
-    let directions = [
-        ("client to peer", Direction::ToPeer),
-        ("peer to client", Direction::ToClient),
-        ("both", Direction::Both),
-        // Last: its second channel is opened for it.
-        ("pair", Direction::Pair),
-    ];
-    let window = Pace::Window(options.window);
-    let rate = Pace::Rate(options.rate);
-    let mut rows = Vec::new();
-    for (way, direction) in directions {
-        for (bytes, pace) in [(160, window), (1200, window), (160, rate)] {
-            let speed = match pace {
-                Pace::Window(_) => String::new(),
-                Pace::Rate(per_s) => format!(" at {per_s}/s"),
-            };
-            rows.push((format!("{way}, {bytes} B{speed}"), Load { direction, bytes, pace }));
-        }
-    }
-    rows
-}
+const MEMORY: &str = "memory of an idle allocation";
 
 fn measure_round(
     options: &Options,
+    cores: Cores,
     kinds: &[Kind],
-    rows: &[(String, Load)],
+    rows: &[Row],
     outcomes: &mut [Vec<Vec<Outcome>>],
+    starts: &mut [Vec<Start>],
 ) -> Result<()> {
-    let mut labs = Vec::new();
+    let mut servers = Vec::new();
     for (at, kind) in kinds.iter().enumerate() {
-        let server = Server::start(kind, Net(at as u8))?;
-        client::wait_until_it_answers(&server).context(kind.name())?;
-        let peer = flow::peer_socket(&server)?;
-        let (clients, login) = log_in(&server, options.allocations, peer.local_addr()?)?;
-        outcomes[0][at].push(login);
-        labs.push((server, Traffic::new(clients, peer)?));
+        let (server, ready_after) = Server::start(kind, Net(at as u8), cores, options.threads)
+            .with_context(|| kind.name())?;
+        starts[at].push(Start { ready_after, resident_kb: server.resident_kb()? });
+        servers.push(server);
     }
-    let mut is_paired = false;
-    for ((name, load), outcomes) in rows.iter().zip(&mut outcomes[1..]) {
-        eprintln!("  {name}");
-        if load.direction == Direction::Pair && !is_paired {
-            labs.iter_mut().try_for_each(|(_, traffic)| traffic.open_pairs())?;
-            is_paired = true;
-        }
-        for ((server, traffic), outcomes) in labs.iter_mut().zip(outcomes) {
-            outcomes.push(traffic.run(server, *load, Duration::from_secs(options.seconds))?);
+    for (row, outcomes) in rows.iter().zip(outcomes) {
+        eprintln!("  {}", row.name);
+        for ((server, outcomes), kind) in servers.iter().zip(outcomes).zip(kinds) {
+            let outcome = row.ask(server, cores);
+            outcomes.push(outcome.with_context(|| format!("{}, {}", row.name, kind.name()))?);
         }
     }
     Ok(())
 }
 
-fn log_in(
-    server: &Server,
-    count: u32,
-    peer: std::net::SocketAddr,
-) -> Result<(Vec<Client>, Outcome)> {
-    let (from, cpu) = (Now::read().mono, server.cpu()?);
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        let mut client = Client::allocate(server.net.client(), server.net.server())?;
-        client.open(peer, flow::PEER_CHANNEL)?;
-        clients.push(client);
-    }
-    let seconds = (Now::read().mono - from).as_secs_f64();
-    let cpu_s = (server.cpu()? - cpu).as_secs_f64();
-    let each = f64::from(count);
-    let outcome = Outcome {
-        per_s: each / seconds,
-        cpu_us: cpu_s * 1e6 / each,
-        busy: cpu_s / seconds,
-        ..Outcome::default()
-    };
-    Ok((clients, outcome))
-}
-
 /// R29: growth of Private_Dirty from 1,000 to 10,000 allocations, each after a rest, over 9,000.
-fn memory_per_allocation(kind: &Kind, rest_s: u64) -> Result<f64> {
+fn memory_per_allocation(options: &Options, cores: Cores, kind: &Kind) -> Result<f64> {
     const FEW: u32 = 1_000;
-    const MORE: u32 = 9_000;
-    let server = Server::start(kind, Net(0))?;
-    client::wait_until_it_answers(&server).context(kind.name())?;
-    let peer = flow::peer_socket(&server)?;
-    let mut clients = Vec::new();
+    const MORE: u32 = 10_000;
     let mut dirty_kb = [0.0; 2];
-    for (count, dirty_kb) in [FEW, MORE].into_iter().zip(&mut dirty_kb) {
-        clients.extend(log_in(&server, count, peer.local_addr()?)?.0);
-        // Nothing arrives at the peer; the time limit is the rest.
-        peer.set_read_timeout(Some(Duration::from_secs(rest_s)))?;
-        let _ = peer.recv(&mut [0]);
-        *dirty_kb = server.private_dirty_kb()? as f64;
+    for (clients, dirty_kb) in [FEW, MORE].into_iter().zip(&mut dirty_kb) {
+        eprintln!("  {MEMORY}: {clients}, {}", kind.name());
+        let (server, _) = Server::start(kind, Net(0), cores, options.threads)?;
+        let row = Row {
+            name: MEMORY.to_owned(),
+            scenario: Scenario::Idle,
+            carrier: Carrier::Udp,
+            clients,
+            length: Duration::from_secs(options.memory_rest),
+        };
+        *dirty_kb = row.ask(&server, cores)?.dirty_kb;
     }
-    Ok((dirty_kb[1] - dirty_kb[0]) * 1024.0 / f64::from(MORE))
+    Ok((dirty_kb[1] - dirty_kb[0]) * 1024.0 / f64::from(MORE - FEW))
 }

@@ -2,12 +2,20 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::flow::Outcome;
-use crate::lab::{Kind, Net};
+use crate::lab::{Cores, Kind, Net};
+use crate::row::{Outcome, Row};
+
+/// A start of a server.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) ready_after: Duration,
+    pub(crate) resident_kb: u64,
+}
 
 /// Everything that one needs to repeat the run.
-pub(crate) fn head(kinds: &[Kind], allocations: u32, window: u32) {
+pub(crate) fn head(kinds: &[Kind], cores: Cores, threads: Option<u32>, load: &str) {
     let first = |path: &str, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(key)).unwrap_or("unknown").to_owned();
@@ -15,27 +23,40 @@ pub(crate) fn head(kinds: &[Kind], allocations: u32, window: u32) {
     };
     let date = Command::new("date").arg("-uI").output().map(|o| o.stdout).unwrap_or_default();
     println!(
-        "{}, Linux {}, {}, {allocations} allocations, window {window}",
+        "{}, Linux {}, {}, {load}; servers on core {}, generator on core {}",
         first("/proc/cpuinfo", "model name"),
         first("/proc/sys/kernel/osrelease", ""),
         String::from_utf8_lossy(&date).trim(),
+        if cores.server == 1 { "0".to_owned() } else { format!("0-{}", cores.server - 1) },
+        cores.generator,
     );
+    if cores.are_shared() {
+        println!("the generator takes time from the servers: rates and latencies are too bad");
+    }
     for (at, kind) in kinds.iter().enumerate() {
         println!(
             "\n{} with:\n  {}",
             kind.name(),
-            kind.settings(Net(at as u8)).trim().replace('\n', "\n  ")
+            kind.settings(Net(at as u8), threads).trim().replace('\n', "\n  ")
         );
     }
 }
 
-/// A block per row: a line per server, and the ratio of CPU per datagram.
-pub(crate) fn table(names: &[&str], kinds: &[Kind], outcomes: &[Vec<Vec<Outcome>>], margin: f64) {
+/// A block per row: a line per server, and the ratio of CPU.
+pub(crate) fn table(rows: &[Row], kinds: &[Kind], outcomes: &[Vec<Vec<Outcome>>], margin: f64) {
     println!(
-        "\n{:<44}{:<10}{:>9}{:>24}{:>7}{:>16}{:>14}",
-        "", "", "per s", "us CPU each (min..max)", "busy", "p50 / p99 us", "lost, reord."
+        "\n{:<43}{:<9}{:>9}{:>24}{:>8}{:>20}{:>12}{:>9}",
+        "",
+        "",
+        "per s",
+        "us CPU each (min..max)",
+        "core us",
+        "p50/p99/p99.9 us",
+        "lost, order",
+        "MiB"
     );
-    for (name, servers) in names.iter().zip(outcomes) {
+    for (row, servers) in rows.iter().zip(outcomes) {
+        let name = &row.name;
         let cpu: Vec<Vec<f64>> = servers.iter().map(|s| column(s, |o| o.cpu_us)).collect();
         // Rounds are paired: what shook one server shook the other, too.
         let judged: Vec<f64> = match &cpu[..] {
@@ -45,26 +66,50 @@ pub(crate) fn table(names: &[&str], kinds: &[Kind], outcomes: &[Vec<Vec<Outcome>
         let spread = Spread::of(&judged);
         let percent = (spread.max - spread.min) / spread.median * 100.0;
         if percent > margin {
-            println!("{name:<44}not shown: {percent:.0} % apart between rounds");
+            println!("{name:<43}not shown: {percent:.0} % apart between rounds");
             continue;
         }
         for (at, (kind, rounds)) in kinds.iter().zip(servers).enumerate() {
-            println!("{:<44}{}", if at == 0 { name } else { "" }, line(kind.name(), rounds));
+            println!("{:<43}{}", if at == 0 { name } else { "" }, line(kind.name(), rounds));
         }
         if let [ours, theirs] = kinds {
             let Spread { min, median, max } = spread;
             let ratio = format!("{} / {}", theirs.name(), ours.name());
-            println!("{:<44}{ratio:<18}{median:>10.2}x ({min:.2}..{max:.2})", "");
+            println!("{:<43}{ratio:<18}{median:>9.2}x ({min:.2}..{max:.2})", "");
         }
     }
-    let mut strangers: Vec<f64> =
-        outcomes[1..].iter().flatten().flatten().map(|o| o.strangers).collect();
+    let all = || outcomes.iter().flatten().flatten();
+    let mut strangers: Vec<f64> = all().map(|o| o.strangers).collect();
     strangers.sort_by(f64::total_cmp);
-    let at = |part: usize| strangers.get((strangers.len() * part / 10).min(strangers.len() - 1));
+    let at = |part: usize| {
+        strangers.get((strangers.len() * part / 10).min(strangers.len().saturating_sub(1)))
+    };
     if let (Some(low), Some(median), Some(high)) = (at(1), at(5), at(9)) {
         println!(
             "\nother programs of this machine used, in cores: median {median:.2}, 10 % of runs \
              under {low:.2}, 10 % over {high:.2}"
+        );
+    }
+    if outcomes.iter().flatten().any(|rounds| rounds.len() < 3) {
+        println!("fewer than three rounds: enough to see that it works, not to claim anything");
+    }
+}
+
+/// How soon each was there, and what it had taken by then.
+pub(crate) fn starts(kinds: &[Kind], starts: &[Vec<Start>]) {
+    for (kind, starts) in kinds.iter().zip(starts) {
+        let ms: Vec<f64> = starts.iter().map(|s| s.ready_after.as_secs_f64() * 1000.0).collect();
+        let mib: Vec<f64> = starts.iter().map(|s| s.resident_kb as f64 / 1024.0).collect();
+        let (ms, mib) = (Spread::of(&ms), Spread::of(&mib));
+        println!(
+            "{}: start to first answer {:.0} ms ({:.0}..{:.0}), resident at rest {:.1} MiB ({:.1}..{:.1})",
+            kind.name(),
+            ms.median,
+            ms.min,
+            ms.max,
+            mib.median,
+            mib.min,
+            mib.max
         );
     }
 }
@@ -74,22 +119,33 @@ fn line(name: &str, rounds: &[Outcome]) -> String {
     let median = |f: fn(&Outcome) -> f64| Spread::of(&column(rounds, f)).median;
     let latency = match rounds.iter().all(|o| o.latency_us.is_some()) {
         true => format!(
-            "{:.0} / {:.0}",
-            median(|o| o.latency_us.map_or(0.0, |(p50, _)| f64::from(p50))),
-            median(|o| o.latency_us.map_or(0.0, |(_, p99)| f64::from(p99))),
+            "{:.0}/{:.0}/{:.0}",
+            median(|o| o.latency_us.map_or(0.0, |(p50, _, _)| p50)),
+            median(|o| o.latency_us.map_or(0.0, |(_, p99, _)| p99)),
+            median(|o| o.latency_us.map_or(0.0, |(_, _, p999)| p999)),
         ),
         false => String::new(),
     };
-    let lost: u64 = rounds.iter().map(|o| o.lost).sum();
-    let reordered: u64 = rounds.iter().map(|o| o.reordered).sum();
-    let corrupt: u64 = rounds.iter().map(|o| o.corrupt).sum();
+    let all = |of: fn(&Outcome) -> u64| rounds.iter().map(of).sum::<u64>();
+    let (lost, order) = (all(|o| o.lost), all(|o| o.reordered));
     let range = format!("{:.2} ({:.2}..{:.2})", cpu.median, cpu.min, cpu.max);
-    let shout = if corrupt > 0 { format!("  CORRUPT: {corrupt}") } else { String::new() };
+    let mut remarks = String::new();
+    let mut remark = |count: u64, what: &str| {
+        if count > 0 {
+            remarks.push_str(&format!("  {what}: {count}"));
+        }
+    };
+    remark(all(|o| o.corrupt), "CORRUPT");
+    remark(all(|o| o.troubles), "asked again or refused");
+    if rounds.iter().any(|o| o.is_generator_bound) {
+        remarks.push_str("  the generator was the limit");
+    }
     format!(
-        "{name:<10}{:>9.0}{range:>24}{:>6.0}%{latency:>16}{:>14}{shout}",
+        "{name:<9}{:>9.0}{range:>24}{:>8.2}{latency:>20}{:>12}{:>9.1}{remarks}",
         median(|o| o.per_s),
-        median(|o| o.busy * 100.0),
-        format!("{lost}, {reordered}"),
+        median(|o| o.core_us),
+        format!("{lost}, {order}"),
+        median(|o| o.dirty_kb / 1024.0),
     )
 }
 

@@ -247,7 +247,7 @@ fn issuer(config: &Config) -> anyhow::Result<Issuer> {
 }
 
 /// The secret that issues: the first of the config, else the one in the state directory.
-fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
+pub(super) fn issuing_secret(config: &Config) -> anyhow::Result<Secret<String>> {
     if let Some(first) = config.auth.secrets.first() {
         return Ok(first.clone());
     }

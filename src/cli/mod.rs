@@ -137,6 +137,7 @@ Examples:
   turnbell backup /var/backups/turnbell.db      a copy of the record while it is written
   turnbell why alice                            why did her call fail?
   turnbell log --user alice --since 2h          every row behind that
+  turnbell load data --rate 20000               how much does this relay bear?
   turnbell load ws signals                      how many calls does this machine bear?
 
 Exit codes: 0 done, 1 failed, 2 wrong command line (of verify: it could not run).";
@@ -253,7 +254,7 @@ mod tests {
         assert_eq!(code("turnbell log --kind nonsense"), 2);
         assert_eq!(code("turnbell calls 01ARYZ6S410000000000000000 --user alice"), 2);
         assert_eq!(code("turnbell key"), 2);
-        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load ws,load ws idle,usage,backup,forget,doctor,dashboard,import-coturn,compare,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
+        let commands = "run,check-config,credential,key,key add,key list,key revoke,revoke,status,sessions,calls,log,reload,drain,explain,explain peer,print-config,token,invite,verify,why,load,load data,load stun,load login,load allocate,load churn,load idle,load ws,load ws idle,usage,backup,forget,doctor,dashboard,import-coturn,compare,user,user add,user list,user remove,secret,secret add,secret list,secret remove";
         for command in commands.split(',') {
             assert_eq!(code(&format!("turnbell {command} --help")), 0, "{command}");
         }

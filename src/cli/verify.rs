@@ -174,8 +174,10 @@ fn shown(report: &VerifyReport, verbose: bool) -> String {
         if severity != "ok" {
             text.push_str(&wrapped("  -> ", "     ", &printable(cure)));
         }
-        if verbose {
+        if verbose || code == "unknown" {
             text.push_str(&wrapped("  seen: ", "        ", &printable(observation)));
+        }
+        if verbose {
             for url in urls {
                 let _ = writeln!(text, "  at {}", printable(url));
             }

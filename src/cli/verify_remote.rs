@@ -65,12 +65,13 @@ impl Remote {
 
     async fn run(self) -> Result<(VerifyReport, Option<String>), String> {
         let Self { url, is_key, bearer } = self;
+        let bearer_given = bearer.is_some();
         let roots = Roots::of_system();
         let web = Web::new(&url, bearer, roots.clone())?;
         let before = Now::read();
         let answer = web.ask("/ice", None).await?;
         let asked_s = (before.unix_s() + Now::read().unix_s()) / 2;
-        let handed = read(&url, &answer)?;
+        let handed = read(&url, &answer, bearer_given)?;
         let here = interfaces::all().unwrap_or_default();
         let is_here = answer.from.is_loopback() || here.iter().any(|a| a.address == answer.from);
         let vantage = if is_here { Vantage::ThisMachine } else { Vantage::AnotherMachine };
@@ -89,7 +90,9 @@ impl Remote {
             now_unix_ms: Now::read().unix_ms,
             clock_ahead_s: answer.date_unix_s.map(|date| date - asked_s),
             upgrade: Some(web.upgrade("/v1/ws").await),
+            asked_at: Some(answer.from).filter(|_| !is_here),
             worked_inside: own.iter().filter(|u| u.works).map(|u| u.url.clone()).collect(),
+            failed_inside: own.iter().filter(|u| !u.works).map(|u| u.url.clone()).collect(),
             ..Facts::default()
         };
         let report = VerifyReport::of(&seen, &judge(&seen, &facts));
@@ -104,17 +107,31 @@ fn guard(is_here: bool, from: IpAddr) -> Guard {
     if is_here { Guard::Configured } else { Guard::ToldBy(from) }
 }
 
-fn read(url: &str, answer: &Answer) -> Result<Handed, String> {
+fn read(url: &str, answer: &Answer, has_bearer: bool) -> Result<Handed, String> {
     match answer.status {
-        200 => serde_json::from_slice(&answer.body)
-            .map_err(|error| format!("{url}/ice answers no ICE config: {error}")),
+        200 => serde_json::from_slice(&answer.body).map_err(|error| {
+            format!(
+                "{url}/ice answers something that is no ICE config ({error}); is that the address of \
+                 a turnbell, and does the proxy in front lead to it?"
+            )
+        }),
+        status @ (401 | 403) if has_bearer => Err(format!(
+            "{url}/ice refuses the key or token ({status}): it is wrong, has ended or is for other \
+             things (`turnbell key list` there shows the keys), or a proxy takes the Authorization \
+             header off"
+        )),
         401 | 403 => Err(format!(
             "{url}/ice asks who is there ({}): give --key (made there by `turnbell key add NAME`) \
              or --token",
             answer.status
         )),
         404 => Err(format!("there is no /ice at {url}; is that the address of a turnbell?")),
-        status => Err(format!("{url}/ice answers {status}")),
+        status @ (502..=504) => Err(format!(
+            "{url}/ice answers {status}: a proxy is there, and the turnbell behind it does not answer; \
+             look whether it runs, and whether the proxy leads to an address in `http.listen`"
+        )),
+        400 => Err(format!("{url}/ice answers 400; is that port for https:// (or http://)?")),
+        status => Err(format!("{url}/ice answers {status}; the server's log may say why")),
     }
 }
 
@@ -150,9 +167,9 @@ fn targets(
     Ok(targets)
 }
 
-/// What the server saw of itself, if it tells us.
+/// What the server sees of itself at this moment, if it tells us.
 async fn self_report(web: &Web) -> Option<VerifyReport> {
-    let answer = web.ask("/api/ice-verify", None).await.ok()?;
+    let answer = web.ask("/api/ice-verify", Some(b"{}".to_vec())).await.ok()?;
     serde_json::from_slice::<VerifyAnswer>(&answer.body).ok()?.report
 }
 

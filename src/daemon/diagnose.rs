@@ -319,6 +319,7 @@ fn verification(known: &[VerificationHealth], vantage: &str) -> VerificationWord
         vantage: vantage.to_owned(),
         at: last.map(|one| one.at),
         ok: last.map(|one| one.verdict != Severity::Error.code()),
+        severity: last.map(|one| one.verdict.clone()),
         verdict: last.map(|one| one.summary.clone()),
     }
 }

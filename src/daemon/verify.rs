@@ -93,12 +93,19 @@ impl Live {
         })
     }
 
+    /// Why a browser is told of no relay over UDP, if that is so.
+    fn why_no_urls(&self) -> Option<String> {
+        let explained = self.edge.options().ice.urls.explain(Now::read());
+        explained.into_iter().find(|one| one.url.is_none()).map(|one| one.why)
+    }
+
     /// Waits for the disk.
     fn facts(&self, own_addresses: Vec<IpAddr>) -> Facts {
-        let (realm, told_addresses) = {
+        let (realm, told_addresses, bound_addresses) = {
             let held = self.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = held.opened.relay_addresses.iter().map(|relay| relay.advertised).collect();
-            (held.config.realm.clone(), told)
+            let relays = held.opened.relay_addresses.iter();
+            let (told, bound) = relays.map(|relay| (relay.advertised, relay.bind)).unzip();
+            (held.config.realm.clone(), told, bound)
         };
         let record_problem = match self.store.health().state {
             StoreState::Ok => None,
@@ -109,11 +116,15 @@ impl Live {
             realm: Some(realm),
             own_addresses,
             told_addresses,
+            bound_addresses,
+            no_urls: self.why_no_urls(),
             record_problem,
             certificate_problem: self.edge.health().tls.and_then(|tls| tls.problem),
             clock_ahead_s: None,
             upgrade: None,
+            asked_at: None,
             worked_inside: Vec::new(),
+            failed_inside: Vec::new(),
             proven_outside_at: self.store.proven_outside().ok().flatten(),
         }
     }

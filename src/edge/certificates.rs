@@ -62,7 +62,9 @@ impl Certificates {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let refused = self.lock().refused?;
-        Some(format!("the new certificate is not used, the old one stays: {refused}; see the log"))
+        Some(format!(
+            "the new certificate is not used, the old one stays: {refused}; look at the log of turnbell, which names the file"
+        ))
     }
 
     /// Swaps the certificate if its files have changed and fit, and warns of its end.

@@ -28,7 +28,7 @@ use crate::auth::identity::{TenantId, UserId};
 use crate::auth::secret::Secret;
 use crate::auth::user_hash::IssuedNames;
 use crate::limits::diagnose::DASHBOARD_LINK_TTL;
-use crate::limits::probe::{VERIFY_ANSWER_PATIENCE, VERIFY_PAUSE};
+use crate::limits::probe::VERIFY_ANSWER_PATIENCE;
 use crate::limits::{CONTROL_ROWS_DEFAULT, DRAIN_LIMIT_DEFAULT, DRAIN_LIMIT_MAX, QUERY_ROWS_MAX};
 use crate::store::{Entry, IssuedBy, LogKind, LogQuery, SessionQuery, Store, StoreError};
 use crate::time::Now;
@@ -241,7 +241,8 @@ impl Commands {
     fn verify(&self, now: Now, fresh: bool) -> Result<Response, ErrorWord> {
         let verifications = &self.running()?.verifications;
         if fresh {
-            verifications.start(now, VERIFY_PAUSE);
+            // Who may use this socket has just changed something and wants to see it.
+            verifications.start(now, Duration::ZERO);
         }
         let answer = verifications.answer_blocking(VERIFY_ANSWER_PATIENCE);
         Ok(Response::Verified(Box::new(answer)))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::probe::VERIFY_LARGE_BYTES;
 use crate::probe::observation::{
     CertificateFacts, Observations, Resolution, Step, TargetSeen, Trust, WaySeen,
 };
@@ -193,7 +194,8 @@ impl From<&TargetSeen> for VerifiedUrl {
             }
             Resolution::Failed(fault) => (None, Some(seen::dns(fault))),
         };
-        let trips = target.ways.iter().filter_map(|way| way.relayed.value());
+        let trips = target.ways.iter().filter(|way| !way.is_inside);
+        let trips = trips.filter_map(|way| way.relayed.value());
         Self {
             url: target.url.clone(),
             transport: target.carrier.code().to_owned(),
@@ -218,6 +220,7 @@ impl From<&WaySeen> for VerifiedWay {
             word("allocate_later", &way.later, |got| format!("relayed address {}", got.relayed)),
             word("permission", &way.permit, |()| String::new()),
             word("relayed", &way.relayed, |trip| format!("there and back in {}", Ms(*trip))),
+            word("relayed_large", &way.large, |()| format!("{VERIFY_LARGE_BYTES} bytes")),
             word("direct", &way.direct, |d| {
                 format!("to the relay port {}, from it {}", yes(d.inbound), yes(d.outbound))
             }),

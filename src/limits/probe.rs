@@ -17,6 +17,8 @@ pub const VERIFY_RTO: Duration = Duration::from_millis(500);
 pub const VERIFY_SENDS: u32 = 3;
 /// Longest a relayed datagram is waited for, from the first one sent.
 pub const VERIFY_DATA_PATIENCE: Duration = Duration::from_millis(2500);
+/// Bytes of a relayed datagram that stands for media: browsers send up to so many in one packet.
+pub const VERIFY_LARGE_BYTES: usize = 1200;
 /// Bytes that one connection of a run may receive; then it is closed as one that floods.
 pub const VERIFY_BYTES_MAX: usize = 256 * 1024;
 /// Messages likewise.

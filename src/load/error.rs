@@ -14,6 +14,16 @@ pub enum LoadError {
         /// What is wrong.
         why: String,
     },
+    /// The URL of a relay cannot be read.
+    #[error(
+        "--url {url}: {why}; it looks like turn:127.0.0.1:3478, turn:HOST:PORT?transport=tcp or turns:HOST"
+    )]
+    RelayUrl {
+        /// As it was typed.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The server may be somebody else's.
     #[error(
         "{address} is not this machine: to put load on it say --i-own-this-server, and only if it is \
@@ -63,6 +73,22 @@ pub enum LoadError {
         why: String,
         /// The config that lets all of them in.
         needs: String,
+    },
+    /// A relay did not let all clients in.
+    #[error("{address}: {ready} of {wanted} {what}, then {why}; {cure}")]
+    Relay {
+        /// Whom they asked.
+        address: SocketAddr,
+        /// So many got through.
+        ready: usize,
+        /// So many should have.
+        wanted: usize,
+        /// To what.
+        what: &'static str,
+        /// What kept the next one out.
+        why: String,
+        /// What helps.
+        cure: &'static str,
     },
     /// The machine refuses something.
     #[error("{what}: {source}")]

@@ -5,6 +5,8 @@
 
 mod error;
 mod files;
+mod own;
+pub mod relay;
 mod report;
 mod samples;
 mod server;

@@ -1,4 +1,4 @@
-//! Where the load goes: this machine, or a server that is said to be one's own.
+//! Where load on signaling goes: this machine, or a server that is said to be one's own.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::LoadError;
+use super::{LoadError, own};
 
 /// Authorities that Debian, Ubuntu and most others trust.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(super) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A server, resolved once.
 pub struct Target {
@@ -53,9 +53,7 @@ impl Target {
             .to_socket_addrs()
             .map_err(|why| wrong(format!("{bare} cannot be resolved: {why}")))?;
         let address = found.next().ok_or_else(|| wrong(format!("{bare} has no address")))?;
-        if !address.ip().to_canonical().is_loopback() && !is_own {
-            return Err(LoadError::Foreign { address });
-        }
+        own::refuse_foreign(address, is_own)?;
         let tls = match is_encrypted {
             true => {
                 let name = ServerName::try_from(bare.to_owned())
@@ -91,6 +89,14 @@ impl Target {
 }
 
 fn connector(authorities: &Path) -> Result<TlsConnector, LoadError> {
+    client_config(authorities).map(TlsConnector::from)
+}
+
+/// TLS to servers whose certificate comes from one of these authorities, in PEM.
+///
+/// # Errors
+/// If there is none in the file.
+pub(super) fn client_config(authorities: &Path) -> Result<Arc<ClientConfig>, LoadError> {
     let wrong = |why: String| LoadError::File { path: authorities.display().to_string(), why };
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(authorities)
@@ -104,7 +110,7 @@ fn connector(authorities: &Path) -> Result<TlsConnector, LoadError> {
         .map_err(|why| wrong(why.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A plain HTTP client for one server: what `turnbell verify https://...` asks with. No redirects, no
 //! cookies, everything bounded; over TLS the certificate must be good, for a key may be sent.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,15 +147,16 @@ impl Web {
             StatusCode::UPGRADE_REQUIRED | StatusCode::OK | StatusCode::BAD_REQUEST => {
                 return Ok(Upgrade::Stripped(response.status().as_u16()));
             }
+            StatusCode::NOT_FOUND => return Ok(Upgrade::Missing),
             status => return Ok(Upgrade::Failed(format!("the upgrade is answered with {status}"))),
         }
         let upgraded = hyper::upgrade::on(response).await.map_err(|error| error.to_string())?;
         let mut socket = TokioIo::new(upgraded);
         // A ping without content, masked with zeros (RFC 6455 §5.5.2).
         socket.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.map_err(|error| error.to_string())?;
-        let mut frame = [0; 2];
-        let pong = timeout(WEB_PING_PATIENCE, socket.read_exact(&mut frame)).await;
-        Ok(if matches!(pong, Ok(Ok(_))) { Upgrade::Works } else { Upgrade::Held })
+        // A server that hears nothing closes in the end, which is no answer.
+        let pong = timeout(WEB_PING_PATIENCE, pong(&mut socket)).await;
+        Ok(if matches!(pong, Ok(Ok(true))) { Upgrade::Works } else { Upgrade::Held })
     }
 
     fn request(&self, path: &str) -> Result<Request<Full<Bytes>>, String> {
@@ -172,7 +174,7 @@ impl Web {
         let authority = &self.authority;
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .map_err(|error| format!("{authority} cannot be reached: {error}"))?;
+            .map_err(|error| format!("{authority} cannot be reached: {error}{}", cure(&error)))?;
         let from = stream.peer_addr().map_err(|error| error.to_string())?.ip().to_canonical();
         if !self.is_tls {
             return Ok((Box::new(stream), from));
@@ -186,9 +188,62 @@ impl Web {
         let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let stream = connector.connect(name, stream).await.map_err(|error| {
-            format!("the TLS connection to {authority} does not come about: {error}")
+            format!("the TLS connection to {authority} does not come about: {}", tls_fault(&error))
         })?;
         Ok((Box::new(stream), from))
+    }
+}
+
+/// Whether a pong comes before the end; other frames are read over.
+async fn pong(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+    const PONG: u8 = 0x8A;
+    const CLOSE: u8 = 0x88;
+    loop {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head).await?;
+        // What is longer than 125 bytes no server says to who has said nothing.
+        if head[0] == PONG || head[0] == CLOSE || head[1] > 125 {
+            return Ok(head[0] == PONG);
+        }
+        let mut payload = [0; 125];
+        socket.read_exact(&mut payload[..usize::from(head[1])]).await?;
+    }
+}
+
+/// What to do about a connection that does not come about, after a semicolon.
+fn cure(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    if kind == Kind::ConnectionRefused {
+        "; nothing listens at that port: look whether the web server or turnbell's `http.listen` does, \
+         and whether a firewall rejects it"
+    } else if matches!(kind, Kind::TimedOut | Kind::HostUnreachable | Kind::NetworkUnreachable) {
+        "; look whether the address is right, and at the firewalls on the way"
+    } else {
+        ""
+    }
+}
+
+/// The library's words are for those who write TLS.
+fn tls_fault(error: &io::Error) -> String {
+    use rustls::{CertificateError as Bad, Error};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        Some(Error::InvalidCertificate(Bad::UnknownIssuer)) => {
+            "its certificate is signed by nobody that this machine trusts; serve the whole chain \
+             (fullchain.pem in place of cert.pem), or name the root of a private authority in \
+             SSL_CERT_FILE"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. })) => {
+            "its certificate has expired; renew it, and have the web server read it again"
+                .to_owned()
+        }
+        Some(Error::InvalidMessage(_)) => {
+            "what answers there speaks no TLS; is that the port of http://?".to_owned()
+        }
+        Some(error) => error.to_string(),
+        None => format!("{error}; is that the port of https://?"),
     }
 }
 
@@ -207,6 +262,12 @@ async fn within<T>(
     patience: Duration,
     doing: impl Future<Output = Result<T, String>>,
 ) -> Result<T, String> {
-    let late = || Err(format!("there is no answer within {} s", patience.as_secs()));
-    timeout(patience, doing).await.unwrap_or_else(|_| late())
+    let late = |_| {
+        let seconds = patience.as_secs();
+        Err(format!(
+            "there is no answer within {seconds} s; look whether the address is right, and at the \
+             firewalls on the way"
+        ))
+    };
+    timeout(patience, doing).await.unwrap_or_else(late)
 }

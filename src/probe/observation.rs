@@ -100,6 +100,8 @@ pub struct WaySeen {
     pub permit: Step<()>,
     /// A datagram from one allocation to the other and back; the round trip.
     pub relayed: Step<Duration>,
+    /// The same with one as large as those of media, where a small one passes.
+    pub large: Step<()>,
     /// A datagram from a socket of ours straight to the relayed address, and one back.
     pub direct: Step<Direct>,
     /// The end of the allocations.
@@ -149,6 +151,8 @@ pub struct Direct {
     pub inbound: bool,
     /// From the relayed address to outside.
     pub outbound: bool,
+    /// Where that one came from, if not from the address that clients are told.
+    pub came_from: Option<IpAddr>,
 }
 
 /// Why a step failed.
@@ -164,6 +168,8 @@ pub enum Fault {
     Unreachable,
     /// This machine has no address of that family.
     NoFamily,
+    /// This machine itself lets nothing out there.
+    Forbidden,
     /// The address is in a range that a stranger must not point us at.
     NotPublic(&'static str),
     /// The other end closed.
@@ -183,6 +189,8 @@ pub enum Fault {
     Redirected(Option<SocketAddr>),
     /// A challenge without REALM or NONCE.
     NoChallenge,
+    /// An allocation for somebody who did not say who he is.
+    OpenRelay,
     /// Answers came, but none that who has the secret could have written.
     Forged,
     /// A success that lacks what it should hold.
@@ -273,6 +281,7 @@ impl Fault {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::NoFamily => "no_family",
+            Self::Forbidden => "forbidden",
             Self::NotPublic(_) => "not_public",
             Self::Closed => "closed",
             Self::NotStun => "not_stun",
@@ -280,6 +289,7 @@ impl Fault {
             Self::OtherRealm(_) => "other_realm",
             Self::Redirected(_) => "redirected",
             Self::NoChallenge => "no_challenge",
+            Self::OpenRelay => "open_relay",
             Self::Forged => "forged",
             Self::Empty => "empty",
             Self::Flooded => "flooded",
@@ -327,6 +337,7 @@ impl WaySeen {
             later: Step::NotTried,
             permit: Step::NotTried,
             relayed: Step::NotTried,
+            large: Step::NotTried,
             direct: Step::NotTried,
             release: Step::NotTried,
         }
@@ -354,6 +365,7 @@ impl WaySeen {
             ("allocate", self.allocate.fault()),
             ("permit", self.permit.fault()),
             ("relayed", self.relayed.fault()),
+            ("large", self.large.fault()),
             ("release", self.release.fault()),
         ];
         steps.into_iter().find_map(|(name, fault)| Some((name, fault?)))

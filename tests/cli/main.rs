@@ -27,6 +27,8 @@ mod explain;
 mod import_coturn;
 mod key;
 mod load;
+mod load_relay;
+mod load_stubs;
 mod log;
 mod record;
 mod refusals;

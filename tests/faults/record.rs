@@ -42,6 +42,27 @@ fn a_full_disk_costs_no_packet_no_credential_and_no_row() {
     });
 }
 
+#[test] // P32
+fn a_full_disk_is_named_by_verify_and_doctor_and_calls_go_on() {
+    in_own_network(|| {
+        let directory = small_file_system();
+        let daemon = Daemon::start_in(Arc::clone(&directory), |_| {});
+        fill(&directory.path().join("state/filler"));
+        let full = eventually(|| {
+            serve(&daemon);
+            (!daemon.record_health().0).then_some(())
+        });
+        assert!(full.is_some(), "{:?}", daemon.record_health());
+        let (code, text, _) = daemon.command(&["verify", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let verdicts = report["verdicts"].as_array().unwrap();
+        assert_eq!((code, verdicts.len()), (Some(0), 1), "{report:#}");
+        assert_eq!(verdicts[0]["code"], "disk_full", "{report:#}");
+        let (code, text, _) = daemon.command(&["doctor"]);
+        assert!(code == Some(1) && text.contains("Make room on the disk"), "{text}");
+    });
+}
+
 #[test] // K4
 fn a_record_locked_by_another_process_costs_no_packet_no_credential_and_no_row() {
     let daemon = Daemon::start(&config(""));

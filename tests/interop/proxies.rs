@@ -14,8 +14,8 @@ use crate::network::{Network, in_own_network};
 use crate::web::{Answer, Web};
 
 const README: &str = include_str!("../../README.md");
-const NAME: &str = "turn.example.org";
-const SERVER: &str = "198.51.100.1";
+pub(crate) const NAME: &str = "turn.example.org";
+pub(crate) const SERVER: &str = "198.51.100.1";
 const CLIENT: &str = "198.51.100.9";
 const OTHER: &str = "198.51.100.10";
 
@@ -29,13 +29,13 @@ auth.secrets = ["tests-north-7f3a9c51e2d8b604"]
 "#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Nginx,
     Caddy,
 }
 
 /// The block of the README's section in this language.
-fn snippet(language: &str) -> &'static str {
+pub(crate) fn snippet(language: &str) -> &'static str {
     let (_, section) = README.split_once("\n## Behind nginx or Caddy\n").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("sections behind it");
     let (_, block) = section.split_once(&format!("```{language}\n")).expect("the block");
@@ -43,16 +43,16 @@ fn snippet(language: &str) -> &'static str {
 }
 
 /// A proxy in the network of the caller; it ends with this value.
-struct Proxy {
+pub(crate) struct Proxy {
     directory: TempDir,
     child: Child,
     /// Whoever signed its certificate.
-    root: PathBuf,
+    pub(crate) root: PathBuf,
 }
 
 impl Proxy {
     /// With the README's lines, changed by `change`.
-    fn start(kind: Kind, change: impl Fn(String) -> String) -> Self {
+    pub(crate) fn start(kind: Kind, change: impl Fn(String) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let (mut command, root) = match kind {
@@ -138,7 +138,7 @@ fn nginx(directory: &Path, server: &str) -> Command {
 }
 
 /// The network that the clients are in.
-fn clients() -> Network {
+pub(crate) fn clients() -> Network {
     let clients = Network::new();
     let address = |ip: &str| format!("{ip}/24");
     let (one, other) = (address(CLIENT), address(OTHER));
@@ -155,7 +155,7 @@ fn config(table: &str, lines: &str) -> String {
     format!("{BASE}{table}{lines}")
 }
 
-fn key(daemon: &Daemon) -> String {
+pub(crate) fn key(daemon: &Daemon) -> String {
     let (code, text, error) =
         daemon.command(&["key", "add", "proxied", "--scope", "ice,log", "--json"]);
     assert_eq!((code, &*error), (Some(0), ""));
@@ -173,7 +173,7 @@ fn client_of(daemon: &Daemon, user: &str) -> Option<String> {
     eventually(row).unwrap_or_else(|| panic!("{user} is not on record"))
 }
 
-const BOTH: [Kind; 2] = [Kind::Nginx, Kind::Caddy];
+pub(crate) const BOTH: [Kind; 2] = [Kind::Nginx, Kind::Caddy];
 
 #[test]
 fn through_both_proxies_the_client_is_the_one_at_the_other_end_whatever_it_says() {

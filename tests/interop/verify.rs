@@ -22,28 +22,28 @@ use crate::network::{Network, in_own_network};
 use crate::turn_client::receive;
 
 /// What a run found.
-struct Found {
-    code: Option<i32>,
-    report: Value,
-    said: String,
+pub(crate) struct Found {
+    pub(crate) code: Option<i32>,
+    pub(crate) report: Value,
+    pub(crate) said: String,
 }
 
 impl Found {
-    fn by(daemon: &Daemon) -> Self {
+    pub(crate) fn by(daemon: &Daemon) -> Self {
         Self::of(daemon.command(&["verify", "--json"]))
     }
 
-    fn of((code, text, said): (Option<i32>, String, String)) -> Self {
+    pub(crate) fn of((code, text, said): (Option<i32>, String, String)) -> Self {
         let report = serde_json::from_str(&text).unwrap_or(Value::Null);
         Self { code, report, said }
     }
 
-    fn verdict(&self) -> &str {
+    pub(crate) fn verdict(&self) -> &str {
         self.report["verdict"].as_str().unwrap_or_else(|| panic!("no report: {}", self.said))
     }
 
     /// Codes that concern a URL with this in it; all codes for "".
-    fn codes(&self, url: &str) -> Vec<&str> {
+    pub(crate) fn codes(&self, url: &str) -> Vec<&str> {
         let verdicts = self.report["verdicts"].as_array().expect("verdicts");
         let concerns = |verdict: &&Value| {
             let urls = verdict["urls"].as_array();
@@ -57,19 +57,19 @@ impl Found {
     }
 
     #[track_caller]
-    fn check(&self, url: &str, codes: &[&str]) {
+    pub(crate) fn check(&self, url: &str, codes: &[&str]) {
         assert_eq!(self.codes(url), codes, "{url}: {:#}", self.report);
     }
 }
 
 /// Somebody who signs certificates, and a file with his own.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     home: TempDir,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -79,12 +79,12 @@ impl Authority {
         Self { issuer, home }
     }
 
-    fn root(&self) -> std::path::PathBuf {
+    pub(crate) fn root(&self) -> std::path::PathBuf {
         self.home.path().join("root.pem")
     }
 
     /// Writes a pair that it signed.
-    fn write(&self, directory: &Path, names: &[&str], days: std::ops::Range<i32>) {
+    pub(crate) fn write(&self, directory: &Path, names: &[&str], days: std::ops::Range<i32>) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = rcgen::date_time_ymd(days.start, 1, 1);

@@ -127,14 +127,14 @@ async fn datagrams(
                 }
             }
             received = socket.recv_from(&mut buffer) => {
-                let count = match received {
-                    Ok((count, _)) => count,
+                let (count, from) = match received {
+                    Ok(received) => received,
                     // ICMP of an earlier datagram.
                     Err(_) if !is_connected => continue,
                     Err(error) => return Err(error),
                 };
                 heard += count.max(1);
-                let received = Heard::Received(link, buffer[..count].to_vec());
+                let received = Heard::Received(link, Some(from), buffer[..count].to_vec());
                 if heard > VERIFY_BYTES_MAX * 2 || tell.send(received).await.is_err() {
                     return Ok(());
                 }
@@ -165,7 +165,7 @@ async fn bytes(
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
                 heard += count;
-                let received = Heard::Received(link, buffer[..count].to_vec());
+                let received = Heard::Received(link, None, buffer[..count].to_vec());
                 if heard > VERIFY_BYTES_MAX * 2 || tell.send(received).await.is_err() {
                     return Ok(());
                 }
@@ -174,14 +174,30 @@ async fn bytes(
     }
 }
 
+/// Whether this machine knows where to send what goes there, if it is said that no network does:
+/// asking for a route sends nothing.
+fn has_route(error: &io::Error, address: SocketAddr) -> bool {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let connected = || std::net::UdpSocket::bind(any)?.connect(address);
+    error.kind() != ErrorKind::NetworkUnreachable || connected().is_ok()
+}
+
 fn fault(error: &io::Error, families: Families, address: SocketAddr) -> Fault {
     use ErrorKind as Kind;
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return tls::fault(error);
+    }
     if error.kind() == Kind::ConnectionRefused {
         return Fault::Refused;
     }
+    // A rule of its firewall, or of the unit.
+    if error.kind() == Kind::PermissionDenied {
+        return Fault::Forbidden;
+    }
     let is_family = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
     let is_unreachable = matches!(error.kind(), Kind::NetworkUnreachable | Kind::HostUnreachable);
-    if is_family || is_unreachable && !families.have(address) {
+    let has_way = || families.have(address) && has_route(error, address);
+    if is_family || is_unreachable && !has_way() {
         Fault::NoFamily
     } else if is_unreachable {
         Fault::Unreachable

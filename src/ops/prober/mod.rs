@@ -6,7 +6,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -28,7 +28,7 @@ pub(super) enum Heard {
     Resolved(String, Result<Vec<IpAddr>, DnsFault>),
     Opened(Link, Result<(), Fault>),
     Secured(Link, Result<CertificateFacts, Fault>),
-    Received(Link, Vec<u8>),
+    Received(Link, Option<SocketAddr>, Vec<u8>),
     Closed(Link, Fault),
 }
 
@@ -93,7 +93,9 @@ fn hear(run: &mut Verification, now: Now, heard: Heard) {
         }
         Heard::Opened(link, result) => run.handle(now, Input::Opened { link, result }),
         Heard::Secured(link, result) => run.handle(now, Input::Secured { link, result }),
-        Heard::Received(link, bytes) => run.handle(now, Input::Received { link, bytes: &bytes }),
+        Heard::Received(link, from, bytes) => {
+            run.handle(now, Input::Received { link, from, bytes: &bytes });
+        }
         Heard::Closed(link, fault) => run.handle(now, Input::Closed { link, fault }),
     }
 }

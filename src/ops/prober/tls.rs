@@ -54,7 +54,7 @@ pub(super) async fn shake_hands(
     Ok((stream, facts))
 }
 
-fn fault(error: &io::Error) -> Fault {
+pub(super) fn fault(error: &io::Error) -> Fault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     Fault::Tls(match inner {
         Some(rustls::Error::InvalidMessage(_)) => TlsFault::NotTls,

@@ -39,11 +39,13 @@ codes! {
     SecretRefused = "secret_refused", "A wrong or retired shared secret.";
     CredentialRefused = "credential_refused", "A wrong user name or password.";
     CredentialExpired = "credential_expired", "The credential has ended.";
-    RealmUnknown = "realm_unknown", "The server asks for another realm than it named.";
+    RealmUnknown = "realm_unknown", "The server names no realm, or asks for another one than it named.";
+    OpenRelay = "open_relay", "The server asks nobody for a login.";
     OtherServer = "other_server", "Another server answers at our address.";
     QuotaReached = "quota_reached", "The user has as many allocations as allowed.";
     CapacityReached = "capacity_reached", "The server has no room.";
     NonceRejected = "nonce_rejected", "The server takes no nonce of its own.";
+    RelayingOff = "relaying_off", "The server relays no UDP.";
     FamilyRefused = "family_refused", "The server relays no address of this family.";
     Redirected = "redirected", "The server sends clients to another one.";
     DnsMissing = "dns_missing", "A name has no address.";
@@ -61,8 +63,10 @@ codes! {
     ServerUnreachable = "server_unreachable", "There is no way to the server.";
     PrivateAddress = "private_address", "A URL leads to an address that nobody outside reaches.";
     RelayPoor = "relay_poor", "What is relayed arrives late, or not all of it.";
+    LargeLost = "large_lost", "Small packets pass, large ones do not.";
     RelayBlocked = "relay_blocked", "The relay ports are blocked.";
     RelayAddressPrivate = "relay_address_private", "Clients are told a private address.";
+    RelayAddressGone = "relay_address_gone", "A relay address is no longer on this machine.";
     ExternalAddressStale = "external_address_stale", "Clients are told an old public address.";
     HairpinMissing = "hairpin_missing", "The public address is not reached from inside.";
     PeerRefused = "peer_refused", "The server refuses a peer.";

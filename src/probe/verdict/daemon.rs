@@ -1,5 +1,6 @@
 //! The daemon as a whole: its record, certificate, clock and proxy, and what all URLs say together.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Case, Code, Severity, Upgrade, Verdict};
@@ -14,11 +15,13 @@ const PROOF_MS: i64 = 30 * 24 * 3600 * 1000;
 impl Case<'_> {
     pub(super) fn daemon(&self, found: &mut Vec<Verdict>) {
         if self.seen.targets.is_empty() {
+            let why = self.facts.no_urls.as_ref().map_or_else(String::new, |w| format!(": {w}"));
             found.push(about(
                 Code::NothingHandedOut,
                 Severity::Error,
-                "/ice hands out no URL, so no browser finds a relay",
-                "look at `turnbell check-config`, which says why",
+                format!("/ice hands out no URL, so no browser finds a relay{why}"),
+                "let `listen` and `listen_tcp` name addresses that clients reach (0.0.0.0:3478 and \
+                 [::]:3478 are all of this machine's); `turnbell check-config` on the server says more",
                 "no URL",
             ));
         }
@@ -36,22 +39,19 @@ impl Case<'_> {
             found.push(about(code, Severity::Warning, cause, cure, why));
         }
         if let Some(why) = &self.facts.certificate_problem {
-            found.push(about(
-                Code::CertificateUnreadable,
-                Severity::Error,
-                why,
-                "correct tls.cert and tls.key or `advertise`; `turnbell check-config` tells more",
-                why,
-            ));
+            let (code, cure) = of_certificate(why);
+            found.push(about(code, Severity::Error, why, cure, why));
         }
+        self.relay_addresses(found);
         if let Some(ahead) = self.facts.clock_ahead_s.filter(|ahead| ahead.abs() > CLOCK_S_MAX) {
-            let (word, by) = (if ahead > 0 { "ahead of" } else { "behind" }, ahead.abs());
+            let by = super::tls::span(ahead.abs());
+            let word = if ahead > 0 { "ahead of" } else { "behind" };
             found.push(about(
                 Code::ClockOff,
                 Severity::Error,
-                format!("the clock of the server is {by} s {word} the one of this machine, and credentials end by the clock"),
+                format!("the clock of the server is {by} {word} the one of this machine, and credentials end by the clock"),
                 "set the one that is wrong (timedatectl set-ntp true)",
-                format!("the server's HTTP answer is dated {by} s {word} this machine's clock"),
+                format!("the server's HTTP answer is dated {by} {word} this machine's clock"),
             ));
         }
         match &self.facts.upgrade {
@@ -63,6 +63,13 @@ impl Case<'_> {
                 "in nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
                  proxy_set_header Connection upgrade;",
                 format!("a WebSocket upgrade was answered with {status}"),
+            )),
+            Some(Upgrade::Missing) => found.push(about(
+                Code::UpgradesStripped,
+                Severity::Error,
+                "/ice is there, but the address of calls beside it, /v1/ws, is not (404), so pages cannot ring",
+                "let the proxy pass all paths to turnbell, not /ice alone (nginx: location /)",
+                "a WebSocket upgrade was answered with 404",
             )),
             Some(Upgrade::Held) => found.push(about(
                 Code::ProxyBuffers,
@@ -81,6 +88,22 @@ impl Case<'_> {
         }
     }
 
+    /// Whether what we relay on is still there.
+    fn relay_addresses(&self, found: &mut Vec<Verdict>) {
+        for ip in self.gone() {
+            let (cause, cure) = gone(ip);
+            let seen = format!("no interface has {ip}");
+            found.push(about(Code::RelayAddressGone, Severity::Error, cause, cure, seen));
+        }
+    }
+
+    /// Relay addresses that no interface has.
+    pub(super) fn gone(&self) -> impl Iterator<Item = IpAddr> {
+        let own = &self.facts.own_addresses;
+        let is_gone = |ip: &&IpAddr| !own.is_empty() && !own.contains(ip) && !ip.is_unspecified();
+        self.facts.bound_addresses.iter().filter(is_gone).copied()
+    }
+
     /// What others see of us beside what clients are told.
     pub(super) fn external(&self, found: &mut Vec<Verdict>) {
         if !self.is_here() {
@@ -93,7 +116,10 @@ impl Case<'_> {
         for (target, public) in seen_as {
             let told = self.facts.told_addresses.iter().filter(|t| t.is_ipv4() == public.is_ipv4());
             let told: Vec<_> = told.collect();
-            let is_known = told.contains(&&public) || self.facts.own_addresses.contains(&public);
+            // An address of ours that another one is told for is no second line, it is the same one.
+            let is_ours = self.facts.own_addresses.contains(&public);
+            let is_translated = self.facts.bound_addresses.contains(&public);
+            let is_known = told.contains(&&public) || is_ours && !is_translated;
             let (Some(first), true) = (told.first(), not_public(public).is_none() && !is_known)
             else {
                 continue;
@@ -115,9 +141,15 @@ impl Case<'_> {
                     ),
                 )
             };
-            let cure = format!(
-                "write external = [\"{public}\"] (behind a NAT \"{public}/PRIVATE\"), or external_stun to have it followed"
-            );
+            let cure = if is_ours {
+                format!(
+                    "remove `external`: {public} is this machine's own address, no NAT is in front of it"
+                )
+            } else {
+                format!(
+                    "write external = [\"{public}\"] (behind a NAT \"{public}/PRIVATE\"), or external_stun to have it followed"
+                )
+            };
             found.push(self.verdict(code, Severity::Warning, target, cause, cure));
         }
     }
@@ -161,6 +193,39 @@ impl Case<'_> {
                 "no success from another machine or a browser in the last 30 days",
             )
         })
+    }
+}
+
+/// Cause and cure where a relay address is on no interface.
+pub(super) fn gone(ip: IpAddr) -> (String, &'static str) {
+    (
+        format!(
+            "the relay address {ip} is not on this machine any more, so nobody gets one of its ports"
+        ),
+        "bring its interface up again, or correct `relay_addresses` (and `external`) and restart \
+         turnbell",
+    )
+}
+
+/// The sentence is the certificate's own; which of its faults it names decides.
+fn of_certificate(why: &str) -> (Code, &'static str) {
+    let has = |words: &str| why.contains(words);
+    if has("expired") {
+        let cure =
+            "renew it (certbot renew, or what made it); turnbell reads the new one by itself";
+        (Code::CertificateExpired, cure)
+    } else if has("is valid in") {
+        let cure = "set the clock of this machine (timedatectl set-ntp true); if it is right, the \
+                    certificate was made on a machine whose clock is ahead";
+        (Code::CertificateNotYetValid, cure)
+    } else if has("certificate covers") {
+        let cure = "name a host of the certificate in `advertise`, or get one for the host that \
+                    stands there";
+        (Code::CertificateWrongName, cure)
+    } else {
+        let cure = "correct the files of tls.cert and tls.key, which are read again by themselves; \
+                    `turnbell check-config` tells more";
+        (Code::CertificateUnreadable, cure)
     }
 }
 

@@ -5,6 +5,7 @@
 mod code;
 mod daemon;
 mod network;
+mod passing;
 mod relay;
 pub mod seen;
 #[cfg(test)]
@@ -67,6 +68,10 @@ pub struct Facts {
     pub own_addresses: Vec<IpAddr>,
     /// Addresses that clients are told as relayed ones.
     pub told_addresses: Vec<IpAddr>,
+    /// Addresses that relay sockets are bound to.
+    pub bound_addresses: Vec<IpAddr>,
+    /// Why no URL is handed out.
+    pub no_urls: Option<String>,
     /// Why the record is not being written.
     pub record_problem: Option<String>,
     /// What is wrong with our own certificate.
@@ -75,8 +80,12 @@ pub struct Facts {
     pub clock_ahead_s: Option<i64>,
     /// What a WebSocket upgrade came to.
     pub upgrade: Option<Upgrade>,
+    /// Where `/ice` answered, from another machine.
+    pub asked_at: Option<IpAddr>,
     /// URLs that worked when the daemon looked at itself.
     pub worked_inside: Vec<String>,
+    /// URLs that did not.
+    pub failed_inside: Vec<String>,
     /// When somebody outside last had success, Unix milliseconds.
     pub proven_outside_at: Option<i64>,
 }
@@ -88,6 +97,8 @@ pub enum Upgrade {
     Works,
     /// The server never saw that one was asked for (426), or answered as if none had been.
     Stripped(u16),
+    /// There is nothing at the address of calls (404), where `/ice` is.
+    Missing,
     /// It was granted, but no answer to a ping came.
     Held,
     /// Something else.
@@ -150,10 +161,11 @@ impl Case<'_> {
                 (
                     Code::Unknown,
                     "it does not work, and nothing that is known explains what was seen".to_owned(),
-                    "look at the server's log for the moment of this run",
+                    "look at the server's log for the moment of this run, and ask with what was seen",
                 )
             };
-            found.push(self.verdict(code, Severity::Warning, target, cause, cure));
+            let severity = if is_cut { Severity::Warning } else { Severity::Error };
+            found.push(self.verdict(code, severity, target, cause, cure));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Names, families, blocked ways: what keeps packets from a server.
 
+use std::net::IpAddr;
+
 use super::{Case, Code, Facts, Severity, Verdict};
 use crate::policy::public::not_public;
 use crate::probe::observation::{DnsFault, Fault, Resolution, TargetSeen, Vantage, WaySeen};
@@ -9,6 +11,7 @@ impl Case<'_> {
     /// Where its name leads.
     pub(super) fn name(&self, target: &TargetSeen, found: &mut Vec<Verdict>) {
         let host = &target.host;
+        found.extend(self.leads_to_loopback(target));
         let Resolution::Failed(fault) = &target.resolution else { return };
         let (code, cause, cure) = match fault {
             DnsFault::NoSuchName => (
@@ -33,6 +36,24 @@ impl Case<'_> {
         found.push(self.verdict(code, Severity::Error, target, cause, cure));
     }
 
+    /// /etc/hosts often has the name of the machine itself: then packets stay on it, and nothing is
+    /// known of the address that others get.
+    fn leads_to_loopback(&self, target: &TargetSeen) -> Option<Verdict> {
+        let Resolution::Found { addresses, took: _ } = &target.resolution else { return None };
+        let ip = addresses.iter().find(|ip| ip.is_loopback())?;
+        let has_public = self.facts.told_addresses.iter().any(|told| not_public(*told).is_none());
+        let host = &target.host;
+        (target.is_ours && self.is_here() && has_public).then(|| {
+            let cause = format!(
+                "{host} leads to {ip} on this machine, so nothing was seen of the address that \
+                 others get"
+            );
+            let cure = "nothing is to be done if that comes from /etc/hosts; `turnbell verify \
+                        https://...` on another machine sees what others get";
+            self.verdict(Code::PrivateAddress, Severity::Note, target, cause, cure)
+        })
+    }
+
     /// Ways on which no packet came back.
     pub(super) fn network(&self, target: &TargetSeen, found: &mut Vec<Verdict>) {
         let outer = || target.ways.iter().filter(|way| !way.is_inside);
@@ -43,8 +64,13 @@ impl Case<'_> {
                     "{} leads to {ip} ({range}), which nobody outside can reach",
                     target.host
                 );
-                let cure = "set `advertise` (or `external`) on the server to its public name or \
-                            address; to verify it all the same, run this in its own network";
+                let cure = if matches!(target.resolution, Resolution::Literal) {
+                    "set `advertise` (or `external`) on the server to its public name or address; \
+                     to verify it all the same, run this in its own network"
+                } else {
+                    "let the record of that name lead to the public address of the server; to \
+                     verify it all the same, run this in its own network"
+                };
                 found.push(self.verdict(
                     Code::PrivateAddress,
                     Severity::Error,
@@ -77,8 +103,10 @@ impl Case<'_> {
     fn not_tested(&self, target: &TargetSeen, way: &WaySeen) -> Verdict {
         let family = family(way);
         let is_only = target.ways.len() == 1;
-        let cause =
-            format!("{} has an {family} address, and this machine has no {family}", target.host);
+        let cause = format!(
+            "{} has an {family} address, and this machine has no way into {family}",
+            target.host
+        );
         let cure = format!(
             "nothing is wrong with the server; run it from a machine that has {family} to test this, too"
         );
@@ -87,11 +115,9 @@ impl Case<'_> {
     }
 
     fn broken_family(&self, target: &TargetSeen, way: &WaySeen, fault: &Fault) -> Verdict {
-        let (code, record) = if way.address.is_ipv6() {
-            (Code::Ipv6Broken, "AAAA")
-        } else {
-            (Code::Ipv4Broken, "A")
-        };
+        let code = if way.address.is_ipv6() { Code::Ipv6Broken } else { Code::Ipv4Broken };
+        let record = record(way);
+        let route = if way.address.is_ipv6() { "ip -6 route" } else { "ip route" };
         let (family, other) =
             if way.address.is_ipv6() { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
         let (host, ip) = (&target.host, way.address.ip());
@@ -104,43 +130,38 @@ impl Case<'_> {
             "{host} leads to {ip} over {family}, and {what}; over {other} the server answers"
         );
         let cure = format!(
-            "listen on {family} and open its firewall, or remove the {record} record of {host}"
+            "listen on {family}, open its firewall and look at the server's default route ({route}), or \
+             remove the {record} record of {host}"
         );
         self.verdict(code, Severity::Warning, target, cause, cure)
     }
 
     /// Nothing came back on any way.
     fn unreached(&self, target: &TargetSeen, way: &WaySeen, fault: &Fault) -> Verdict {
-        let (host, at) = (&target.host, way.address);
+        let at = way.address;
         let protocol = if target.carrier == Carrier::Udp { "UDP" } else { "TCP" };
-        let inside = target.ways.iter().find(|way| way.is_inside && way.is_answered());
         let error = |code, cause: String, cure: String| {
             self.verdict(code, Severity::Error, target, cause, cure)
         };
-        if let Some(inside) = inside.filter(|_| *fault == Fault::Silent) {
-            let mut verdict = error(
-                Code::HairpinMissing,
-                format!(
-                    "the server answers at {}, but from this machine not at its public address {}: \
-                     the router in front does not lead packets from inside back to it, or does not \
-                     forward the port at all",
-                    inside.address.ip(), at.ip()
-                ),
-                "switch on NAT loopback (hairpin) in the router if clients in the same network are \
-                 to call; whether others reach it, only a run from outside tells"
-                    .to_owned(),
-            );
-            verdict.severity = Severity::Warning;
-            return verdict;
-        }
         if self.leads_elsewhere(target, way) {
+            return self.wrong_record(target, way);
+        }
+        // A router without a way back in may answer itself, and refuse.
+        let is_away = matches!(fault, Fault::Silent | Fault::Unreachable | Fault::Refused);
+        let inside = target.ways.iter().find(|way| way.is_inside && way.is_answered());
+        if let Some(inside) = inside.filter(|_| is_away) {
+            return self.no_hairpin(target, way, inside);
+        }
+        if *fault == Fault::Forbidden {
+            let code =
+                if target.carrier == Carrier::Udp { Code::UdpBlocked } else { Code::TcpBlocked };
             return error(
-                Code::DnsWrong,
+                code,
+                format!("this machine itself lets no {protocol} out to {at}"),
                 format!(
-                    "{host} leads to {}, which is no address of this machine, and nothing answers there",
-                    at.ip()
+                    "allow it in the firewall of this machine (nft list ruleset, or IPAddressDeny \
+                     of a unit), or run this elsewhere: nothing is known of {protocol} at the server"
                 ),
-                format!("let the record of {host} name {}", self.told()),
             );
         }
         let works_inside = self.facts.worked_inside.contains(&target.url);
@@ -155,7 +176,10 @@ impl Case<'_> {
                 ),
             );
         }
-        if *fault == Fault::Refused {
+        if is_away && let Some(verdict) = self.handed_out_elsewhere(target, way) {
+            return verdict;
+        }
+        if *fault == Fault::Refused && !works_inside {
             return error(
                 Code::PortClosed,
                 format!("nothing listens at {at} over {protocol}"),
@@ -166,16 +190,86 @@ impl Case<'_> {
                 ),
             );
         }
-        if *fault == Fault::Unreachable {
+        if self.is_unreachable(at.ip()) {
             return error(
                 Code::ServerUnreachable,
                 format!("there is no way from here to {}", at.ip()),
-                "look at the routes and at the firewall of this machine, and whether the address \
-                 is right"
+                "look whether that address is right, and at the routes and the firewall of this \
+                 machine"
                     .to_owned(),
             );
         }
         self.silent(target, way, protocol)
+    }
+
+    fn wrong_record(&self, target: &TargetSeen, way: &WaySeen) -> Verdict {
+        let (host, ip) = (&target.host, way.address.ip());
+        let (record, told) = (record(way), self.told(ip));
+        let cause = format!(
+            "{host} leads to {ip}, which is no address of this machine, and nothing answers there"
+        );
+        let cure = format!("let the {record} record of {host} name {told}");
+        self.verdict(Code::DnsWrong, Severity::Error, target, cause, cure)
+    }
+
+    fn no_hairpin(&self, target: &TargetSeen, way: &WaySeen, inside: &WaySeen) -> Verdict {
+        let (inside, public) = (inside.address.ip(), way.address.ip());
+        let cause = format!(
+            "the server answers at {inside}, but from this machine not at its public address \
+             {public}: the router in front does not lead packets from inside back to it, does not \
+             forward the port at all, or has another public address"
+        );
+        let cure = format!(
+            "run `turnbell verify` on a machine outside: if it works there, switch on NAT loopback \
+             (hairpin) in the router only if clients in this network are to call; if not, let the \
+             router forward the ports to {inside} and look whether {public} is right"
+        );
+        self.verdict(Code::HairpinMissing, Severity::Warning, target, cause, cure)
+    }
+
+    /// `/ice` answers at one address and hands out another one, where nothing does, not even for
+    /// the server itself.
+    fn handed_out_elsewhere(&self, target: &TargetSeen, way: &WaySeen) -> Option<Verdict> {
+        let (host, ip) = (&target.host, way.address.ip());
+        let asked = self.facts.asked_at.filter(|asked| {
+            *asked != ip && asked.is_ipv4() == ip.is_ipv4() && not_public(*asked).is_none()
+        })?;
+        let is_dead = |other: &TargetSeen| {
+            other.ways.iter().all(|way| way.address.ip() != ip || !way.is_answered())
+        };
+        let is_meant = target.is_ours
+            && self.facts.failed_inside.contains(&target.url)
+            && self.seen.targets.iter().all(is_dead);
+        let open = "if it is right, open the ports of these URLs in the firewalls";
+        let (code, cause, cure) = if matches!(target.resolution, Resolution::Literal) {
+            (
+                Code::ExternalAddressStale,
+                format!(
+                    "the server hands out {ip}, where nothing answers; its /ice answers at {asked}"
+                ),
+                format!(
+                    "if {ip} is an old address, write the one of today into `external` (or `advertise`, or have it followed by external_stun); {open}"
+                ),
+            )
+        } else {
+            (
+                Code::DnsWrong,
+                format!(
+                    "{host} leads to {ip}, where nothing answers; the server's /ice answers at {asked}"
+                ),
+                format!(
+                    "if {ip} is an old address, correct the {} record of {host}; {open}",
+                    record(way)
+                ),
+            )
+        };
+        is_meant.then(|| self.verdict(code, Severity::Error, target, cause, cure))
+    }
+
+    /// Whether anybody said so on any way to it: over UDP that is often not heard.
+    fn is_unreachable(&self, ip: IpAddr) -> bool {
+        let mut ways = self.seen.targets.iter().flat_map(|target| &target.ways);
+        ways.any(|way| way.address.ip() == ip && way.open.fault() == Some(&Fault::Unreachable))
     }
 
     /// A URL of the same host that answers over the other protocol.
@@ -204,8 +298,10 @@ impl Case<'_> {
         };
         let code = if is_udp { Code::UdpBlocked } else { Code::TcpBlocked };
         let passes = if is_udp { "TCP" } else { "UDP" };
+        let is_refused = way.open.fault().or_else(|| way.binding.fault()) == Some(&Fault::Refused);
+        let how = if is_refused { "rejected" } else { "blocked" };
         let cause = format!(
-            "{protocol} to {host} port {} is blocked on the way: {} answers over {passes}",
+            "{protocol} to {host} port {} is {how} on the way: {} answers over {passes}",
             at.port(),
             other.url
         );
@@ -232,9 +328,13 @@ impl Case<'_> {
             && told_addresses.iter().any(|told| not_public(*told).is_none())
     }
 
-    fn told(&self) -> String {
-        let told: Vec<_> = self.facts.told_addresses.iter().map(ToString::to_string).collect();
-        told.join(" or ")
+    /// What clients are told in this family, else all of it.
+    fn told(&self, ip: IpAddr) -> String {
+        let all = &self.facts.told_addresses;
+        let is_same = |told: &&IpAddr| told.is_ipv4() == ip.is_ipv4();
+        let has_any = all.iter().any(|told| is_same(&told));
+        let told = all.iter().filter(|told| !has_any || is_same(told));
+        told.map(ToString::to_string).collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -250,12 +350,17 @@ fn lost(way: &WaySeen, carrier: Carrier) -> Option<&Fault> {
                 | Fault::Refused
                 | Fault::Unreachable
                 | Fault::NoFamily
+                | Fault::Forbidden
                 | Fault::NotPublic(_)
         )
     };
     // Over TCP whoever takes the connection is there.
     let of_binding = || way.binding.fault().filter(|_| carrier == Carrier::Udp);
     way.open.fault().or_else(of_binding).filter(is_lost)
+}
+
+fn record(way: &WaySeen) -> &'static str {
+    if way.address.is_ipv6() { "AAAA" } else { "A" }
 }
 
 fn family(way: &WaySeen) -> &'static str {

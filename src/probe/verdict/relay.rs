@@ -1,37 +1,44 @@
 //! Logins, allocations, and what passes through them.
 
+use std::net::IpAddr;
+
 use super::{Case, Code, Severity, Verdict};
 use crate::policy::public::not_public;
-use crate::probe::observation::{Direct, Fault, Step, TargetSeen, WaySeen};
+use crate::probe::observation::{Fault, Step, TargetSeen, WaySeen};
 use crate::probe::target::Carrier;
 
 impl Case<'_> {
     pub(super) fn relay(&self, target: &TargetSeen, found: &mut Vec<Verdict>) {
         for way in target.ways.iter().filter(|way| !way.is_inside) {
             if let Some(fault) = way.binding.fault().filter(|_| !way.allocate.is_done()) {
-                found.extend(self.spoken(target, fault, true));
+                found.extend(self.spoken(target, way, fault));
             }
             if let Some(fault) = way.allocate.fault() {
-                found.extend(self.spoken(target, fault, false));
+                // What came to a Binding and an Allocate alike is told once.
+                if way.binding.fault() != Some(fault) {
+                    found.extend(self.spoken(target, way, fault));
+                }
                 found.extend(self.refused(target, way, fault));
             }
             if let Some(fault) = way.permit.fault() {
-                found.extend(self.not_permitted(target, fault));
+                found.extend(self.not_permitted(target, way, fault));
             }
             self.relayed(target, way, found);
         }
     }
 
     /// What came is not what a server would say.
-    fn spoken(&self, target: &TargetSeen, fault: &Fault, is_binding: bool) -> Option<Verdict> {
+    fn spoken(&self, target: &TargetSeen, way: &WaySeen, fault: &Fault) -> Option<Verdict> {
         let host = &target.host;
+        let is_binding = !way.binding.is_done();
         let (code, cause, cure) = match fault {
             Fault::NotStun => (
                 Code::NotStun,
                 format!("something answers at {}, but it is no STUN server", target.url),
                 "put the port of the STUN/TURN listener into the URL; another program holds this one",
             ),
-            Fault::Closed => (
+            Fault::Tls(_) => return Some(self.no_tls(target, fault)),
+            Fault::Closed if is_binding => (
                 Code::NotStun,
                 format!("{host} closes the connection when STUN is spoken at {}", target.url),
                 "put the port of the STUN/TURN listener into the URL; a proxy that passes only HTTP \
@@ -73,13 +80,15 @@ impl Case<'_> {
             | Fault::Refused
             | Fault::Unreachable
             | Fault::NoFamily
+            | Fault::Forbidden
             | Fault::NotPublic(_)
             | Fault::Error { .. }
             | Fault::OtherRealm(_)
             | Fault::NoChallenge
+            | Fault::OpenRelay
             | Fault::Empty
             | Fault::StrangeAddress(_)
-            | Fault::Tls(_)
+            | Fault::Closed
             | Fault::Other(_)
             | Fault::Silent => return None,
         };
@@ -108,30 +117,56 @@ impl Case<'_> {
                     .to_owned(),
             ),
             Fault::Error { code: 486, .. } => quota(host),
-            Fault::Error { code: 508, .. } => capacity(host),
-            Fault::Error { code: code @ (440 | 442), .. } => (
+            Fault::Error { code: 508, .. } => match self.gone().next().filter(|_| target.is_ours) {
+                Some(ip) => {
+                    let (cause, cure) = super::daemon::gone(ip);
+                    (Code::RelayAddressGone, cause, cure.to_owned())
+                }
+                None => capacity(host),
+            },
+            Fault::Error { code: 440, .. } => (
                 Code::FamilyRefused,
-                format!("{host} relays no UDP of the family that was asked for (error {code})"),
+                format!("{host} relays nothing over IPv4 (error 440)"),
                 "give the server a relay address of this family".to_owned(),
             ),
-            Fault::NoChallenge => (
-                Code::Unknown,
-                format!(
-                    "{host} answers an Allocate without asking for a login as a TURN server does"
-                ),
-                "look at the server's authentication settings".to_owned(),
+            Fault::Error { code: 442, .. } => (
+                Code::RelayingOff,
+                format!("{host} does not relay UDP, which all media is sent over (error 442)"),
+                "switch relaying over UDP on (coturn: remove no-udp-relay)".to_owned(),
             ),
-            Fault::Silent => (
+            Fault::OpenRelay => (
+                Code::OpenRelay,
+                format!(
+                    "{host} makes allocations for anybody, without a login: strangers can send their traffic through it"
+                ),
+                "switch authentication on (coturn: remove no-auth, set use-auth-secret, \
+                 static-auth-secret and realm); nothing more was tried there"
+                    .to_owned(),
+            ),
+            Fault::NoChallenge => (
+                Code::RealmUnknown,
+                format!(
+                    "{host} asks for a login, but names no realm, without which nobody can log in"
+                ),
+                "give the server a realm (coturn: realm=example.org)".to_owned(),
+            ),
+            Fault::Silent | Fault::Closed if way.binding.is_done() => (
                 Code::AllocateUnanswered,
-                format!("{host} answers Binding, but not Allocate"),
-                "look whether the server relays at all (coturn: stun-only), or drops requests of \
-                 this address"
+                if *fault == Fault::Closed {
+                    format!("{host} answers Binding, and closes the connection at an Allocate")
+                } else {
+                    format!("{host} answers Binding, but not Allocate")
+                },
+                "look whether the server relays at all (coturn: stun-only), or whether \
+                 something on the way drops its larger packets"
                     .to_owned(),
             ),
             Fault::NotBack
+            | Fault::Silent
             | Fault::Refused
             | Fault::Unreachable
             | Fault::NoFamily
+            | Fault::Forbidden
             | Fault::NotPublic(_)
             | Fault::Closed
             | Fault::NotStun
@@ -156,7 +191,7 @@ impl Case<'_> {
         if let Some(ago) = target.credential_ends.map(|ends| now - ends).filter(|ago| *ago > 0) {
             return error(
                 Code::CredentialExpired,
-                format!("the credential for {host} ended {ago} s ago"),
+                format!("the credential for {host} ended {} ago", super::tls::span(ago)),
                 "have a new one made; a fixed `username` that begins with a time must be replaced \
                  by the `secret` it was made with",
             );
@@ -197,7 +232,8 @@ impl Case<'_> {
                     "{host} refuses a credential that was just made: its secret is another one"
                 ),
                 "write the same secret here and there (coturn: static-auth-secret with \
-                 use-auth-secret); a secret that was replaced may still stand in one of the two",
+                 use-auth-secret); a secret that was replaced may still stand in one of the two, and a space or a \
+                 quote at its end counts",
             );
         }
         error(
@@ -207,9 +243,14 @@ impl Case<'_> {
         )
     }
 
-    fn not_permitted(&self, target: &TargetSeen, fault: &Fault) -> Option<Verdict> {
+    fn not_permitted(&self, target: &TargetSeen, way: &WaySeen, fault: &Fault) -> Option<Verdict> {
         let host = &target.host;
+        let relayed = way.allocate.value().map(|allocated| allocated.relayed.ip());
         let (code, cause, cure) = match fault {
+            // Where it tells a private address that is told, and this follows from it.
+            Fault::Error { code: 403, .. } if is_private_at_public(relayed, way) => {
+                return None;
+            }
             Fault::Error { code: 403, .. } => {
                 let cause = format!("{host} allows no relaying between its own clients");
                 let cure = "allow the server's own relay address as a peer; two clients that both \
@@ -229,6 +270,7 @@ impl Case<'_> {
             | Fault::Refused
             | Fault::Unreachable
             | Fault::NoFamily
+            | Fault::Forbidden
             | Fault::NotPublic(_)
             | Fault::Closed
             | Fault::NotStun
@@ -236,6 +278,7 @@ impl Case<'_> {
             | Fault::OtherRealm(_)
             | Fault::Redirected(_)
             | Fault::NoChallenge
+            | Fault::OpenRelay
             | Fault::Forged
             | Fault::Empty
             | Fault::Flooded
@@ -245,96 +288,19 @@ impl Case<'_> {
         };
         Some(self.verdict(code, Severity::Error, target, cause, cure))
     }
+}
 
-    /// What passes through an allocation.
-    fn relayed(&self, target: &TargetSeen, way: &WaySeen, found: &mut Vec<Verdict>) {
-        let Some(allocated) = way.allocate.value() else { return };
-        let (host, server, relayed) = (&target.host, way.address.ip(), allocated.relayed.ip());
-        let mut say = |code, severity, cause: String, cure: &str| {
-            found.push(self.verdict(code, severity, target, cause, cure));
-        };
-        if let Some(range) = not_public(relayed).filter(|_| not_public(server).is_none()) {
-            say(
-                Code::RelayAddressPrivate,
-                Severity::Error,
-                format!(
-                    "{host} is reached at {server}, but tells clients {relayed} ({range}), which \
-                         nobody outside can send to"
-                ),
-                "write the public address into `external` (coturn: external-ip)",
-            );
-        }
-        let is_elsewhere = server != relayed
-            && server.is_ipv4() == relayed.is_ipv4()
-            && not_public(relayed).is_none()
-            && not_public(server).is_none();
-        let direct = way.direct.value();
-        let passes = direct.is_some_and(|direct| direct.inbound && direct.outbound);
-        let is_shut = direct.is_some_and(|direct| !direct.inbound && !direct.outbound);
-        let is_lost = matches!(way.relayed.fault(), Some(Fault::Silent | Fault::NotBack));
-        if is_shut && is_elsewhere {
-            say(
-                Code::ExternalAddressStale,
-                Severity::Error,
-                format!(
-                    "{host} is reached at {server}, but tells clients {relayed}, and nothing \
-                         arrives there"
-                ),
-                "write the address that is right into `external` (coturn: external-ip), or \
-                 external_stun to have it followed",
-            );
-        } else if is_lost && passes {
-            say(
-                Code::HairpinMissing,
-                Severity::Warning,
-                format!(
-                    "{host} relays to others, but not between two of its own relayed addresses"
-                ),
-                "the NAT in front of it does not lead packets from inside back in (hairpin): tell the \
-                 server its private address, too (coturn: external-ip=PUBLIC/PRIVATE)",
-            );
-        } else if is_lost {
-            say(
-                Code::RelayBlocked,
-                Severity::Error,
-                format!("{host} makes allocations, but what is sent through them does not arrive"),
-                "open the relay ports (UDP 49152-65535, unless the server says otherwise) in its \
-                 firewall and in the one of its provider",
-            );
-        } else if let Some(Direct { inbound, outbound }) = direct.filter(|_| !passes) {
-            let what = match (inbound, outbound) {
-                (false, false) => "no datagram passes between here and its relay ports",
-                (false, true) => "no datagram from here arrives at its relay ports",
-                (true, _) => "datagrams from its relay ports do not arrive here",
-            };
-            say(
-                Code::RelayBlocked,
-                Severity::Error,
-                format!("{host} makes allocations, but {what}"),
-                "open the relay ports (UDP 49152-65535, unless the server says otherwise) in its \
-                 firewall and in the one of its provider; a network here that lets out few UDP \
-                 ports looks the same",
-            );
-        }
-        if let Some(Fault::Error { code: 403, .. }) = way.direct.fault() {
-            say(
-                Code::PeerRefused,
-                Severity::Note,
-                format!(
-                    "{host} does not relay to the address of this machine; harmless, for \
-                         clients with public addresses are not concerned"
-                ),
-                "nothing is to be done; `turnbell explain peer ADDRESS` says which rule decides",
-            );
-        }
-    }
+/// A server that is reached at a public address and relays on a private one.
+fn is_private_at_public(relayed: Option<IpAddr>, way: &WaySeen) -> bool {
+    relayed.is_some_and(|ip| not_public(ip).is_some()) && not_public(way.address.ip()).is_none()
 }
 
 fn quota(host: &str) -> (Code, String, String) {
     (
         Code::QuotaReached,
-        format!("the user has as many allocations on {host} as one may have"),
-        "raise the quota (`quota.per_user`; coturn: user-quota), or wait until old ones have ended"
+        format!("{host} refuses another allocation: a quota is used up (error 486)"),
+        "raise `quota.per_user` and `quota.per_source`, which is by itself a quarter of \
+         `relay_ports` (coturn: user-quota, total-quota), or wait until old allocations have ended"
             .to_owned(),
     )
 }
@@ -342,8 +308,10 @@ fn quota(host: &str) -> (Code, String, String) {
 fn capacity(host: &str) -> (Code, String, String) {
     (
         Code::CapacityReached,
-        format!("{host} has no room for another allocation"),
-        "widen its port range (`relay_ports`; coturn: min-port, max-port), raise its limits, or wait"
+        format!("{host} says that it has no room for another allocation (error 508)"),
+        "widen its port range (`relay_ports`; coturn: min-port, max-port) or raise its limits; if \
+         hardly anybody uses it, the address it relays on is none of its own (`relay_addresses`; \
+         coturn: relay-ip)"
             .to_owned(),
     )
 }

@@ -18,7 +18,19 @@ pub(super) fn told(target: &TargetSeen) -> String {
 
 /// Whether the time ran out on it.
 pub(super) fn is_unfinished(way: &WaySeen) -> bool {
-    let WaySeen { open, tls, binding, allocate, later, permit, relayed, direct, release, .. } = way;
+    let WaySeen {
+        open,
+        tls,
+        binding,
+        allocate,
+        later,
+        permit,
+        relayed,
+        large,
+        direct,
+        release,
+        ..
+    } = way;
     let is = |unfinished: bool, any: bool| unfinished || any;
     let steps = [
         matches!(open, Step::Unfinished),
@@ -28,6 +40,7 @@ pub(super) fn is_unfinished(way: &WaySeen) -> bool {
         matches!(later, Step::Unfinished),
         matches!(permit, Step::Unfinished),
         matches!(relayed, Step::Unfinished),
+        matches!(large, Step::Unfinished),
         matches!(direct, Step::Unfinished),
         matches!(release, Step::Unfinished),
     ];
@@ -46,11 +59,13 @@ fn way(way: &WaySeen) -> String {
     say("Allocate with a later end", in_words(&way.later, |_| String::new()));
     say("permission", in_words(&way.permit, |()| String::new()));
     say("relayed datagram", in_words(&way.relayed, |_| String::new()));
+    say("large one", in_words(&way.large, |()| String::new()));
     say(
         "straight datagram",
         in_words(&way.direct, |direct| {
             let word = |came| if came { "arrives" } else { "does not arrive" };
-            format!("in {}, out {}", word(direct.inbound), word(direct.outbound))
+            let from = direct.came_from.map_or_else(String::new, |ip| format!(" from {ip}"));
+            format!("in {}, out {}{from}", word(direct.inbound), word(direct.outbound))
         }),
     );
     let inside = if way.is_inside { " (inside)" } else { "" };
@@ -79,7 +94,7 @@ fn ms(took: Duration) -> String {
 pub fn dns(fault: &DnsFault) -> String {
     match fault {
         DnsFault::NoSuchName => "no such name, or no address for it".to_owned(),
-        DnsFault::NoAnswer => "the name server does not answer".to_owned(),
+        DnsFault::NoAnswer => "no name server has an answer".to_owned(),
         DnsFault::Other(why) => why.clone(),
     }
 }
@@ -93,6 +108,7 @@ pub fn fault(fault: &Fault) -> String {
         Fault::Refused => "refused, nothing listens there".to_owned(),
         Fault::Unreachable => "unreachable".to_owned(),
         Fault::NoFamily => "this machine has no such address family".to_owned(),
+        Fault::Forbidden => "this machine lets nothing out there".to_owned(),
         Fault::NotPublic(range) => format!("not tried, the address is {range}"),
         Fault::Closed => "closed by the other end".to_owned(),
         Fault::NotStun => "what came is no STUN".to_owned(),
@@ -101,7 +117,8 @@ pub fn fault(fault: &Fault) -> String {
         Fault::OtherRealm(realm) => format!("error 401 for another realm, {realm}"),
         Fault::Redirected(Some(to)) => format!("redirected to {to}"),
         Fault::Redirected(None) => "redirected to nowhere".to_owned(),
-        Fault::NoChallenge => "no challenge".to_owned(),
+        Fault::NoChallenge => "a challenge without realm or nonce".to_owned(),
+        Fault::OpenRelay => "an allocation without a login".to_owned(),
         Fault::Forged => "answers without a right signature only".to_owned(),
         Fault::Empty => "a success that says nothing".to_owned(),
         Fault::Flooded => "too much came".to_owned(),

@@ -87,6 +87,7 @@ fn target(carrier: Carrier, ways: Vec<WaySeen>) -> TargetSeen {
 }
 
 const V4: &str = "203.0.113.9:3478";
+const V6_IP: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
 const V6: &str = "[2001:db8::9]:3478";
 
 fn good(carrier: Carrier) -> TargetSeen {
@@ -191,6 +192,11 @@ fn a_name_of_ours_that_leads_to_another_machine_is_told() {
     let mut other = way(Carrier::Udp, "198.51.100.4:3478");
     other.allocate = error(401);
     check_with(&facts(), here, vec![target(Carrier::Udp, vec![other])], &[Code::DnsWrong]);
+    // Where our own listener answers inside, the record is wrong all the same.
+    let mut inside = way(Carrier::Udp, "10.0.0.5:3478");
+    inside.is_inside = true;
+    let ways = vec![silent(Carrier::Udp, "198.51.100.4:3478"), inside];
+    check_with(&facts(), here, vec![target(Carrier::Udp, ways)], &[Code::DnsWrong]);
     // Behind a NAT that we know nothing of it may well be ours.
     let mut behind = facts();
     behind.told_addresses = vec!["10.0.0.5".parse().unwrap()];
@@ -226,6 +232,27 @@ fn blocked_ways_are_told_apart_by_what_passes() {
     let outside = Vantage::AnotherMachine;
     let both = [Code::OutsideBlocked, Code::OutsideBlocked];
     check_with(&inside, outside, vec![lost(udp), lost(tcp)], &both);
+    // What listens there, as the server saw, is not closed: a firewall rejects.
+    let rejected = |carrier| {
+        let new = WaySeen::new(V4.parse().unwrap(), false);
+        let way = match carrier {
+            Carrier::Udp => WaySeen { open: ok(()), binding: no(Fault::Refused), ..new },
+            Carrier::Tcp | Carrier::Tls => WaySeen { open: no(Fault::Refused), ..new },
+        };
+        target(carrier, vec![way])
+    };
+    let blocked = |targets, code| {
+        let judgement = check_with(&inside, outside, targets, &[code]);
+        assert!(judgement.verdicts[0].cause.contains("is rejected on the way"), "{judgement:#?}");
+    };
+    blocked(vec![rejected(udp), good(tcp)], Code::UdpBlocked);
+    blocked(vec![rejected(tcp), good(udp)], Code::TcpBlocked);
+    check(vec![rejected(udp), good(tcp)], &[Code::PortClosed]);
+    // This machine's own firewall says nothing about the server.
+    let mut forbidden = lost(udp);
+    forbidden.ways[0].binding = no(Fault::Forbidden);
+    let judgement = check(vec![forbidden, good(tcp)], &[Code::UdpBlocked]);
+    assert!(judgement.verdicts[0].cause.contains("this machine itself"), "{judgement:#?}");
     for (fault, code) in
         [(Fault::Refused, Code::PortClosed), (Fault::Unreachable, Code::ServerUnreachable)]
     {
@@ -247,6 +274,72 @@ fn a_public_address_that_is_not_reached_from_inside_is_no_proof_of_anything_else
         &[Code::HairpinMissing],
     );
     assert_eq!(judgement.overall, Severity::Warning);
+    // A router that has the public address itself refuses.
+    let mut refused = silent(Carrier::Udp, V4);
+    refused.binding = no(Fault::Refused);
+    let inside = WaySeen { is_inside: true, ..way(Carrier::Udp, "10.0.0.5:3478") };
+    let refused = vec![target(Carrier::Udp, vec![refused, inside])];
+    check_with(&facts(), Vantage::ThisMachine, refused, &[Code::HairpinMissing]);
+    // Over TCP the router says so, over UDP nobody does: it is one thing.
+    let both = [Carrier::Udp, Carrier::Tcp].map(|carrier| {
+        let mut outer = silent(carrier, V4);
+        if carrier == Carrier::Tcp {
+            outer.open = no(Fault::Unreachable);
+        }
+        let inside = WaySeen { is_inside: true, ..way(carrier, "10.0.0.5:3478") };
+        target(carrier, vec![outer, inside])
+    });
+    check_with(&facts(), Vantage::ThisMachine, both.to_vec(), &[Code::HairpinMissing]);
+}
+
+#[test]
+fn an_address_that_is_out_of_reach_is_told_once_for_all_protocols() {
+    let mut tcp = silent(Carrier::Tcp, V4);
+    tcp.open = no(Fault::Unreachable);
+    let targets = [(Carrier::Udp, silent(Carrier::Udp, V4)), (Carrier::Tcp, tcp)];
+    let targets = targets.map(|(carrier, way)| target(carrier, vec![way])).to_vec();
+    check(targets.clone(), &[Code::ServerUnreachable]);
+    // It is no address of the server, which answers over HTTP and did not reach it itself.
+    let asked = Facts {
+        asked_at: Some("198.51.100.4".parse().unwrap()),
+        failed_inside: targets.iter().map(|target| target.url.clone()).collect(),
+        ..facts()
+    };
+    let elsewhere = Vantage::AnotherMachine;
+    check_with(&asked, elsewhere, targets.clone(), &[Code::DnsWrong]);
+    let literal = targets.iter().cloned().map(|mut target| {
+        target.resolution = Resolution::Literal;
+        target
+    });
+    check_with(&asked, elsewhere, literal.clone().collect(), &[Code::ExternalAddressStale]);
+    let works = Facts { failed_inside: Vec::new(), ..asked.clone() };
+    check_with(&works, elsewhere, literal.clone().collect(), &[Code::ServerUnreachable]);
+    let same = Facts { asked_at: Some("203.0.113.9".parse().unwrap()), ..asked };
+    check_with(&same, elsewhere, literal.collect(), &[Code::ServerUnreachable]);
+}
+
+#[test]
+fn a_name_that_leads_to_loopback_here_is_a_note() {
+    let ways = vec![way(Carrier::Udp, "127.0.1.1:3478")];
+    let targets = vec![target(Carrier::Udp, ways)];
+    let codes = [Code::Works, Code::PrivateAddress];
+    let judgement = check_with(&facts(), Vantage::ThisMachine, targets.clone(), &codes);
+    assert_eq!(judgement.overall, Severity::Note);
+    // A relay for this machine alone is meant so.
+    let local = Facts { told_addresses: vec!["127.0.0.1".parse().unwrap()], ..facts() };
+    check_with(&local, Vantage::ThisMachine, targets, &[Code::Works]);
+}
+
+#[test]
+fn a_relay_address_that_is_gone_is_told_in_place_of_what_follows_from_it() {
+    let mut full = way(Carrier::Udp, V4);
+    full.allocate = error(508);
+    (full.permit, full.relayed, full.release) = (Step::NotTried, Step::NotTried, Step::NotTried);
+    let targets = || vec![target(Carrier::Udp, vec![full.clone()])];
+    let here = Vantage::ThisMachine;
+    let bound = |ip: &str| Facts { bound_addresses: vec![ip.parse().unwrap()], ..facts() };
+    check_with(&bound("203.0.113.9"), here, targets(), &[Code::CapacityReached]);
+    check_with(&bound("203.0.113.10"), here, targets(), &[Code::RelayAddressGone]);
 }
 
 #[test]
@@ -262,6 +355,10 @@ fn a_refused_login_is_told_by_its_cause() {
     check_way(|way| way.allocate = error(486), Code::QuotaReached);
     check_way(|way| way.allocate = error(508), Code::CapacityReached);
     check_way(|way| way.allocate = error(440), Code::FamilyRefused);
+    check_way(|way| way.allocate = error(442), Code::RelayingOff);
+    check_way(|way| way.allocate = no(Fault::OpenRelay), Code::OpenRelay);
+    check_way(|way| way.allocate = no(Fault::NoChallenge), Code::RealmUnknown);
+    check_way(|way| way.allocate = no(Fault::Closed), Code::AllocateUnanswered);
     check_way(|way| way.allocate = no(Fault::Forged), Code::Forged);
     check_way(|way| way.allocate = no(Fault::Silent), Code::AllocateUnanswered);
     check_way(|way| way.allocate = no(Fault::Redirected(None)), Code::Redirected);
@@ -286,7 +383,7 @@ fn a_refused_login_is_told_by_its_cause() {
 
 #[test]
 fn what_does_not_pass_through_an_allocation_is_told_by_what_does() {
-    let direct = |inbound, outbound| ok(Direct { inbound, outbound });
+    let direct = |inbound, outbound| ok(Direct { inbound, outbound, came_from: None });
     check_way(|way| way.relayed = no(Fault::Silent), Code::RelayBlocked);
     check_way(|way| way.direct = direct(false, false), Code::RelayBlocked);
     check_way(|way| way.direct = direct(false, true), Code::RelayBlocked);
@@ -306,7 +403,27 @@ fn what_does_not_pass_through_an_allocation_is_told_by_what_does() {
         (way.allocate, way.direct) = (ok(told("198.51.100.7:50000")), direct(false, false));
     };
     check_way(stale, Code::ExternalAddressStale);
+    // What it relays says where it really is, whether or not another run knows.
+    let from = |ip: &str| {
+        let came_from = Some(ip.parse().unwrap());
+        ok(Direct { inbound: false, outbound: true, came_from })
+    };
+    let told_old = |way: &mut WaySeen| {
+        (way.allocate, way.direct) = (ok(told("198.51.100.7:50000")), from("203.0.113.9"));
+    };
+    let judgement = check_way(told_old, Code::ExternalAddressStale);
+    assert!(judgement.verdicts[0].cure.contains("write 203.0.113.9 into"), "{judgement:#?}");
+    check_way(|way| way.direct = from("10.0.0.5"), Code::HairpinMissing);
+    let two_lines = Direct { inbound: true, outbound: true, came_from: Some(V6_IP) };
+    check_way(|way| way.direct = ok(two_lines), Code::Works);
+    let private = |way: &mut WaySeen| {
+        (way.allocate, way.permit) = (ok(told("10.0.0.5:50000")), error(403));
+    };
+    check_way(private, Code::RelayAddressPrivate);
     check_way(|way| way.permit = error(403), Code::PeerRefused);
+    check_way(|way| way.large = no(Fault::Silent), Code::LargeLost);
+    check_way(|way| way.large = no(Fault::NotBack), Code::LargeLost);
+    check_way(|way| way.large = ok(()), Code::Works);
     let harmless = check(
         vec![target(Carrier::Udp, vec![WaySeen { direct: error(403), ..way(Carrier::Udp, V4) }])],
         &[Code::Works, Code::PeerRefused],
@@ -333,6 +450,14 @@ fn what_others_see_of_us_is_compared_with_what_clients_are_told() {
     let here = Vantage::ThisMachine;
     check_with(&facts(), here, seen_as("203.0.113.9"), &[Code::Works]);
     check_with(&facts(), here, seen_as("9.9.9.9"), &[Code::ExternalAddressStale]);
+    // Another line of this machine is none of its relay; the address it relays on is.
+    let second = |bound: &[&str]| Facts {
+        own_addresses: vec!["203.0.113.9".parse().unwrap(), "9.9.9.9".parse().unwrap()],
+        bound_addresses: bound.iter().map(|ip| ip.parse().unwrap()).collect(),
+        ..facts()
+    };
+    check_with(&second(&["203.0.113.9"]), here, seen_as("9.9.9.9"), &[Code::Works]);
+    check_with(&second(&["9.9.9.9"]), here, seen_as("9.9.9.9"), &[Code::ExternalAddressStale]);
     check_with(&facts(), here, seen_as("10.0.0.5"), &[Code::Works]);
     let behind = Facts { told_addresses: vec!["10.0.0.5".parse().unwrap()], ..facts() };
     check_with(&behind, here, seen_as("9.9.9.9"), &[Code::RelayAddressPrivate]);
@@ -384,6 +509,13 @@ fn each_fault_of_a_certificate_is_told_by_itself() {
         &two,
     );
 
+    // TLS 1.3 says so after the handshake.
+    let alert = no(Fault::Tls(TlsFault::Alert("CertificateRequired".to_owned())));
+    let late = WaySeen { tls: ok(certificate()), binding: alert, ..silent(Carrier::Tls, V4) };
+    let late = WaySeen { open: ok(()), ..late };
+    let judgement = check(vec![target(Carrier::Tls, vec![late])], &[Code::NoTls]);
+    assert!(judgement.verdicts[0].cause.contains("from its clients"), "{judgement:#?}");
+
     for fault in [
         Fault::Tls(TlsFault::NotTls),
         Fault::Tls(TlsFault::Alert("UnknownCA".to_owned())),
@@ -416,11 +548,20 @@ fn the_daemon_itself_is_judged_too() {
     with(&|f| f.record_problem = Some("database or disk is full".to_owned()), &[Code::DiskFull]);
     with(&|f| f.record_problem = Some("it is locked".to_owned()), &[Code::RecordNotWritten]);
     with(&|f| f.certificate_problem = Some("x".to_owned()), &[Code::CertificateUnreadable]);
+    for (why, code) in [
+        ("the certificate expired 3 days ago", Code::CertificateExpired),
+        ("the certificate is valid in 2 days only", Code::CertificateNotYetValid),
+        ("the certificate covers a.example, but not b.example", Code::CertificateWrongName),
+    ] {
+        let why = format!("/ice hands out no turns: URL: {why}");
+        with(&|f| f.certificate_problem = Some(why.clone()), &[code]);
+    }
     with(&|f| f.clock_ahead_s = Some(31), &[Code::ClockOff]);
     with(&|f| f.clock_ahead_s = Some(-31), &[Code::ClockOff]);
     with(&|f| f.clock_ahead_s = Some(30), &[Code::Works]);
     with(&|f| f.upgrade = Some(Upgrade::Works), &[Code::Works]);
     with(&|f| f.upgrade = Some(Upgrade::Stripped(426)), &[Code::UpgradesStripped]);
+    with(&|f| f.upgrade = Some(Upgrade::Missing), &[Code::UpgradesStripped]);
     with(&|f| f.upgrade = Some(Upgrade::Held), &[Code::ProxyBuffers]);
     check(Vec::new(), &[Code::NothingHandedOut]);
 }
@@ -462,6 +603,8 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         Just(Fault::NotStun),
         (300..700u16).prop_map(|code| Fault::Error { code, realm: String::new() }),
         Just(Fault::NoChallenge),
+        Just(Fault::OpenRelay),
+        Just(Fault::Forbidden),
         Just(Fault::Forged),
         Just(Fault::Empty),
         Just(Fault::Flooded),

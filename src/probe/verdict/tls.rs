@@ -109,13 +109,18 @@ impl Case<'_> {
         }
     }
 
-    fn no_tls(&self, target: &TargetSeen, fault: &Fault) -> Verdict {
+    pub(super) fn no_tls(&self, target: &TargetSeen, fault: &Fault) -> Verdict {
         let host = &target.host;
         let (cause, cure) = match fault {
             Fault::Tls(TlsFault::NotTls) => (
                 format!("what answers at the port of {} speaks no TLS", target.url),
                 "put the port of a TLS listener into the URL (5349, or 443), or configure a \
                  certificate on the server"
+                    .to_owned(),
+            ),
+            Fault::Tls(TlsFault::Alert(alert)) if alert.contains("CertificateRequired") => (
+                format!("{host} wants a certificate from its clients, and browsers have none"),
+                "let the TLS listener ask nobody for a certificate (nginx: ssl_verify_client off)"
                     .to_owned(),
             ),
             Fault::Tls(TlsFault::Alert(alert)) => (
@@ -133,6 +138,7 @@ impl Case<'_> {
             | Fault::Refused
             | Fault::Unreachable
             | Fault::NoFamily
+            | Fault::Forbidden
             | Fault::NotPublic(_)
             | Fault::Closed
             | Fault::NotStun
@@ -140,6 +146,7 @@ impl Case<'_> {
             | Fault::OtherRealm(_)
             | Fault::Redirected(_)
             | Fault::NoChallenge
+            | Fault::OpenRelay
             | Fault::Forged
             | Fault::Empty
             | Fault::Flooded
@@ -151,6 +158,11 @@ impl Case<'_> {
         };
         self.verdict(Code::NoTls, Severity::Error, target, cause, cure)
     }
+}
+
+/// A time for a sentence, rounded down.
+pub(super) fn span(seconds: i64) -> String {
+    if seconds < 120 { format!("{seconds} s") } else { days(seconds) }
 }
 
 fn days(seconds: i64) -> String {

@@ -74,9 +74,10 @@ impl Way {
 
     fn bound(&mut self, now: Now, answer: Answer, took: Duration, entropy: &mut Entropy) {
         self.seen.binding = step(mapped(answer), took);
-        // An error is an answer: whoever gives no Binding to strangers may relay for users.
+        // Whoever gives no Binding to strangers may relay for users (coturn: no-stun), and browsers
+        // ask a TURN server for no Binding.
         let may_go_on = match self.seen.binding.fault() {
-            None | Some(Fault::Error { .. } | Fault::Empty) => true,
+            None | Some(Fault::Error { .. } | Fault::Empty | Fault::Silent) => true,
             Some(_) => false,
         };
         if may_go_on && self.is_turn && self.login.is_some() {

@@ -111,6 +111,8 @@ pub enum Input<'a> {
     Received {
         /// On which connection.
         link: Link,
+        /// Who sent it; `None` on a stream.
+        from: Option<SocketAddr>,
         /// A datagram, or a piece of a stream.
         bytes: &'a [u8],
     },
@@ -178,7 +180,9 @@ impl Verification {
             Input::Resolved { host, result } => self.resolved(now, host, &result),
             Input::Opened { link, result } => self.happened(now, link, Happened::Opened(result)),
             Input::Secured { link, result } => self.happened(now, link, Happened::Secured(result)),
-            Input::Received { link, bytes } => self.happened(now, link, Happened::Received(bytes)),
+            Input::Received { link, from, bytes } => {
+                self.happened(now, link, Happened::Received(from, bytes));
+            }
             Input::Closed { link, fault } => self.happened(now, link, Happened::Closed(fault)),
             Input::Tick => {
                 for way in &mut self.ways {

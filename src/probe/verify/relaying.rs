@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::datagrams::Kind;
+use super::datagrams::{Datagrams, Kind};
 use super::entropy::Entropy;
 use super::session::{Request, Session};
 use super::way::{Phase, Role, Way, Wish, step};
+use crate::limits::probe::VERIFY_DATA_PATIENCE;
 use crate::policy::public::not_public;
 use crate::probe::observation::{Direct, Fault, Step};
 use crate::time::Now;
@@ -30,7 +31,7 @@ impl Way {
             (Phase::Directly, [Some(first), _], Some(outsider)) => {
                 let (inbound, outbound) =
                     (datagrams.write(Kind::Inbound), datagrams.write(Kind::Outbound));
-                self.wishes.push(Wish::Send(Role::Outsider, first, inbound.to_vec()));
+                self.wishes.push(Wish::Send(Role::Outsider, first, inbound));
                 self.send_to_peer(Role::First, outsider, &outbound, entropy);
             }
             (_, _, _) => {}
@@ -67,10 +68,12 @@ impl Way {
                     self.exchanged(now, entropy);
                 }
             }
-            (Phase::Directly, Role::Outsider, Kind::Outbound, None)
-                if datagrams.has(Kind::Inbound) =>
-            {
-                self.exchanged(now, entropy);
+            (Phase::Directly, Role::Outsider, Kind::Outbound, None) => {
+                let is_whole = datagrams.has(Kind::Inbound);
+                self.came_from = self.heard_from;
+                if is_whole {
+                    self.exchanged(now, entropy);
+                }
             }
             (_, _, _, _) => {}
         }
@@ -80,13 +83,25 @@ impl Way {
     fn exchanged(&mut self, now: Now, entropy: &mut Entropy) {
         let Some(datagrams) = self.datagrams.take() else { return };
         let took = now.mono.saturating_duration_since(self.began);
-        if self.phase == Phase::Relaying {
-            let fault = if datagrams.has(Kind::There) { Fault::NotBack } else { Fault::Silent };
-            self.seen.relayed = step(datagrams.round_trip().ok_or(fault), took);
+        let fault = if datagrams.has(Kind::There) { Fault::NotBack } else { Fault::Silent };
+        let round_trip = datagrams.round_trip().ok_or(fault);
+        if self.phase == Phase::Relaying && datagrams.are_large() {
+            self.seen.large = step(round_trip.map(|_| ()), took);
             self.directly(now, entropy);
+        } else if self.phase == Phase::Relaying {
+            let passes = round_trip.is_ok();
+            self.seen.relayed = step(round_trip, took);
+            if !passes {
+                return self.directly(now, entropy);
+            }
+            self.enter(now, Phase::Relaying, VERIFY_DATA_PATIENCE);
+            self.datagrams = Some(Datagrams::large(now, entropy));
+            self.exchange(now, entropy);
         } else {
             let (inbound, outbound) = (datagrams.has(Kind::Inbound), datagrams.has(Kind::Outbound));
-            self.seen.direct = Step::Done { value: Direct { inbound, outbound }, took };
+            let told = self.relayed[0].map(|relayed| relayed.ip());
+            let came_from = self.came_from.map(|from| from.ip()).filter(|ip| Some(*ip) != told);
+            self.seen.direct = Step::Done { value: Direct { inbound, outbound, came_from }, took };
             self.release(now, entropy);
         }
     }

@@ -131,16 +131,19 @@ impl Session {
         if now.mono < pending.next_at {
             return Vec::new();
         }
-        let sends_max = if self.is_stream { 1 } else { VERIFY_SENDS };
+        // Where an Allocate comes next in any case, silence need not be waited for as long.
+        let is_prelude = pending.request == Request::Binding && self.login.is_some();
+        let sends_max = if self.is_stream { 1 } else { VERIFY_SENDS - u32::from(is_prelude) };
         if pending.sends == sends_max {
             let fault = if self.forged > 0 { Fault::Forged } else { Fault::Silent };
             return self.end(now, Answer::Failed(fault));
         }
         let is_last = pending.sends + 1 == sends_max;
-        let pause = match (self.is_stream, is_last) {
-            (true, _) => VERIFY_STREAM_PATIENCE,
-            (false, true) => VERIFY_RTO * 4,
-            (false, false) => VERIFY_RTO * (1 << pending.sends),
+        let pause = match (self.is_stream, is_prelude) {
+            (true, true) => VERIFY_STREAM_PATIENCE / 2,
+            (true, false) => VERIFY_STREAM_PATIENCE,
+            (false, false) if is_last => VERIFY_RTO * 4,
+            (false, _) => VERIFY_RTO * (1 << pending.sends),
         };
         pending.sends += 1;
         pending.next_at = now.mono + pause;
@@ -237,8 +240,8 @@ impl Session {
         let answer = match pending.request {
             Request::Binding => mapped(message).map(Answer::Mapped),
             Request::Allocate if !pending.is_signed => {
-                // An open relay, or somebody who plays one: nothing in it can be believed.
-                Some(Answer::Failed(Fault::NoChallenge))
+                // Or somebody who plays one: nothing in it can be believed.
+                Some(Answer::Failed(Fault::OpenRelay))
             }
             Request::Allocate => self.allocated(message).map(Answer::Allocated),
             Request::Permit(_) | Request::Release => Some(Answer::Done),

@@ -260,7 +260,7 @@ impl World {
             } else {
                 self.now = self.now.after(Duration::from_millis(1));
                 for (link, bytes) in inputs {
-                    self.run.handle(self.now, Input::Received { link, bytes: &bytes });
+                    self.run.handle(self.now, Input::Received { link, from: None, bytes: &bytes });
                 }
             }
             let took = self.now.mono.saturating_duration_since(start.mono);
@@ -316,13 +316,45 @@ fn stun_alone_is_asked_where_there_is_no_login() {
 }
 
 #[test]
-fn a_silent_server_costs_three_and_a_half_seconds() {
+fn a_silent_server_costs_a_few_seconds() {
+    let silent = |took| Step::<SocketAddr>::Failed { fault: Fault::Silent, took };
     let seen = udp(Server { is_silent: true, ..Server::good() });
+    assert_eq!(seen.binding, silent(Duration::from_millis(1500)));
     let took = Duration::from_millis(3500);
-    assert_eq!(seen.binding, Step::Failed { fault: Fault::Silent, took });
+    assert_eq!(seen.allocate, Step::Failed { fault: Fault::Silent, took });
     let seen = tcp(Server { is_silent: true, ..Server::good() });
-    let took = VERIFY_STREAM_PATIENCE;
-    assert_eq!(seen.binding, Step::Failed { fault: Fault::Silent, took });
+    assert_eq!(seen.binding, silent(VERIFY_STREAM_PATIENCE / 2));
+    let stun = way("stun:203.0.113.9:3478", Server { is_silent: true, ..Server::good() });
+    assert_eq!(stun.binding, silent(Duration::from_millis(3500)));
+}
+
+#[test]
+fn a_way_that_drops_what_is_large_is_told_from_one_that_drops_all() {
+    let mut server = Server::good();
+    let mut world = World::new(plan(vec![target("turn:203.0.113.9:3478?transport=udp")]));
+    let seen =
+        world.end(
+            |link, to, bytes| {
+                if bytes.len() > 1000 { Vec::new() } else { server.hear(link, to, bytes) }
+            },
+        );
+    let way = &seen.targets[0].ways[0];
+    assert!(way.relayed.is_done() && way.release.is_done(), "{way:#?}");
+    assert_eq!(way.large.fault(), Some(&Fault::Silent));
+    assert!(udp(Server::good()).large.is_done());
+}
+
+#[test] // coturn: no-stun
+fn a_relay_that_answers_no_binding_is_used_as_browsers_use_it() {
+    for url in ["turn:203.0.113.9:3478?transport=udp", "turn:203.0.113.9:3478?transport=tcp"] {
+        let mut server = Server::good();
+        let mut world = World::new(plan(vec![target(url)]));
+        let seen = world.end(|link, to, bytes| {
+            let is_binding = Message::parse(bytes).is_ok_and(|m| m.method() == Method::BINDING);
+            if is_binding { Vec::new() } else { server.hear(link, to, bytes) }
+        });
+        assert!(seen.targets[0].works(), "{seen:#?}");
+    }
 }
 
 #[test]

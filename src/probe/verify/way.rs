@@ -39,7 +39,7 @@ pub(super) enum Wish {
 pub(super) enum Happened<'a> {
     Opened(Result<(), Fault>),
     Secured(Result<CertificateFacts, Fault>),
-    Received(&'a [u8]),
+    Received(Option<SocketAddr>, &'a [u8]),
     Closed(Fault),
 }
 
@@ -61,6 +61,10 @@ pub(super) struct Way {
     pub(super) relayed: [Option<SocketAddr>; 2],
     pub(super) datagrams: Option<Datagrams>,
     pub(super) outsider: Option<SocketAddr>,
+    /// Who sent the last datagram.
+    pub(super) heard_from: Option<SocketAddr>,
+    /// Who sent what was relayed to the bare socket.
+    pub(super) came_from: Option<SocketAddr>,
     pub(super) wishes: Vec<Wish>,
 }
 
@@ -104,6 +108,8 @@ impl Way {
             relayed: [None; 2],
             datagrams: None,
             outsider: None,
+            heard_from: None,
+            came_from: None,
             wishes: Vec::new(),
         }
     }
@@ -175,6 +181,7 @@ impl Way {
             | Phase::Securing(Role::Second)
             | Phase::Allocating(Role::Second)
             | Phase::Permitting(_) => seen.permit = Step::Unfinished,
+            Phase::Relaying if seen.relayed.is_done() => seen.large = Step::Unfinished,
             Phase::Relaying => seen.relayed = Step::Unfinished,
             Phase::Opening(Role::Outsider)
             | Phase::Securing(Role::Outsider)
@@ -227,7 +234,8 @@ impl Way {
                 self.secured(now, role, result, entropy);
             }
             Happened::Opened(_) | Happened::Secured(_) => {}
-            Happened::Received(bytes) => {
+            Happened::Received(from, bytes) => {
+                self.heard_from = from;
                 let said = self.session(role).map(|session| session.hear(now, bytes, entropy));
                 self.take(now, role, said.unwrap_or_default(), entropy);
             }
@@ -250,7 +258,9 @@ impl Way {
 
     pub(super) fn open(&mut self, now: Now, role: Role) {
         let (carrier, login) = match role {
-            Role::First | Role::Second => (self.carrier, self.login.clone()),
+            Role::First | Role::Second => {
+                (self.carrier, self.login.clone().filter(|_| self.is_turn))
+            }
             Role::Later => (self.carrier, self.later_login.clone()),
             Role::Outsider => (Carrier::Udp, None),
         };

@@ -151,8 +151,10 @@ pub struct VerificationWord {
     pub vantage: String,
     /// When; absent: not yet.
     pub at: Option<i64>,
-    /// Whether everything worked.
+    /// Whether nothing was an error.
     pub ok: Option<bool>,
+    /// `ok`, `note`, `warning` or `error`.
+    pub severity: Option<String>,
     /// One sentence.
     pub verdict: Option<String>,
 }

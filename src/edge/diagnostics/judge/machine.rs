@@ -1,7 +1,7 @@
 //! The machine and what turnbell has of it: threads, certificate, addresses, database, config.
 
-use super::{bytes, green, of, red, split, yellow};
-use crate::edge::diagnostics::json::{Facts, Item, RecordWord};
+use super::{bytes, green, item, of, red, split, yellow};
+use crate::edge::diagnostics::json::{Facts, Item, Light, RecordWord, VerificationWord};
 use crate::limits::diagnose::VERIFIED_FOR;
 use crate::time::Now;
 
@@ -153,10 +153,20 @@ fn verification(now: Now, facts: &Facts) -> Item {
     let day_ms = i64::try_from(VERIFIED_FOR.as_millis()).unwrap_or(i64::MAX);
     let lately = |at: &i64| now.unix_ms.saturating_sub(*at) < day_ms;
     let done = facts.verifications.iter().filter(|seen| seen.at.as_ref().is_some_and(lately));
-    if let Some(bad) = done.clone().find(|seen| seen.ok == Some(false)) {
-        let says = bad.verdict.as_deref().unwrap_or("the last verification failed");
-        let says = format!("{}.", capital(says.trim_end_matches('.')));
-        return red(id, title, says, "Open /ice-verify, which says what to do, line by line.");
+    for (severity, light) in [("error", Light::Red), ("warning", Light::Yellow)] {
+        let is_so = |seen: &&VerificationWord| seen.severity.as_deref() == Some(severity);
+        if let Some(bad) = done.clone().filter(is_so).find(|bad| !is_told(facts, bad)) {
+            let says = bad.verdict.as_deref().unwrap_or("the last verification failed");
+            let whence = match bad.vantage.as_str() {
+                "this_machine" => "this machine",
+                "another_machine" => "another machine",
+                _ => "a browser",
+            };
+            let says = format!("From {whence}: {}.", says.trim_end_matches('.'));
+            let cure = "Run turnbell verify there, or open /ice-verify: both say what to do, line by \
+                        line.";
+            return item(id, "Verification", light, says, Some(cure.to_owned()));
+        }
     }
     let is_outside = |vantage: &str| vantage != "this_machine";
     if done.clone().any(|seen| is_outside(&seen.vantage) && seen.ok == Some(true)) {
@@ -170,6 +180,14 @@ fn verification(now: Now, facts: &Facts) -> Item {
                 verify https://THIS-HOST on another machine: a firewall in front of this one cannot \
                 be seen from here.";
     yellow(id, title, says, cure)
+}
+
+/// Whether it is what the certificate's item says.
+fn is_told(facts: &Facts, seen: &VerificationWord) -> bool {
+    let problem = facts.certificate.as_ref().and_then(|one| one.problem.as_ref());
+    problem
+        .zip(seen.verdict.as_ref())
+        .is_some_and(|(problem, says)| problem.starts_with(says.trim_end_matches('.')))
 }
 
 fn proxies(facts: &Facts) -> Option<Item> {

@@ -55,6 +55,7 @@ fn seen(vantage: &str, ok: bool) -> VerificationWord {
         vantage: vantage.to_owned(),
         at: Some(now().unix_ms - 3_600_000),
         ok: Some(ok),
+        severity: Some(if ok { "ok" } else { "error" }.to_owned()),
         verdict: Some("UDP 3478 does not answer.".into()),
     }
 }
@@ -178,7 +179,17 @@ fn it_is_yellow_until_it_was_seen_from_outside() {
     assert!(item.says.starts_with("Works on this machine. Not yet proven"), "{}", item.says);
     check("verification", Green, from(vec![seen("another_machine", true)]));
     let bad = check("verification", Red, from(vec![seen("browser", false)]));
-    assert_eq!(bad.says, "UDP 3478 does not answer.");
+    assert_eq!(bad.says, "From a browser: UDP 3478 does not answer.");
+    let some = VerificationWord { severity: Some("warning".into()), ..seen("this_machine", true) };
+    let some = check("verification", Yellow, from(vec![seen("browser", true), some]));
+    assert_eq!(some.says, "From this machine: UDP 3478 does not answer.");
+    // What is wrong with the certificate has an item of its own.
+    let both = |f: &mut Facts| {
+        f.verifications = vec![seen("this_machine", false)];
+        let problem = Some("UDP 3478 does not answer; mend it".to_owned());
+        f.certificate = Some(CertificateWord { problem, ..certificate(30) });
+    };
+    check("verification", Yellow, both);
     let days = |days: i64| now().unix_ms - days * 86_400_000;
     let old = |at| vec![VerificationWord { at: Some(at), ..seen("browser", true) }];
     check("verification", Green, from(old(days(30) + 1)));

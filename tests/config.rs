@@ -770,6 +770,20 @@ fn expiry_is_judged_at_allocate_or_strictly() {
 }
 
 #[test]
+fn usernames_without_a_user_in_front_are_taken_only_if_the_config_says_so() {
+    use turnbell::config::RestUsernames;
+    assert_eq!(accepted("").auth.rest_usernames, RestUsernames::Strict);
+    let config = accepted("auth.rest_usernames = \"strict\"");
+    assert_eq!(config.auth.rest_usernames, RestUsernames::Strict);
+    let config = accepted("auth.rest_usernames = \"coturn\"");
+    assert_eq!(config.auth.rest_usernames, RestUsernames::Coturn);
+    check_refused(
+        "auth.rest_usernames = \"any\"",
+        &["`auth.rest_usernames`: \"any\": must be", "\"strict\" or \"coturn\""],
+    );
+}
+
+#[test]
 fn http_at_a_port_with_tls_is_https_and_nothing_is_warned_about() {
     let shared = |list: &str| {
         accepted(&format!(

@@ -4,6 +4,8 @@
 //! username `"<expiry>:<user>"`, expiry in Unix seconds; password
 //! `base64(HMAC-SHA1(secret, username))`. Static `user:password` accounts work beside them.
 
+mod username;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
+use self::username::{Forms, without_session};
 use super::identity::{Identity, TenantId, UserId};
 use super::key::{LongTermKey, PasswordAlgorithm};
 use super::secret::{Secret, random_bytes};
@@ -181,7 +184,7 @@ impl Authenticated {
 /// byte the same; the record keeps the true cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuthFailure {
-    /// Neither a static account nor of the form `<expiry>:<user>`.
+    /// Neither a static account nor a time-limited name of a form that is taken.
     NoSuchUser,
     /// Right secret, but it ended this many seconds ago.
     Expired {
@@ -252,6 +255,7 @@ pub struct Verifier {
     account_by_name: HashMap<Box<str>, Account>,
     static_user_by_hash: HashMap<UserHash, Box<str>>,
     issued: Arc<IssuedNames>,
+    forms: Forms,
 }
 
 impl Verifier {
@@ -273,7 +277,14 @@ impl Verifier {
             account_by_name.insert(name, Account::Password(password));
         }
         let realm = realm.into();
-        Self { realm, secrets, account_by_name, static_user_by_hash, issued }
+        let forms = Forms::Strict;
+        Self { realm, secrets, account_by_name, static_user_by_hash, issued, forms }
+    }
+
+    /// Takes a lone `"<expiry>"` and `"<user>:<expiry>"`, too, as coturn does.
+    #[must_use]
+    pub fn taking_coturn_usernames(self) -> Self {
+        Self { forms: Forms::Coturn, ..self }
     }
 
     /// Adds static accounts that are known by their keys in this realm; a name may come once for
@@ -326,9 +337,9 @@ impl Verifier {
         let account = text.and_then(|name| Some((name, self.account_by_name.get(name)?)));
         let who = match account {
             Some((name, _)) => Some((name, None)),
-            None => {
-                text.and_then(parse_username).map(|(expires_at, user)| (user, Some(expires_at)))
-            }
+            None => text
+                .and_then(|name| self.forms.parse(name))
+                .map(|(expires_at, user)| (user, Some(expires_at))),
         };
         // A static account is tried once for each secret, too, and once where there is none.
         for n in 0..self.secrets.len().max(1) {
@@ -375,25 +386,6 @@ fn password(secret: &Secret<String>, username: &[u8]) -> String {
         .expect("HMAC takes keys of any length");
     mac.update(username);
     STANDARD.encode(mac.finalize().into_bytes())
-}
-
-fn without_session(user: &str) -> &str {
-    user.rsplit_once('~').map_or(user, |(user, _session)| user)
-}
-
-/// Splits `"<expiry>:<user>"`; the user without `~session`. As in coturn a lone `"<expiry>"` is its own
-/// user (Prosody makes it), and `"<user>:<expiry>"` is taken, too. An expiry is digits that fit an `i64`.
-fn parse_username(username: &str) -> Option<(i64, &str)> {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
-    let (expiry, user) = match username.split_once(':') {
-        None => (username, username),
-        Some((user, expiry)) if !is_number(user) => (expiry, user),
-        Some(pair) => pair,
-    };
-    if !is_number(expiry) || username.starts_with(':') {
-        return None;
-    }
-    Some((expiry.parse().ok()?, without_session(user)))
 }
 
 #[cfg(test)]

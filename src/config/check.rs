@@ -13,7 +13,7 @@ use super::raw::{List, Raw, RawAuth};
 use super::value::{self, Refusal};
 use super::{
     AddressPrivacy, Auth, ChannelNumbers, Config, CredentialExpiry, DefaultRelayFamily, LogFormat,
-    secrets,
+    RestUsernames, secrets,
 };
 use crate::limits::{
     ADVERTISE_MAX, ALTERNATES_MAX, RELAY_ADDRESSES_MAX, SECRETS_MAX, STATIC_USERS_MAX,
@@ -218,6 +218,12 @@ impl Checker<'_> {
                 ),
             );
         }
+        auth.rest_usernames = self.choice(
+            "auth.rest_usernames",
+            raw.rest_usernames,
+            auth.rest_usernames,
+            &[("strict", RestUsernames::Strict), ("coturn", RestUsernames::Coturn)],
+        );
         let place = raw.users.as_ref().map(Spanned::span);
         auth.users = self
             .list("auth.users", raw.users, 0..=STATIC_USERS_MAX, secrets::static_user)

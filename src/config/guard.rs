@@ -21,6 +21,25 @@ pub enum CredentialExpiry {
     Strict,
 }
 
+/// Which usernames a shared secret makes good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestUsernames {
+    /// `<expiry>:<user>`, as `GET /ice` makes them.
+    #[default]
+    Strict,
+    /// A lone `<expiry>` and `<user>:<expiry>`, too.
+    Coturn,
+}
+
+impl std::fmt::Display for RestUsernames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Strict => "strict",
+            Self::Coturn => "coturn",
+        })
+    }
+}
+
 /// `[shield]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shield {

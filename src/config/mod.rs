@@ -37,7 +37,7 @@ use crate::limits::{
     ALLOCATIONS_PER_USER_DEFAULT, DRAIN_LIMIT_MAX, REFLECTION_PORTS_DEFAULT, TTL_MAX, TTL_MIN,
 };
 
-pub use guard::{CredentialExpiry, Rate, Rates, Shield};
+pub use guard::{CredentialExpiry, Rate, Rates, RestUsernames, Shield};
 pub use http::Http;
 pub use ice::{Ice, IceLogin, IcePolicy, IcePosition, IceServer};
 pub use identity::{
@@ -220,6 +220,8 @@ pub struct Auth {
     pub secret_files: Vec<String>,
     /// How many of them came from files.
     pub secrets_of_files: usize,
+    /// Which usernames they make good.
+    pub rest_usernames: RestUsernames,
     /// Static accounts.
     pub users: Vec<StaticUser>,
     /// Static accounts whose password nobody here knows.

@@ -84,6 +84,7 @@ pub(super) struct RawTls {
 pub(super) struct RawAuth {
     pub(super) secrets: List,
     pub(super) secret_files: List,
+    pub(super) rest_usernames: Text,
     pub(super) users: List,
     pub(super) user_keys: List,
     pub(super) expiry: Text,
@@ -315,7 +316,10 @@ fn as_default_tenant(path: &str) -> String {
 
 /// Whether a key's value must not be repeated in a message.
 pub(super) fn is_secret(path: &str) -> bool {
-    path.starts_with("auth.") || path.ends_with(".credential") || path.ends_with(".secret")
+    let is_choice = matches!(path, "auth.expiry" | "auth.rest_usernames");
+    path.starts_with("auth.") && !is_choice
+        || path.ends_with(".credential")
+        || path.ends_with(".secret")
 }
 
 /// Removes the innermost key that holds `place` and returns its path.

@@ -151,6 +151,7 @@ impl Config {
                 };
                 Value::Hidden { shown, held: of_files.to_vec() }
             }),
+            setting("auth.rest_usernames", Reload, text(self.auth.rest_usernames)),
             setting("auth.users", Reload, {
                 let users = self.auth.users.iter();
                 let held = users.flat_map(|u| [Secret::new(u.name.clone()), u.password.clone()]);

@@ -122,13 +122,16 @@ pub(super) fn verifier(config: &Config, secrets: &Secrets) -> Verifier {
     let users = config.auth.users.iter().map(|user| (user.name.clone(), user.password.clone()));
     let keys = config.auth.user_keys.iter();
     let keys = keys.map(|user| (user.name.clone(), LongTermKey::of_md5(user.key.expose())));
-    Verifier::new(&config.realm, secrets.active.clone(), users, Arc::clone(&secrets.issued))
+    let names = Arc::clone(&secrets.issued);
+    let verifier = Verifier::new(&config.realm, secrets.active.clone(), users, names)
         .with_keys(keys)
-        .with_keys(
-            secrets.accounts.iter().flat_map(|account| {
-                account.keys.iter().map(|key| (account.name.clone(), key.clone()))
-            }),
-        )
+        .with_keys(secrets.accounts.iter().flat_map(|account| {
+            account.keys.iter().map(|key| (account.name.clone(), key.clone()))
+        }));
+    match config.auth.rest_usernames {
+        config::RestUsernames::Strict => verifier,
+        config::RestUsernames::Coturn => verifier.taking_coturn_usernames(),
+    }
 }
 
 pub(crate) fn policy(

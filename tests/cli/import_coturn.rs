@@ -20,6 +20,7 @@ fn a_config_that_is_there_is_replaced_only_if_asked_for_and_then_kept() {
     run(home.path(), IMPORT).done();
     let made = file("turnbell.toml").unwrap();
     assert!(made.contains("\"0.0.0.0:3479\""), "{made}");
+    assert!(made.contains("rest_usernames = \"coturn\""), "{made}");
     let mode = home.path().join("turnbell.toml").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 

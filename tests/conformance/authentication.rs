@@ -232,8 +232,7 @@ fn odd_usernames_are_refused_and_never_a_panic() {
         b"-1:a",
         b"0x7fffffff:a",
         b" 1899999999:a",
-        b":1899999999",
-        b"a:b:1899999999",
+        b"1899999999",
         b":a",
         b"+1e9:a",
         b"",
@@ -255,15 +254,7 @@ fn odd_usernames_are_refused_and_never_a_panic() {
 
 #[test] // decisions R24: what stands after the first colon is opaque when verifying
 fn whatever_the_holder_of_the_secret_signed_behind_the_colon_is_a_user() {
-    // A lone expiry and one behind the user are coturn's forms, too.
-    for username in [
-        "1899999999",
-        "a:1899999999",
-        "1899999999:",
-        "1899999999:a:b",
-        "1899999999:a\0b",
-        "1899999999:Ünï/x",
-    ] {
+    for username in ["1899999999:", "1899999999:a:b", "1899999999:a\0b", "1899999999:Ünï/x"] {
         let mut t = Turn::new();
         t.check(allocate().signed_by(credential_of_username(username)), allocates(600));
         t.check_nothing_left_after_s(600);

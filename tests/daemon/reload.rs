@@ -110,6 +110,29 @@ fn a_new_secret_issues_at_once_the_old_one_verifies_while_listed_and_live_calls_
 }
 
 #[test]
+fn usernames_as_coturn_takes_them_pass_from_one_reload_to_the_next() {
+    let daemon = Daemon::start(&config(""));
+    let credentials = ["1899999999", "bob:1899999999"].map(|name| (name.to_owned(), made(name)));
+    let allocate = || credentials.clone().map(|one| allocates(&daemon, one).map(drop));
+    assert_eq!(allocate(), [Err(401), Err(401)]);
+    let text = reload(&daemon, &config("auth.rest_usernames = \"coturn\""));
+    assert!(text.contains("auth.rest_usernames: \"strict\" -> \"coturn\""), "{text}");
+    assert_eq!(allocate(), [Ok(()), Ok(())]);
+    allocates(&daemon, issued(SECRET)).unwrap();
+    reload(&daemon, &config(""));
+    assert_eq!(allocate(), [Err(401), Err(401)]);
+}
+
+/// The password that a backend makes for a username.
+fn made(username: &str) -> String {
+    use base64::Engine;
+    use hmac::{KeyInit, Mac};
+    let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(username.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+}
+
+#[test]
 fn accounts_quotas_and_the_edge_follow_and_what_needs_a_restart_is_listed_each_time() {
     let daemon = Daemon::start(&config(""));
     let text = reload(

@@ -97,11 +97,18 @@ impl Import {
             );
         }
         if let Some(at) = switched_on {
-            self.taken(at, "auth.secrets");
+            self.tell(at, Verdict::Mapped, format!("`auth.secrets`, and {COTURN_USERNAMES}"));
+        } else if is_on {
+            self.report.note(COTURN_USERNAMES);
         }
         if !items.is_empty() {
             let why = "static-auth-secret; the first one issues, all are taken";
             self.draft.set("auth.secrets", Value::List(items), why);
+        }
+        if is_on {
+            let why =
+                "coturn takes them; back to \"strict\" once your backend writes <expiry>:<user>";
+            self.draft.set("auth.rest_usernames", Value::Text("coturn".to_owned()), why);
         }
         match separator {
             Some(at) if self.value(at).is_empty() || self.value(at).starts_with(':') => {
@@ -253,6 +260,9 @@ impl Import {
     }
 }
 
+const COTURN_USERNAMES: &str = "`auth.rest_usernames = \"coturn\"`: a lone <expiry> (Prosody, Jitsi) and \
+                                <user>:<expiry> pass, as in coturn; set it to \"strict\" if your \
+                                backend writes <expiry>:<user>, as GET /ice does";
 const OPEN_RELAY: &str = "an open relay is never made: whoever finds it would send through it. Clients \
                           get credentials from GET /ice, or from your backend with the shared secret";
 const BESIDE_SECRETS: &str = "coturn lets no account in where there is a shared secret; here both \

@@ -38,6 +38,7 @@ deny_peers = ["203.0.113.0/24"]
 alternate = ["203.0.113.9:5349/turn2.example.org"]
 auth.secrets = ["a{SECRET}"]
 auth.secret_files = ["secret.txt"]
+auth.rest_usernames = "coturn"
 reflection_ports = "0 137-139"
 auth.expiry = "strict"
 shield.answers_per_source = 7
@@ -113,6 +114,7 @@ fn the_keys_that_differ_are_told_with_both_values_and_nothing_secret() {
     assert_eq!(value("quota.per_user"), ("64", "1"));
     assert_eq!(value("auth.secrets"), ("0 secrets", "1 secret"));
     assert_eq!(value("auth.secret_files"), ("[]", "[\"secret.txt\"] (1 secret)"));
+    assert_eq!(value("auth.rest_usernames"), ("\"strict\"", "\"coturn\""));
     assert_eq!(value("auth.users"), ("0 accounts", "1 account"));
     assert_eq!(value("auth.user_keys"), ("0 accounts", "1 account"));
     assert_eq!(value("rate.per_allocation"), ("[]", "[\"100Mbit\", \"10kpps\"]"));

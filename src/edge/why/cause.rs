@@ -105,7 +105,9 @@ pub(super) fn refusal(user: &str, code: &str, ago_s: Option<i64>) -> Option<Caus
         ),
         "no_such_user" => (
             format!("{user} is no name that this server knows."),
-            "A time-limited name is <unix time>:<user>; any other must stand in auth.users.".to_owned(),
+            "A time-limited name is <unix time>:<user>; any other must stand in auth.users. Without the \
+             user, or with the time behind it, it takes auth.rest_usernames = \"coturn\"."
+                .to_owned(),
         ),
         "unknown_realm" => (
             format!("{user} came with another realm than this server's."),

@@ -3,6 +3,7 @@
 use md5::Digest;
 
 use super::*;
+use crate::config::RestUsernames;
 
 #[test]
 fn accounts_come_over_with_password_or_key() {
@@ -74,6 +75,55 @@ fn short_passwords_come_over_as_keys_unless_everybody_knows_them() {
     // Without a realm of coturn's there is nothing to make a key of.
     let report = super::imported("lt-cred-mech\nuser=phone7:7h2k\n").report;
     assert_eq!(report.count(Verdict::NotSupported), 1, "{report}");
+}
+
+#[test]
+fn where_coturn_has_shared_secrets_usernames_are_taken_as_it_takes_them() {
+    let text = format!("use-auth-secret\nstatic-auth-secret={SECRET}\n");
+    let says = "`auth.rest_usernames = \"coturn\"`: a lone <expiry> (Prosody, Jitsi)";
+    let imported = check(&text, "use-auth-secret", Verdict::Mapped, says);
+    assert_eq!(imported.config.auth.rest_usernames, RestUsernames::Coturn);
+    assert!(imported.report.to_string().contains("set it to \"strict\" if your backend writes"));
+    // It is no secret.
+    let shown = "rest_usernames = \"coturn\"\n";
+    assert!(imported.text_without_secrets.contains(shown), "{}", imported.text_without_secrets);
+    // Either option switches them on, and the secrets may be in a database that cannot be read.
+    for text in [format!("static-auth-secret={SECRET}\n"), "use-auth-secret\n".to_owned()] {
+        let imported = super::imported(&text);
+        assert_eq!(imported.config.auth.rest_usernames, RestUsernames::Coturn, "{text}");
+        assert!(imported.report.to_string().contains(says), "{}", imported.report);
+    }
+    for text in ["lt-cred-mech\nuser=alice:correct-horse\n", "fingerprint\n"] {
+        let imported = super::imported(text);
+        assert_eq!(imported.config.auth.rest_usernames, RestUsernames::Strict, "{text}");
+        assert!(!imported.report.to_string().contains("rest_usernames"), "{}", imported.report);
+    }
+}
+
+#[test]
+#[cfg(feature = "coturn-databases")]
+fn secrets_of_the_database_count_only_where_coturn_takes_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("turndb");
+    let database = rusqlite::Connection::open(&file).unwrap();
+    let rows = format!(
+        "CREATE TABLE turn_secret (realm, value); \
+         INSERT INTO turn_secret VALUES ('r.org', '{SECRET}')"
+    );
+    database.execute_batch(&rows).unwrap();
+    for (mechanism, count, expected) in [
+        ("--use-auth-secret", 1, RestUsernames::Coturn),
+        ("--lt-cred-mech", 0, RestUsernames::Strict),
+    ] {
+        let wanted = Wanted {
+            file: None,
+            arguments: Some(format!("-n {mechanism} --realm r.org")),
+            database: DatabaseChoice::Named(file.display().to_string()),
+        };
+        let Imported { config, report, .. } = import(&wanted, Path::new("turnbell.toml")).unwrap();
+        assert_eq!(config.auth.secrets.len(), count, "{report}");
+        assert_eq!(config.auth.rest_usernames, expected, "{report}");
+    }
 }
 
 #[test]

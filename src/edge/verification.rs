@@ -14,7 +14,7 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, RETRY_AFTER, VARY};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::Edge;
 use super::access::Access;
@@ -24,12 +24,13 @@ use super::page;
 use super::verify_json::{VerificationHealth, VerifyReport};
 use super::verify_runs::RunReport;
 use crate::auth::api_key::KeyScope;
+use crate::limits::ANSWER_PATIENCE;
 use crate::limits::probe::{
     VERIFY_ANSWER_PATIENCE, VERIFY_FRESH, VERIFY_PAUSE, VERIFY_VERDICTS_MAX,
 };
 use crate::probe::observation::Vantage;
 use crate::probe::verdict::Severity;
-use crate::store::{Entry, Store, StoreError, VerificationRow};
+use crate::store::{Acknowledge, Entry, Store, StoreError, VerificationRow};
 use crate::time::Now;
 
 /// Carries out one run; takes a bounded time.
@@ -141,8 +142,9 @@ impl Verifications {
         self.runtime.block_on(self.answer(patience))
     }
 
-    /// Puts the report of a page on record, where whoever has the id finds it.
-    pub(super) fn keep_shared(&self, vantage: &str, report: &RunReport) {
+    /// Puts the report of a page on record, where whoever has the id finds it. False if it is not
+    /// there yet, and may never be: the record is not written at this moment.
+    pub(super) async fn keep_shared(&self, vantage: &str, report: &RunReport) -> bool {
         if vantage == Vantage::Browser.code() {
             self.note(VerificationHealth {
                 vantage: vantage.to_owned(),
@@ -151,14 +153,20 @@ impl Verifications {
                 summary: report.summary.clone(),
             });
         }
-        self.store.record(Entry::Verified(VerificationRow {
+        let row = Entry::Verified(VerificationRow {
             at_unix_ms: report.started_at,
             vantage: vantage.to_owned(),
             verdict: report.verdict.clone(),
             summary: report.summary.clone(),
             shared_as: Some(report.report.clone()),
             report: serde_json::to_string(report).unwrap_or_default(),
-        }));
+        });
+        let (told, written) = oneshot::channel();
+        let done = Acknowledge::new(move |result| {
+            let _ = told.send(result.is_ok());
+        });
+        self.store.record_acknowledged(row, done);
+        matches!(tokio::time::timeout(ANSWER_PATIENCE, written).await, Ok(Ok(true)))
     }
 
     /// The report that was shared under this id. Blocks for as long as the disk takes.

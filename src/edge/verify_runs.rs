@@ -5,7 +5,8 @@
 //! - `GET /api/ice-verify/runs/{id}`: what the server saw so far.
 //! - `POST /api/ice-verify/runs/{id}/addresses` `{"addresses":["203.0.113.9"]}`: known by these, too.
 //! - `POST /api/ice-verify/runs/{id}/report`: what the page saw; answered with the verdict, and kept
-//!   under an id that can be handed on. A run has one report.
+//!   under an id that can be handed on (201; 202 while the record cannot be written, and it may be
+//!   kept later). A run has one report.
 //! - `GET /api/ice-verify/reports/{id}`: that report.
 
 mod body;
@@ -241,8 +242,9 @@ pub(crate) async fn report(
     let verifications = edge.verifications().ok_or_else(ApiError::not_found)?;
     // One run leaves one row.
     edge.runs().report(now, &id)?;
-    verifications.keep_shared(report.vantage, &report.report);
-    Ok(private(StatusCode::CREATED, &report.report))
+    let is_stored = verifications.keep_shared(report.vantage, &report.report).await;
+    let status = if is_stored { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+    Ok(private(status, &report.report))
 }
 
 async fn watch_for(edge: &Arc<Edge>, now: Now, wish: Wish) -> Result<(), ApiError> {

@@ -133,7 +133,8 @@ async fn it_exchanges_data_with_a_plain_peer_first_by_indications_then_over_a_ch
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_them_talk_inside_the_daemon_though_no_loopback_peer_is_allowed() {
-    let daemon = Daemon::start(CONFIG);
+    // With one thread what came first is decided first, whoever sent it: see the knock below.
+    let daemon = Daemon::start(&format!("threads = 1\n{CONFIG}"));
     let (left_tap, right_tap) = (Tap::before(daemon.udp()).await, Tap::before(daemon.udp()).await);
     let (username, credential) = daemon.issue("bob");
     let left_client = client(left_tap.at, USER, PASSWORD).await;

@@ -1,4 +1,4 @@
-// The page of /diagnostics in Chromium: who gets in, what it shows, live, in light and dark, narrow and wide.
+// The page of /diagnostics: who gets in, what it shows, live, in light and dark, narrow and wide; and in Firefox.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 
 import { openChromium, openPage } from "./support/browser.mjs";
 import { Daemon } from "./support/daemon.mjs";
+import { Fox } from "./support/fox.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TIMEOUT = { timeout: 90_000 };
@@ -166,3 +167,27 @@ async function check(page, what) {
   assert.ok(measured.overflow <= 0, `${what}: ${measured.overflow} px too wide`);
   assert.deepEqual(measured.small, [], what);
 }
+
+test("Firefox opens it by a link, shows it live, and axe finds nothing serious", TIMEOUT, async () => {
+  const fox = await Fox.open();
+  try {
+    await fox.startsAt(await link());
+    const seen = await fox.firefox.evaluate(async () => {
+      const late = performance.now() + 40_000;
+      const isLive = () => document.getElementById("link").dataset.state === "live"
+        && document.querySelectorAll("#plots polyline").length === 5;
+      while (!isLive() && performance.now() < late) await new Promise((resolve) => setTimeout(resolve, 100));
+      return { hash: location.hash, isLive: isLive(), says: document.getElementById("verdict-says").textContent };
+    });
+    assert.deepEqual([seen.hash, seen.isLive], ["", true]);
+    assert.match(seen.says, /It works/);
+    const violations = await fox.firefox.evaluate(`async () => {
+      ${AXE};
+      const { violations } = await axe.run();
+      return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id }) => id);
+    }`);
+    assert.deepEqual(violations, []);
+  } finally {
+    await fox.close();
+  }
+});

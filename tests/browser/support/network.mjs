@@ -4,6 +4,7 @@ import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -51,7 +52,13 @@ export class OtherNetwork {
         // Without detection of duplicates an IPv6 address can be used at once.
         await ip(`address add ${address} dev cable${address.includes(":") ? " nodad" : ""}`, through);
       }
+      // No address comes by itself later on: Chromium drops what it is loading when one does.
+      await ip("link set dev cable addrgenmode none", through);
       await ip("link set cable up", through);
+    }
+    for (const through of [[], network.through]) {
+      const [command, ...words] = [...through, "ip", "-o", "link", "show", "dev", "cable"];
+      while (!(await run(command, words)).stdout.includes("state UP")) await setTimeout(20);
     }
     return network;
   }

@@ -88,7 +88,9 @@ export class Person {
   }
 
   async signIn() {
-    await this.page.getByLabel("Your name").fill(this.name);
+    await this.page.getByLabel("Your name").fill(this.name).catch((cause) => {
+      throw new Error(`no form for ${this.name} at ${this.page.url()}: ${JSON.stringify(this.complaints)}`, { cause });
+    });
     await this.page.getByRole("button", { name: /^(Start|Join the call)$/ }).click();
   }
 

@@ -326,6 +326,8 @@ scene("the history says who, when and how, shows more, and calls again", async (
 scene("an invite link is made and copied, and whoever opens it is in the call", async () => {
   const host = await arrives("Host", {});
   await host.page.locator("#me b").getByText("Host").waitFor();
+  // The name is there before the server has said who that is.
+  await host.page.waitForFunction(() => document.querySelector("tb-phone").line.user);
   const user = await host.page.evaluate(() => document.querySelector("tb-phone").line.user);
   await answers(host, "v1/invites", (request) => {
     assert.deepEqual(request.postDataJSON(), { to: user, uses: 2 });

@@ -60,7 +60,8 @@ pub const LOAD_UNSENT_BYTES_MAX: usize = 256 * 1024;
 pub const LOAD_FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// First time after which a request over UDP is sent again; doubled each time (RFC 8489 §6.2.1).
 pub const LOAD_RTO: Duration = Duration::from_millis(500);
-/// Ports that clients take in turn over UDP: outside of what relays take, and seldom the same again.
+/// Ports that clients and peers take in turn over UDP: outside of what relays take, and seldom the
+/// same again.
 pub const LOAD_PORTS: std::ops::RangeInclusive<u16> = 18_000..=48_999;
 /// How often a client whose port the server remembers comes from another one.
 pub const LOAD_MOVES_MAX: u8 = 8;

@@ -191,7 +191,8 @@ fn what_keeps_the_load_off_is_said_with_its_cure() {
 
 #[test]
 fn a_server_that_refuses_is_quoted() {
-    let daemon = Daemon::start(&format!("auth.users = [\"{ALICE}\"]\n{}", config()));
+    // One thread: of several, one may refuse before another has answered whom it let in.
+    let daemon = Daemon::start(&format!("threads = 1\nauth.users = [\"{ALICE}\"]\n{}", config()));
     let server = format!("turn:{}", daemon.udp());
     let ask = |what: &str| load(&daemon, &server, what);
     for login in ["--user alice:wrong", "--user mallory:wonderland-17", "--secret 0123456789abcdef"]

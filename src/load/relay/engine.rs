@@ -122,8 +122,8 @@ impl<'a> Engine<'a> {
             next_port: next_port()?,
         };
         if let Some(ip) = peer {
-            let open = || {
-                let socket = Datagrams::of_peer(ip)?;
+            let mut open = || {
+                let socket = Datagrams::of_peer(ip, &mut engine.next_port)?;
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, PEER);
                 engine.epoll.add(socket.fd(), event)?;
                 Ok((socket.local()?, socket))

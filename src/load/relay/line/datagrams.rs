@@ -23,32 +23,25 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    /// A client's, from `port` or the next one that is free, of [`LOAD_PORTS`]; `port` goes on. What
-    /// does not come from the server is never seen.
+    /// A client's, from `port` as [`bind`] takes it. What does not come from the server is never
+    /// seen.
     ///
     /// # Errors
     /// As the kernel says, for example that `server` cannot be reached.
     pub(super) fn connected(server: SocketAddr, port: &mut u16) -> io::Result<Self> {
-        let mut result = Err(ErrorKind::AddrInUse.into());
-        for _ in LOAD_PORTS {
-            result = UdpSocket::bind((any(server.ip()), *port));
-            *port = if *port < *LOAD_PORTS.end() { *port + 1 } else { *LOAD_PORTS.start() };
-            match &result {
-                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                Ok(_) | Err(_) => break,
-            }
-        }
-        let socket = result?;
+        let socket = bind(any(server.ip()), port)?;
         socket.connect(server)?;
         Self::new(socket, true)
     }
 
-    /// A peer's, with room for what all clients send at once.
+    /// A peer's, with room for what all clients send at once; from `port` as [`bind`] takes it. For
+    /// where the server relays from the same address, it would take a port of its range for one of
+    /// its own relays: the load would be swallowed there instead of refused.
     ///
     /// # Errors
     /// If `ip` is not this machine's.
-    pub(in crate::load::relay) fn of_peer(ip: IpAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind((ip, 0))?;
+    pub(in crate::load::relay) fn of_peer(ip: IpAddr, port: &mut u16) -> io::Result<Self> {
+        let socket = bind(ip, port)?;
         let options = SockRef::from(&socket);
         // Without it, it works as well, with a smaller window.
         let _ = options.set_recv_buffer_size(LOAD_PEER_BUFFER_BYTES);
@@ -190,6 +183,20 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     })
 }
 
+/// Binds to `port`, or the next one of [`LOAD_PORTS`] that is free; `port` goes on.
+fn bind(ip: IpAddr, port: &mut u16) -> io::Result<UdpSocket> {
+    let mut result = Err(ErrorKind::AddrInUse.into());
+    for _ in LOAD_PORTS {
+        result = UdpSocket::bind((ip, *port));
+        *port = if *port < *LOAD_PORTS.end() { *port + 1 } else { *LOAD_PORTS.start() };
+        match &result {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    result
+}
+
 /// The unspecified address of the same family.
 fn any(ip: IpAddr) -> IpAddr {
     match ip {
@@ -201,6 +208,7 @@ fn any(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{REFLECTION_PORTS_DEFAULT, RELAY_PORTS_DEFAULT};
     use crate::time::Now;
 
     /// What arrives at `peer` within a generous while, until `count` datagrams are there.
@@ -214,8 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_on_no_port_of_relays_or_reflectors() {
+        for start in [*LOAD_PORTS.start(), *LOAD_PORTS.end()] {
+            let mut port = start;
+            let peers = [(); 3]
+                .map(|()| Datagrams::of_peer("127.0.0.1".parse().unwrap(), &mut port).unwrap());
+            for peer in &peers {
+                let port = peer.local().unwrap().port();
+                assert!(LOAD_PORTS.contains(&port), "{port}");
+            }
+        }
+        let refused = std::iter::once(&RELAY_PORTS_DEFAULT).chain(REFLECTION_PORTS_DEFAULT);
+        for ports in refused {
+            assert!(ports.end() < LOAD_PORTS.start() || LOAD_PORTS.end() < ports.start());
+        }
+    }
+
+    #[test]
     fn a_burst_arrives_as_the_datagrams_that_it_was_made_of() {
-        let mut peer = Datagrams::of_peer("127.0.0.1".parse().unwrap()).unwrap();
+        let mut peer = Datagrams::of_peer("127.0.0.1".parse().unwrap(), &mut 20_000).unwrap();
         let at = peer.local().unwrap();
         let mut client = Datagrams::connected(at, &mut 20_000).unwrap();
         let bytes: Vec<u8> = (0..1500).map(|at| (at / 200) as u8).collect();

@@ -17,12 +17,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use turnbell::time::Now;
 
 /// 40 bytes, as R29 has it.
 pub(crate) const USERNAME: &str = "a-static-account-of-exactly-forty-bytes.";
 pub(crate) const PASSWORD: &str = "no secret: it never leaves the namespace";
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// A server that used less than a hundredth of such a while has nothing left to do.
+const QUIET: Duration = Duration::from_millis(200);
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
 const _: () = assert!(USERNAME.len() == 40);
 
 /// Who runs where.
@@ -105,7 +110,8 @@ impl Kind {
     }
 
     /// Config or options: as shipped but for addresses, the account and the raised limits.
-    pub(crate) fn settings(&self, net: Net, threads: Option<u32>) -> String {
+    pub(crate) fn settings(&self, net: Net, tuning: Tuning) -> String {
+        let Tuning { threads, batch_delay } = tuning;
         let [relay, relay6] = [net.ip(1, 1), net.ip6(1, 1)];
         match self {
             Self::Turnbell | Self::OtherTurnbell(_) => format!(
@@ -115,7 +121,11 @@ impl Kind {
                  quota.per_user = 16000\nquota.per_source = 16000\n{}",
                 net.peer(),
                 net.peer6(),
-                threads.map(|count| format!("threads = {count}\n")).unwrap_or_default(),
+                [
+                    threads.map(|count| format!("threads = {count}\n")).unwrap_or_default(),
+                    if batch_delay { "batch_delay = \"auto\"\n" } else { "" }.to_owned(),
+                ]
+                .concat(),
                 self.shield_settings(),
             ),
             Self::Coturn(_) => format!(
@@ -126,6 +136,15 @@ impl Kind {
             ),
         }
     }
+}
+
+/// What the options of the bench change in a server.
+#[derive(Clone, Copy)]
+pub(crate) struct Tuning {
+    /// Threads that relay.
+    pub(crate) threads: Option<u32>,
+    /// Whether turnbell rests between turns; coturn has no such thing.
+    pub(crate) batch_delay: bool,
 }
 
 /// The addresses of one lab.
@@ -176,10 +195,10 @@ impl Server {
         kind: &Kind,
         net: Net,
         cores: Cores,
-        threads: Option<u32>,
+        tuning: Tuning,
     ) -> Result<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
-        let settings = kind.settings(net, threads);
+        let settings = kind.settings(net, tuning);
         // Waits in its namespace for a line, which says that the interfaces are there.
         let script = "echo && read -r _ && exec taskset -c \"$0\" \"$@\" >log 2>&1 </dev/null";
         let mut command = Command::new("unshare");
@@ -261,6 +280,33 @@ impl Server {
             nanos += text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         }
         Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Has it stand still while another one is measured: what a server still does after a row, such
+    /// as ending a thousand allocations, would be done on the core of the one that is measured.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGSTOP).context("stopping a server for a while")
+    }
+
+    /// Has it go on, and waits until it has done what was left to do.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGCONT).context("having a server go on")?;
+        let end = Now::read().mono + QUIET_WITHIN;
+        let mut before = self.cpu()?;
+        while Now::read().mono < end {
+            #[expect(clippy::disallowed_methods, reason = "a rest is what is measured")]
+            std::thread::sleep(QUIET);
+            let now = self.cpu()?;
+            if now - before < QUIET / 100 {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("it has no rest although nobody asks it anything:\n{}", self.last_words())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
     }
 
     /// Memory that nobody else has, kB.

@@ -2,7 +2,8 @@
 //!
 //! The real programs run with their own defaults, the record on, in network namespaces made for
 //! the run; nothing leaves them. The load is that of `turnbell load`. In each round both servers
-//! are started anew, and the rows are measured in turn A B, A B: a ratio compares neighbours in time.
+//! are started anew, and the rows are measured in turn, A B in one round and B A in the next: a ratio
+//! compares neighbours in time. The one that is not measured stands still.
 //!
 //! CPU is the on-CPU time of all threads of the server for each datagram that arrived, answer or
 //! login. It holds what a veth makes the sender pay, the receiver's part of the network stack, for
@@ -21,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use turnbell::load::relay::Scenario;
 
-use lab::{Cores, Kind, Net, Server};
+use lab::{Cores, Kind, Net, Server, Tuning};
 use report::Start;
 use row::{Carrier, Common, Outcome, Row};
 
@@ -59,6 +60,9 @@ struct Options {
     /// Threads that relay, in both servers, each on a core of its own [default: one]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
+    /// With `batch_delay = "auto"` in turnbell, which rests between turns at medium load.
+    #[arg(long)]
+    batch_delay: bool,
     /// Instead: the cost of a datagram and of a login, and memory, at 10 to 10,000 allocations.
     #[arg(long)]
     growth: bool,
@@ -73,6 +77,12 @@ struct Options {
     inside: Option<usize>,
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Options {
+    fn tuning(&self) -> Tuning {
+        Tuning { threads: self.threads, batch_delay: self.batch_delay }
+    }
 }
 
 fn main() -> Result<()> {
@@ -97,7 +107,7 @@ fn main() -> Result<()> {
     report::head(
         &kinds,
         cores,
-        options.threads,
+        options.tuning(),
         &format!("{clients} allocations, window {window}"),
     );
     let common = Common { clients, window, rate, length };
@@ -111,7 +121,9 @@ fn main() -> Result<()> {
     let mut starts = vec![Vec::new(); kinds.len()];
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        measure_round(&options, cores, &kinds, &rows, &mut outcomes, &mut starts)?;
+        let order = |at: usize| if round % 2 == 1 { at } else { kinds.len() - 1 - at };
+        let order: Vec<usize> = (0..kinds.len()).map(order).collect();
+        measure_round(&options, cores, &kinds, &order, &rows, &mut outcomes, &mut starts)?;
     }
     report::table(&rows, &kinds, &outcomes, options.margin);
     report::starts(&kinds, &starts);
@@ -130,22 +142,27 @@ fn measure_round(
     options: &Options,
     cores: Cores,
     kinds: &[Kind],
+    order: &[usize],
     rows: &[Row],
     outcomes: &mut [Vec<Vec<Outcome>>],
     starts: &mut [Vec<Start>],
 ) -> Result<()> {
     let mut servers = Vec::new();
     for (at, kind) in kinds.iter().enumerate() {
-        let (server, ready_after) = Server::start(kind, Net(at as u8), cores, options.threads)
+        let (server, ready_after) = Server::start(kind, Net(at as u8), cores, options.tuning())
             .with_context(|| kind.name())?;
         starts[at].push(Start { ready_after, resident_kb: server.resident_kb()? });
+        server.freeze()?;
         servers.push(server);
     }
     for (row, outcomes) in rows.iter().zip(outcomes) {
         eprintln!("  {}", row.name);
-        for ((server, outcomes), kind) in servers.iter().zip(outcomes).zip(kinds) {
-            let outcome = row.ask(server, cores);
-            outcomes.push(outcome.with_context(|| format!("{}, {}", row.name, kind.name()))?);
+        for at in order {
+            let server = &servers[*at];
+            let outcome = server.thaw().and_then(|()| row.ask(server, cores));
+            let of = || format!("{}, {}", row.name, kinds[*at].name());
+            outcomes[*at].push(outcome.with_context(of)?);
+            server.freeze()?;
         }
     }
     Ok(())
@@ -158,7 +175,7 @@ fn memory_per_allocation(options: &Options, cores: Cores, kind: &Kind) -> Result
     let mut dirty_kb = [0.0; 2];
     for (clients, dirty_kb) in [FEW, MORE].into_iter().zip(&mut dirty_kb) {
         eprintln!("  {MEMORY}: {clients}, {}", kind.name());
-        let (server, _) = Server::start(kind, Net(0), cores, options.threads)?;
+        let (server, _) = Server::start(kind, Net(0), cores, options.tuning())?;
         let row = Row {
             name: MEMORY.to_owned(),
             scenario: Scenario::Idle,

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::{Cores, Kind, Net};
+use crate::lab::{Cores, Kind, Net, Tuning};
 use crate::row::{Outcome, Row};
 
 /// A start of a server.
@@ -15,7 +15,7 @@ pub(crate) struct Start {
 }
 
 /// Everything that one needs to repeat the run.
-pub(crate) fn head(kinds: &[Kind], cores: Cores, threads: Option<u32>, load: &str) {
+pub(crate) fn head(kinds: &[Kind], cores: Cores, tuning: Tuning, load: &str) {
     let first = |path: &str, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(key)).unwrap_or("unknown").to_owned();
@@ -37,7 +37,7 @@ pub(crate) fn head(kinds: &[Kind], cores: Cores, threads: Option<u32>, load: &st
         println!(
             "\n{} with:\n  {}",
             kind.name(),
-            kind.settings(Net(at as u8), threads).trim().replace('\n', "\n  ")
+            kind.settings(Net(at as u8), tuning).trim().replace('\n', "\n  ")
         );
     }
 }

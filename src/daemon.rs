@@ -231,8 +231,6 @@ impl Daemon {
                 store: store.clone(),
                 health: Arc::clone(&health),
                 calls: counter.clone(),
-                udp: opened.udp.clone(),
-                relay_ports: config.relay_ports.clone(),
             }),
         );
         runtime.spawn(refusals::write(refused, Arc::clone(&edge)));

@@ -11,6 +11,7 @@ use std::time::Instant;
 use holders::Before;
 
 use super::live::{InEffect, Live};
+use super::pulse::drops_of;
 use crate::config::Source;
 use crate::edge::diagnostics::capacity::{self, Known};
 use crate::edge::diagnostics::json::{
@@ -25,7 +26,7 @@ use crate::limits::ANSWER_PATIENCE;
 use crate::limits::diagnose::SAMPLE_EVERY;
 use crate::ops::kernel::Kernel;
 use crate::ops::relay_choice::RelayAddress;
-use crate::ops::socket_drops::{self, SocketDrops};
+use crate::ops::socket_drops::SocketDrops;
 use crate::ops::{links, process};
 use crate::policy::public::not_public;
 use crate::probe::observation::Vantage;
@@ -72,7 +73,7 @@ impl Finder {
     fn totals(&self, now: Now) -> Option<Totals> {
         let statistics = self.live.handle.statistics(ANSWER_PATIENCE).ok()?;
         let (process, traffic) = (process::read(), statistics.traffic);
-        let drops = self.drops();
+        let drops = drops_of(&self.live.handle);
         Some(Totals {
             at: now.unix_ms,
             mono_ms: millis(now, self.started),
@@ -87,13 +88,6 @@ impl Finder {
         })
     }
 
-    fn drops(&self) -> SocketDrops {
-        let in_effect = self.live.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
-        let (udp, ports) = (in_effect.opened.udp.clone(), in_effect.config.relay_ports.clone());
-        drop(in_effect);
-        socket_drops::read(&udp, &ports)
-    }
-
     fn find(&self, now: Now, lately: &Lately) -> Diagnostics {
         let facts = self.facts(now, lately);
         judge::judge(now, env!("CARGO_PKG_VERSION"), self.started.unix_ms, facts)
@@ -105,7 +99,7 @@ impl Finder {
         let statistics = live.handle.statistics(ANSWER_PATIENCE).ok();
         let allocations = live.handle.allocations(ANSWER_PATIENCE).unwrap_or_default();
         let (process, store) = (process::read(), live.store.health());
-        let drops = self.drops();
+        let drops = drops_of(&self.live.handle);
         let (calls, relay_share, quality) = calls::figures(now, &live.store);
         let config = live.config_word();
         let in_effect = live.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,7 +236,6 @@ fn address(relay: &RelayAddress) -> AddressWord {
 fn dropped(drops: SocketDrops, lately: &Lately) -> DropsWord {
     let SocketDrops { listeners, relay_sockets, machine } = drops;
     let then = lately.an_hour_ago.as_ref().map_or(0, |then| then.drops);
-    // What an allocation that ended had dropped is gone with its socket.
     let last_hour = (listeners + relay_sockets).saturating_sub(then);
     DropsWord { listeners, relay_sockets, machine, last_hour }
 }

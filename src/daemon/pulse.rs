@@ -1,7 +1,5 @@
 //! Whether the daemon is well: what `/healthz` and the service manager's watchdog are told.
 
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +17,8 @@ use crate::edge::{HealthProbe, MetricsFormat, MetricsProbe};
 use crate::limits::{ANSWER_PATIENCE, TURN_IDLE_MAX};
 use crate::ops::call_counts::CallCounter;
 use crate::ops::metrics::{self, IssuerKeys, Ports, Reading, Verified};
-use crate::ops::{links, process, socket_drops, systemd};
+use crate::ops::socket_drops::{self, SocketDrops};
+use crate::ops::{links, process, systemd};
 use crate::plane::handle::Handle;
 use crate::probe::observation::Vantage;
 use crate::probe::verdict::Severity;
@@ -92,19 +91,23 @@ pub(super) fn health_probe(
     })
 }
 
+/// What the kernel threw away.
+pub(super) fn drops_of(handle: &Handle) -> SocketDrops {
+    let (listeners, relay_sockets) = handle.socket_drops();
+    SocketDrops { listeners, relay_sockets, machine: socket_drops::of_machine() }
+}
+
 /// What `/metrics` is read from.
 pub(super) struct Measured {
     pub(super) handle: Handle,
     pub(super) store: Store,
     pub(super) health: HealthProbe,
     pub(super) calls: CallCounter,
-    pub(super) udp: Vec<SocketAddr>,
-    pub(super) relay_ports: RangeInclusive<u16>,
 }
 
 /// Reads everything that `/metrics` shows.
 pub(super) fn metrics_probe(measured: Measured) -> MetricsProbe {
-    let Measured { handle, store, health, calls, udp, relay_ports } = measured;
+    let Measured { handle, store, health, calls } = measured;
     Arc::new(move |format, verified, coturn_realm| {
         let health = health();
         let (ports, record) = (handle.port_count(), store.health());
@@ -127,7 +130,7 @@ pub(super) fn metrics_probe(measured: Measured) -> MetricsProbe {
             process: process::read(),
             certificate: health.tls.map(|tls| (tls.expires_at, tls.ok)),
             allocations_max: handle.quota().total.into(),
-            drops: socket_drops::read(&udp, &relay_ports),
+            drops: drops_of(&handle),
             calls: calls.read(),
             coturn_realm: coturn_realm.map(ToOwned::to_owned),
         };

@@ -33,8 +33,8 @@ pub const DASHBOARD_LINKS_MAX: usize = 32;
 pub const DASHBOARD_PAGE_TTL: Duration = Duration::from_secs(12 * 3600);
 /// Such pages; the oldest has to be opened anew.
 pub const DASHBOARD_PAGES_MAX: usize = 64;
-/// Bytes read of each table of sockets of the kernel; what is beyond is not counted.
-pub const SOCKET_TABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes read of each table of counters of the kernel; what is beyond is not counted.
+pub const COUNTER_TABLE_BYTES_MAX: u64 = 64 * 1024;
 /// How long an outside look at this server proves that it can be reached.
 pub const VERIFIED_FOR: Duration = Duration::from_secs(30 * 86_400);
 

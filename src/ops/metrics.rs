@@ -241,10 +241,8 @@ impl Page<'_> {
             "turnbell_socket_drops",
             help,
             "of",
-            &[("listeners", listeners), ("machine", machine)],
+            &[("listeners", listeners), ("relay_sockets", relay_sockets), ("machine", machine)],
         )?;
-        let help = "The same at the relay sockets that are open";
-        self.gauge("turnbell_relay_socket_drops", help, relay_sockets)?;
         let Some(free) = reading.disk_free_bytes else { return Ok(()) };
         self.gauge("turnbell_record_disk_free_bytes", "What the disk of the record has left", free)
     }

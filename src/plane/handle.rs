@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::eventfd::EventFd;
 use rustls::ServerConnection;
 
+use super::drops::Drops;
 pub use super::ledger::NearQuota;
 use super::ledger::{Ledger, PortCount};
 use crate::policy::quota::QuotaLimits;
@@ -132,6 +133,7 @@ pub(super) struct One {
     pub(super) streams: SyncSender<FinishedStream>,
     pub(super) wake: Arc<EventFd>,
     pub(super) turns: Arc<AtomicU64>,
+    pub(super) drops: Arc<Drops>,
     /// Streams that it has, and those on their way to it.
     pub(super) stream_count: Arc<AtomicUsize>,
 }
@@ -271,6 +273,19 @@ impl Handle {
     #[must_use]
     pub fn turns(&self) -> Vec<u64> {
         self.shards.iter().map(|one| one.turns.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Datagrams that the kernel threw away since start because a buffer was full: that of a
+    /// listener, that of a relay socket.
+    #[must_use]
+    pub fn socket_drops(&self) -> (u64, u64) {
+        let all = self.shards.iter().map(|one| &one.drops);
+        all.fold((0, 0), |(listeners, relay_sockets), drops| {
+            (
+                listeners + drops.listeners.load(Ordering::Relaxed),
+                relay_sockets + drops.relay_sockets.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// The quotas in force.

@@ -5,9 +5,10 @@ pub mod ledger;
 pub mod shard;
 pub mod udp;
 
-mod aggregation;
+mod arrivals;
 mod crossing;
 mod datagram;
+mod drops;
 mod error_queue;
 mod pace;
 mod port_pool;

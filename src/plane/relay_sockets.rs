@@ -1,6 +1,5 @@
 //! Relay sockets: one per allocation, on its relayed transport address.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -10,13 +9,15 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::aggregation::Aggregation;
+use super::arrivals::Arrivals;
+use super::drops::Counted;
 use super::error_queue;
 use super::ledger::{Ledger, ShardIndex};
 use super::sys;
 use crate::limits::{RELAY_PORT_TRIES, RELAY_WARNING_INTERVAL};
 use crate::time::Now;
 use crate::turn::contract::{Opened, Wanted, Why};
+use crate::turn::port_map::PortMap;
 use crate::turn::relayed_address::RelayPort;
 use crate::turn::reservation::Ports;
 use crate::wire::address::Family;
@@ -30,14 +31,15 @@ pub(super) struct RelaySockets {
     report_tos: bool,
     /// The next warning comes no earlier.
     quiet_until: Option<Instant>,
-    socket_by_port: HashMap<RelayPort, RelaySocket>,
+    socket_by_port: PortMap<RelaySocket>,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct RelaySocket {
     pub(super) socket: UdpSocket,
-    pub(super) aggregation: Aggregation,
+    pub(super) arrivals: Arrivals,
+    pub(super) drops: Counted,
 }
 
 impl RelaySockets {
@@ -48,7 +50,7 @@ impl RelaySockets {
             bind_addresses,
             report_tos,
             quiet_until: None,
-            socket_by_port: HashMap::new(),
+            socket_by_port: PortMap::default(),
         }
     }
 
@@ -184,8 +186,8 @@ impl RelaySockets {
             with.ledger.give_back(port);
             return Err(Why::Bind);
         }
-        let aggregation = Aggregation::default();
-        self.socket_by_port.insert(port, RelaySocket { socket, aggregation });
+        let (arrivals, drops) = Default::default();
+        self.socket_by_port.insert(port, RelaySocket { socket, arrivals, drops });
         with.ledger.own(port, self.shard);
         Ok(port)
     }

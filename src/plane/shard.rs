@@ -30,10 +30,11 @@ use nix::sys::prctl::set_timerslack;
 use self::sending::{Bursts, ToPeers};
 use super::crossing::{self, Crossings};
 use super::datagram::{Received, Transmit};
+use super::drops::Drops;
 use super::handle::{Closed, FinishedStream, Handle, One, Question};
 use super::ledger::{Ledger, ShardIndex};
 use super::pace::Pace;
-use super::relay_sockets::{RelaySockets, relay_port_of};
+use super::relay_sockets::{RelaySocket, RelaySockets, relay_port_of};
 use super::sieve::Sieves;
 use super::slots::Slots;
 use super::streams::{Streams, stream_of};
@@ -121,6 +122,7 @@ struct Shard {
     asked: Receiver<Question>,
     finished: Receiver<FinishedStream>,
     turns: Arc<AtomicU64>,
+    drops: Arc<Drops>,
     stream_count: Arc<AtomicUsize>,
     crossings: Crossings,
     streams: Streams,
@@ -160,11 +162,13 @@ impl Shard {
         let (questions, asked) = sync_channel(COMMANDS_QUEUED_MAX);
         let (streams, finished) = sync_channel(STREAMS_QUEUED_MAX);
         let (turns, stream_count) = (Arc::<AtomicU64>::default(), Arc::<AtomicUsize>::default());
+        let drops = Arc::<Drops>::default();
         let one = One {
             questions,
             streams,
             wake: Arc::clone(&wake),
             turns: Arc::clone(&turns),
+            drops: Arc::clone(&drops),
             stream_count: Arc::clone(&stream_count),
         };
         let does_kernel = listeners.iter().all(|listener| sys::knows_bursts(listener.fd()));
@@ -184,6 +188,7 @@ impl Shard {
             asked,
             finished,
             turns,
+            drops,
             stream_count,
             crossings,
             streams: Streams::default(),
@@ -252,6 +257,11 @@ impl Shard {
         }
     }
 
+    /// Its number, of this shard's.
+    fn turn(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed) as u32
+    }
+
     /// Does nothing for a while, unless somebody asks something.
     fn rest(&self, time: Duration) {
         let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
@@ -276,6 +286,7 @@ impl Shard {
                     let _ = answer.try_send(self.relay.allocations(now));
                 }
                 Ok(Question::Statistics(answer)) => {
+                    self.count_listeners_drops();
                     let _ = answer.try_send(self.relay.statistics());
                 }
                 Ok(Question::Command(command, answer)) => {
@@ -305,6 +316,12 @@ impl Shard {
         }
     }
 
+    fn count_listeners_drops(&mut self) {
+        for listener in &mut self.listeners {
+            listener.count_drops(&self.drops.listeners);
+        }
+    }
+
     /// Carries out what the machine wants, until it wants nothing.
     fn drain(&mut self, now: Now) {
         self.sieve_again(now);
@@ -319,6 +336,7 @@ impl Shard {
                 Output::CloseRelaySocket { relay, user, source, is_last } => {
                     // What its client sent just before must still leave through it.
                     self.send_collected(now);
+                    self.count_drops_of(relay);
                     self.sockets.close(&self.ledger, relay);
                     self.sieves.forget(relay);
                     if is_last {

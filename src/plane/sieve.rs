@@ -62,6 +62,11 @@ impl Sieves {
         self.by_port.iter().map(|(port, sieve)| (*port, &sieve.peers[..]))
     }
 
+    /// Whether a port has one.
+    pub(super) fn has(&self, port: RelayPort) -> bool {
+        self.by_port.contains_key(&port)
+    }
+
     /// A port whose filter has been there long enough.
     pub(super) fn over(&self, now: Now) -> Option<RelayPort> {
         let mut sieves = self.by_port.iter();

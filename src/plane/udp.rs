@@ -3,10 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicU64;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::aggregation::Aggregation;
+use super::arrivals::Arrivals;
+use super::drops::Counted;
 use super::sys;
 
 /// What is asked of the kernel for a socket that serves thousands of clients, bytes each way.
@@ -18,7 +20,8 @@ pub struct Listener {
     socket: UdpSocket,
     local: SocketAddr,
     receive_buffer_bytes: usize,
-    pub(super) aggregation: Aggregation,
+    pub(super) arrivals: Arrivals,
+    drops: Counted,
 }
 
 impl Listener {
@@ -64,8 +67,9 @@ impl Listener {
         }
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
-        let aggregation = Aggregation::default();
-        Ok(Self { socket, local, receive_buffer_bytes, aggregation })
+        let arrivals = Arrivals::default();
+        let drops = Counted::default();
+        Ok(Self { socket, local, receive_buffer_bytes, arrivals, drops })
     }
 
     /// Where it listens; the real port where 0 was asked for.
@@ -85,6 +89,11 @@ impl Listener {
     #[must_use]
     pub fn is_receive_buffer_small(&self) -> bool {
         self.receive_buffer_bytes < BUFFER_BYTES
+    }
+
+    /// Counts what the kernel threw away since the last time.
+    pub(super) fn count_drops(&mut self, into: &AtomicU64) {
+        self.drops.count(self.socket.as_fd(), into);
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

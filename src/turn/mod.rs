@@ -12,6 +12,7 @@ pub mod flows;
 pub mod guard;
 pub mod icmp;
 pub mod permission;
+pub mod port_map;
 pub mod rates;
 pub mod relay;
 pub mod relayed_address;

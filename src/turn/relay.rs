@@ -3,7 +3,7 @@
 //! The contract: `handle` mutates once, then `poll` until `None`, then sleep until `deadline` at
 //! most. `forward_*` (see `forward.rs`) is the hot path and never produces outputs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,8 @@ use super::drain::Alternate;
 use super::expiry::Expiry;
 use super::five_tuple::FiveTuple;
 use super::guard::{Answerable, Guard, GuardOptions};
-use super::relayed_address::{RelayAddresses, RelayPort};
+use super::port_map::PortMap;
+use super::relayed_address::RelayAddresses;
 use super::reply::{Reject, Request, Seal, UnknownAttributes};
 use super::shared::Shared;
 use super::tuple_index::TupleIndex;
@@ -74,7 +75,7 @@ pub struct Relay {
     pub(super) channel_range: ChannelRange,
     pub(super) allocations: Slab<Allocation>,
     pub(super) slot_by_tuple: TupleIndex,
-    pub(super) slot_by_relay: HashMap<RelayPort, usize>,
+    pub(super) slot_by_relay: PortMap<usize>,
     pub(super) expiry: Expiry,
     pub(super) guard: Guard,
     /// Whose messages are traced; empty but for a minute after somebody asked.
@@ -122,7 +123,7 @@ impl Relay {
             channel_range,
             allocations: Slab::new(),
             slot_by_tuple: TupleIndex::default(),
-            slot_by_relay: HashMap::new(),
+            slot_by_relay: PortMap::default(),
             expiry: Expiry::default(),
             guard: Guard::new(guard, shared),
             watches: Watches::default(),

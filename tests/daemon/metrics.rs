@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::daemon::{CONFIG, Daemon, PASSWORD, PATIENCE, USER};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use crate::daemon::{CONFIG, Daemon, PASSWORD, PATIENCE, USER, eventually};
 use crate::turn_client::{TurnClient, receive};
 
 /// Status, content type and body.
@@ -72,6 +75,48 @@ fn a_live_allocation_is_counted_with_its_bytes_and_stays_counted_when_it_has_end
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert_eq!(value(&text, "turnbell_allocations{transport=\"udp\"}"), 0);
     assert_eq!(totals(&text), [1, 1, 100, 0, 1]);
+}
+
+/// Does something while the daemon stands still, so that nobody reads its sockets.
+fn while_it_stands_still(daemon: &Daemon, act: impl FnOnce()) {
+    daemon.signal(Signal::SIGSTOP);
+    let stopped = waitpid(daemon.pid(), Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert_eq!(stopped, WaitStatus::Stopped(daemon.pid(), Signal::SIGSTOP));
+    act();
+    daemon.signal(Signal::SIGCONT);
+}
+
+#[test]
+fn what_full_buffers_throw_away_is_counted_and_stays_counted_when_the_socket_is_gone() {
+    const FLOOD: u64 = 20_000;
+    let daemon = Daemon::start(&format!("allow_private_peers = [\"127.0.0.0/8\"]\n{CONFIG}"));
+    let client = TurnClient::allocate(daemon.udp(), USER, PASSWORD).unwrap();
+    let peer = UdpSocket::bind("127.0.0.2:0").unwrap();
+    client.permit(peer.local_addr().unwrap().ip()).unwrap();
+    let drops = |of: &str| daemon.metric(&format!("turnbell_socket_drops_total{{of=\"{of}\"}}"));
+    assert_eq!((drops("listeners"), drops("relay_sockets")), (0.0, 0.0));
+
+    while_it_stands_still(&daemon, || {
+        for _ in 0..FLOOD {
+            peer.send_to(&[0; 1000], client.relayed).unwrap();
+        }
+    });
+    // What was not thrown away was relayed; the flood is over when both are all of it.
+    let relayed = || daemon.metric("turnbell_relayed_packets_total{to=\"client\"}");
+    let all = || (relayed() + drops("relay_sockets") == FLOOD as f64).then_some(());
+    eventually(all).unwrap_or_else(|| panic!("{} + {}", relayed(), drops("relay_sockets")));
+    let before = drops("relay_sockets");
+    assert!(before > 0.0);
+    client.release().unwrap();
+    assert_eq!((drops("relay_sockets"), drops("listeners")), (before, 0.0));
+
+    while_it_stands_still(&daemon, || {
+        for _ in 0..FLOOD {
+            peer.send_to(&[0; 1000], daemon.udp()).unwrap();
+        }
+    });
+    eventually(|| (drops("listeners") > 0.0).then_some(())).expect("a full listener is seen");
+    assert_eq!(drops("relay_sockets"), before);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The part of a shard's turn that reads sockets and decides every datagram.
 
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -9,7 +10,7 @@ use crate::limits::{LISTENER_BATCH, RELAY_BATCH};
 use crate::plane::crossing::Crossing;
 use crate::plane::datagram::{Received, Transmit};
 use crate::plane::relay_sockets::is_empty;
-use crate::plane::sys;
+use crate::plane::{drops, sys};
 use crate::time::Now;
 use crate::turn::contract::{Discard, Forward, Input};
 use crate::turn::five_tuple::FiveTuple;
@@ -28,10 +29,11 @@ impl Shard {
     pub(super) fn read_listener(&mut self, now: Now, at: usize) {
         self.make_room(now, LISTENER_BATCH);
         let Some(listener) = self.listeners.get(at) else { return };
-        let aggregation = listener.aggregation;
-        let buffers = self.slots.receive_into().take(aggregation.batch(LISTENER_BATCH));
-        let has_reports = self.carry_tos || listener.is_wildcard() || aggregation.is_on();
-        if let Err(error) = sys::recv_batch(listener.fd(), has_reports, buffers, &mut self.received)
+        let batch = listener.arrivals.batch(LISTENER_BATCH);
+        let is_on = listener.arrivals.is_on();
+        let has_reports = self.carry_tos || listener.is_wildcard() || is_on;
+        let buffers = self.slots.receive_into().take(batch);
+        if let Err(error) = receive(listener.fd(), has_reports, batch, buffers, &mut self.received)
         {
             if !is_empty(&error) {
                 tracing::trace!(%error, "receiving on a listener failed");
@@ -49,8 +51,12 @@ impl Shard {
                 self.route_client(now, tuple, part, datagram.tos, room);
             }
         }
+        let turn = self.turn();
         let listener = &mut self.listeners[at];
-        if listener.aggregation.note(&received) {
+        if drops::may_be(received.len(), batch) {
+            listener.count_drops(&self.drops.listeners);
+        }
+        if listener.arrivals.note(turn, batch, &received) {
             aggregate(listener.fd());
         }
         self.received = received;
@@ -125,19 +131,19 @@ impl Shard {
 
     pub(super) fn read_relay(&mut self, now: Now, relay: RelayPort) {
         self.make_room(now, RELAY_BATCH);
+        let turn = self.turn();
         let Some(one) = self.sockets.get_mut(relay) else { return };
-        let aggregation = one.aggregation;
-        let buffers = self.slots.receive_into().take(aggregation.batch(RELAY_BATCH));
-        let has_reports = self.carry_tos || aggregation.is_on();
-        if let Err(error) =
-            sys::recv_batch(one.socket.as_fd(), has_reports, buffers, &mut self.received)
-        {
+        let batch = one.arrivals.batch(RELAY_BATCH);
+        let has_reports = self.carry_tos || one.arrivals.is_on();
+        let buffers = self.slots.receive_into().take(batch);
+        let (fd, received) = (one.socket.as_fd(), &mut self.received);
+        if let Err(error) = receive(fd, has_reports, batch, buffers, received) {
             if !is_empty(&error) {
                 tracing::trace!(%error, port = relay.number, "receiving on a relay socket failed");
             }
             return;
         }
-        if one.aggregation.note(&self.received) {
+        if one.arrivals.note(turn, batch, &self.received) {
             aggregate(one.socket.as_fd());
         }
         let received = std::mem::take(&mut self.received);
@@ -157,9 +163,30 @@ impl Shard {
                 }
             }
         }
+        if drops::may_be(received.len(), batch) {
+            self.count_drops_of(relay);
+        }
         self.sieve_if_flooded(now, relay, count, unpermitted);
         self.received = received;
     }
+}
+
+/// Reads up to `batch` datagrams, for which there are as many buffers.
+fn receive<'a>(
+    fd: BorrowedFd<'_>,
+    has_reports: bool,
+    batch: usize,
+    mut buffers: impl Iterator<Item = &'a mut [u8]>,
+    received: &mut Vec<Received>,
+) -> io::Result<()> {
+    if batch > 1 || has_reports {
+        return sys::recv_batch(fd, has_reports, buffers, received).map(|_| ());
+    }
+    received.clear();
+    if let Some(buffer) = buffers.next() {
+        received.push(sys::recv_one(fd, buffer)?);
+    }
+    Ok(())
 }
 
 fn room_of(received: &Received) -> Room {

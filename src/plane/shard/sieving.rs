@@ -1,6 +1,9 @@
-//! The part of a shard's turn that is about flooded relay sockets.
+//! The part of a shard's turn that is about flooded relay sockets, and what they throw away.
 
 use super::Shard;
+use std::os::fd::AsFd;
+
+use super::RelaySocket;
 use crate::limits::RELAY_BATCH;
 use crate::time::Now;
 use crate::turn::relayed_address::RelayPort;
@@ -34,9 +37,28 @@ impl Shard {
     pub(super) fn end_sieves(&mut self, now: Now) {
         while let Some(port) = self.sieves.over(now) {
             match self.sockets.socket(port) {
-                Some(socket) => self.sieves.take_off(port, socket),
+                Some(socket) => {
+                    self.sieves.take_off(port, socket);
+                    self.leave_out_drops_of(port);
+                }
                 None => self.sieves.forget(port),
             }
+        }
+    }
+
+    /// Counts what the kernel threw away at a relay socket, but not what its filter did.
+    pub(super) fn count_drops_of(&mut self, relay: RelayPort) {
+        if self.sieves.has(relay) {
+            return self.leave_out_drops_of(relay);
+        }
+        if let Some(RelaySocket { socket, drops, .. }) = self.sockets.get_mut(relay) {
+            drops.count(socket.as_fd(), &self.drops.relay_sockets);
+        }
+    }
+
+    fn leave_out_drops_of(&mut self, relay: RelayPort) {
+        if let Some(RelaySocket { socket, drops, .. }) = self.sockets.get_mut(relay) {
+            drops.leave_out(socket.as_fd());
         }
     }
 

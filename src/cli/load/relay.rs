@@ -62,53 +62,9 @@ pub(super) struct Data {
     common: Common,
 }
 
+/// Of what is done again and again, beside relaying.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-turnbell answers no more than `shield.answers_per_source` of them a second; --print-config says what to raise.
-
-Examples:
-  turnbell load stun --pid $(pidof turnbell)
-  turnbell load stun --rate 100 --url stun:127.0.0.1")]
-pub(super) struct Stun {
-    #[command(flatten)]
-    pace: Paces,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Each client logs in once: refused with 401, then an allocation, a permission and a channel. Their allocations
-are given back at the end.
-
-Example:
-  turnbell load login --clients 1000 --window 64 --pid $(pidof turnbell)")]
-pub(super) struct Login {
-    #[command(flatten)]
-    pace: Paces,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  turnbell load allocate --clients 10000 --pid $(pidof turnbell)"
-)]
-pub(super) struct Allocate {
-    #[command(flatten)]
-    pace: Paces,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Each client is refused with 401, allocates, gives it back, and comes again from another port. What is refused
-is counted by its code.
-
-Example:
-  turnbell load churn --clients 64 --seconds 30 --pid $(pidof turnbell)")]
-pub(super) struct Churn {
+pub(super) struct Paced {
     #[command(flatten)]
     pace: Paces,
     #[command(flatten)]
@@ -213,39 +169,19 @@ impl Data {
 /// Around the data of a Send indication to an IPv6 peer.
 const INDICATION_BYTES: usize = 20 + 24 + 4 + 3;
 
-impl Stun {
-    pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-        self.common.run(Scenario::Stun(self.pace.pace()), config)
-    }
-}
-
-impl Login {
-    pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-        self.common.run(Scenario::Login(self.pace.pace()), config)
-    }
-}
-
-impl Allocate {
-    pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-        self.common.run(Scenario::Allocate(self.pace.pace()), config)
-    }
-}
-
-impl Churn {
-    pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
-        self.common.run(Scenario::Churn(self.pace.pace()), config)
+impl Paced {
+    pub(super) fn run(
+        self,
+        what: fn(Pace) -> Scenario,
+        config: impl FnOnce() -> anyhow::Result<Config>,
+    ) -> anyhow::Result<()> {
+        self.common.run(what(pace(self.pace.rate, self.pace.window)), config)
     }
 }
 
 impl Idle {
     pub(super) fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<()> {
         self.common.run(Scenario::Idle, config)
-    }
-}
-
-impl Paces {
-    fn pace(&self) -> Pace {
-        pace(self.rate, self.window)
     }
 }
 

@@ -20,13 +20,14 @@ impl Hasher for PortHasher {
         }
     }
 
-    /// Fibonacci hashing; the upper half, where all bits of the word meet, is laid over the lower.
+    /// Fibonacci hashing; its upper half, where all bits of the word meet, comes to where maps look
+    /// first.
     fn write_u32(&mut self, word: u32) {
         self.0 = (self.0 ^ u64::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
+        self.0.rotate_left(32)
     }
 }
 

@@ -88,6 +88,23 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into())
 }
 
+/// Calls again once after an error that ICMP may have left behind for an earlier datagram: the
+/// first call took it away, the second one's error is its own.
+pub(super) fn past_earlier_errors(
+    mut call: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    match call() {
+        // Nothing to read or no room to send, or a signal came.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Err(error)
+        }
+        Err(_) => call(),
+        Ok(count) => Ok(count),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;

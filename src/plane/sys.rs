@@ -2,12 +2,18 @@
 //! address a datagram was sent to. The one file that may be `unsafe`; safe functions outward.
 #![expect(unsafe_code, reason = "recvmmsg, sendmmsg and control messages have no safe wrapper")]
 
+mod options;
+
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+pub(super) use self::options::{
+    aggregate, allow_fragments, knows_bursts, report_destination, report_tos, send_whole,
+};
 use super::datagram::{Received, Transmit, burst};
+use super::error_queue::past_earlier_errors;
 
 /// Datagrams one system call moves at most.
 pub(super) const BATCH_MAX: usize = 64;
@@ -193,51 +199,6 @@ fn send_one(fd: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr) -> io::Result<usiz
     })
 }
 
-/// Calls again once after an error that ICMP may have left behind for an earlier datagram: the
-/// first call took it away, the second one's error is its own.
-fn past_earlier_errors(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    match call() {
-        // Nothing to read or no room to send, or a signal came.
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-        {
-            Err(error)
-        }
-        Err(_) => call(),
-        Ok(count) => Ok(count),
-    }
-}
-
-/// Asks the kernel to say with each datagram which address of ours it was sent to.
-pub(super) fn report_destination(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
-    if is_v6 {
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
-    } else {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
-    }
-}
-
-/// Asks the kernel to say with each datagram which DSCP and ECN it came with.
-pub(super) fn report_tos(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
-    if is_v6 {
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)
-    } else {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)
-    }
-}
-
-/// Lets datagrams of one flow that came together be received as one, with the length of each.
-///
-/// There is no way back: what is in the queue then would be handed out without that length.
-pub(super) fn aggregate(fd: BorrowedFd<'_>) -> io::Result<()> {
-    set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
-}
-
-/// Whether this kernel cuts bursts up; 0 is what a socket begins with.
-pub(super) fn knows_bursts(fd: BorrowedFd<'_>) -> bool {
-    set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
-}
-
 /// Datagrams that a socket threw away since it was opened, because its buffer was full or its filter
 /// said so; it wraps around.
 pub(super) fn drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
@@ -259,35 +220,6 @@ pub(super) fn drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
 
 /// Of `linux/sock_diag.h`.
 const SK_MEMINFO_DROPS: usize = 8;
-
-/// Lets routers fragment what is relayed: DF is not set (RFC 8656 §14's alternate behaviour).
-pub(super) fn allow_fragments(fd: BorrowedFd<'_>, is_v6: bool) -> io::Result<()> {
-    if is_v6 {
-        set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)
-    } else {
-        set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
-    }
-}
-
-/// Sends one datagram that must not be fragmented, over IPv4 with DF set; it fails with EMSGSIZE if
-/// the next link is too narrow.
-///
-/// From then on the socket sends as before, but routers that drop such a datagram are heard:
-/// PMTUDISC_OMIT clears DF and ignores what routers say of a path, as DONT does, and the kernel
-/// still reports it.
-pub(super) fn send_whole(fd: BorrowedFd<'_>, bytes: &[u8], transmit: Transmit) -> io::Result<()> {
-    let (level, option, probe, omit) = if transmit.to.is_ipv6() {
-        let (probe, omit) = (libc::IPV6_PMTUDISC_PROBE, libc::IPV6_PMTUDISC_OMIT);
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, probe, omit)
-    } else {
-        let (probe, omit) = (libc::IP_PMTUDISC_PROBE, libc::IP_PMTUDISC_OMIT);
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, probe, omit)
-    };
-    set_option(fd, level, option, probe)?;
-    let sent = send_batch(fd, bytes, &[transmit], false);
-    set_option(fd, level, option, omit)?;
-    sent.map(|_| ())
-}
 
 fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
     // SAFETY: the option takes an int, and an int is what is pointed to for the call.

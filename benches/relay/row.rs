@@ -194,7 +194,11 @@ pub(crate) fn growth(common: Common) -> Vec<Row> {
         let rows = table(Common { clients, ..common }).into_iter();
         let wanted =
             rows.filter(|row| row.name.starts_with("client to") || row.name.starts_with("login"));
-        wanted.map(move |row| Row { name: format!("{clients} allocations: {}", row.name), ..row })
+        let name = move |row: &Row| {
+            let what = row.name.split([',', ':']).next().unwrap_or_default();
+            format!("{what}, {clients} allocations")
+        };
+        wanted.map(move |row| Row { name: name(&row), ..row })
     };
     [10, 100, 1_000, 10_000].into_iter().flat_map(at).collect()
 }
